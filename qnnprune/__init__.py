@@ -1,0 +1,29 @@
+"""Pruned neural networks in integers, with proven narrow accumulators.
+
+Scikit-learn estimators that train with Brevitas quantization-aware training, prune
+every neuron until its sum provably fits a few bits, and predict in integer arithmetic.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from .integer import IntegerNetwork
+
+try:
+    __version__ = version("qnnprune")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+__all__ = ["IntegerNetwork", "PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"]
+
+
+def __getattr__(name):
+    # The estimators need scikit-learn; IntegerNetwork needs numpy alone.
+    if name in ("PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"):
+        from . import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,251 @@
+"""Accumulator arithmetic: Ω, weight budgets, exact ranges and widths.
+
+Pure functions, numpy in and numpy out.  Everything that the library proves, it
+proves with these few lines, so anyone can repeat the proof from the arrays.
+Ranges are inclusive; widths are in bits; weights and inputs are integer codes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .exceptions import AccumulatorProofError
+
+__all__ = [
+    "accumulator_bits",
+    "accumulator_range",
+    "code_range",
+    "omega",
+    "register_range",
+    "verify_layers",
+    "weight_budget",
+    "weight_max",
+]
+
+
+def weight_max(n_w_bits: int) -> int:
+    """Largest magnitude of a signed, symmetric (narrow-range) weight code.
+
+    Parameters
+    ----------
+    n_w_bits : int
+        Width of a weight, in bits.
+
+    Returns
+    -------
+    int
+        ``2**(n_w_bits - 1) - 1``.
+
+    Examples
+    --------
+    >>> [weight_max(bits) for bits in (2, 3, 4, 8)]
+    [1, 3, 7, 127]
+    """
+    return 2 ** (n_w_bits - 1) - 1
+
+
+def code_range(n_bits: int) -> tuple[int, int]:
+    """Smallest and largest activation code of `n_bits`, centred on zero.
+
+    Centred codes double the L1 norm of the weights that fits an accumulator,
+    compared with codes from 0; the shift is folded into the thresholds.
+
+    Examples
+    --------
+    >>> code_range(3), code_range(1)
+    ((-4, 3), (-1, 0))
+    """
+    return -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+
+
+def omega(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> int:
+    r"""Full-scale weights a neuron can have before `n_accum_bits` could overflow.
+
+    .. math:: \Omega = \left\lfloor \frac{2^{n_{accum}} - 1}
+              {(2^{n_w} - 1)(2^{n_{in}} - 1)} \right\rfloor
+
+    Parameters
+    ----------
+    n_w_bits, n_in_bits, n_accum_bits : int
+        Widths of the weights, of that layer's inputs and of the accumulator, in bits.
+
+    Returns
+    -------
+    int
+        A count of weights; 0 where not even one fits by this rule.
+
+    References
+    ----------
+    Concrete ML documentation, "Pruning in practice".
+
+    Examples
+    --------
+    >>> omega(2, 2, 16), omega(3, 3, 8), omega(2, 2, 8), omega(4, 4, 8), omega(4, 4, 6)
+    (7281, 5, 28, 1, 0)
+    """
+    return (2**n_accum_bits - 1) // ((2**n_w_bits - 1) * (2**n_in_bits - 1))
+
+
+def weight_budget(
+    n_w_bits: int, n_in_bits: int, n_accum_bits: int, multiplier: float | None
+) -> int | None:
+    """Nonzero weights that one neuron may keep: ``floor(multiplier * Ω)``.
+
+    Returns
+    -------
+    int or None
+        A count; None where `multiplier` is None and the count is lifted.
+
+    Raises
+    ------
+    ValueError
+        If the budget is 0: no neuron could keep any weight.
+
+    Examples
+    --------
+    >>> weight_budget(2, 2, 8, 4), weight_budget(2, 2, 8, None)
+    (112, None)
+    """
+    if multiplier is None:
+        return None
+    limit = omega(n_w_bits, n_in_bits, n_accum_bits)
+    budget = math.floor(multiplier * limit)
+    if budget < 1:
+        raise ValueError(
+            f"n_hidden_neurons_multiplier={multiplier} leaves a budget of 0 weights per neuron: "
+            f"Omega is {limit} for n_w_bits={n_w_bits}, inputs of {n_in_bits} bits and "
+            f"n_accum_bits={n_accum_bits}. Use a wider n_accum_bits, fewer n_w_bits, n_a_bits "
+            "or n_in_bits, a larger multiplier, or n_hidden_neurons_multiplier=None, which "
+            "leaves the limit to the exact accumulator range."
+        )
+    return budget
+
+
+def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray:
+    """Exact worst-case range of every neuron's sum of products.
+
+    Each input takes any code of its own range, independently of the others.
+
+    Parameters
+    ----------
+    weight : integer array of shape (n_out, n_in)
+    input_range : integer array of shape (n_in, 2)
+        Smallest and largest code of each input, inclusive.
+
+    Returns
+    -------
+    int64 array of shape (n_out, 2)
+        Columns acc_min and acc_max, inclusive.
+
+    Examples
+    --------
+    >>> accumulator_range(np.array([[1, -3]]), np.array([[-2, 1], [-2, 1]]))
+    array([[-5,  7]])
+    """
+    weight = np.asarray(weight, dtype=np.int64)
+    low, high = np.asarray(input_range, dtype=np.int64).T
+    positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
+    return np.stack(
+        [positive @ low + negative @ high, positive @ high + negative @ low], axis=1
+    )
+
+
+def accumulator_bits(ranges: np.ndarray) -> np.ndarray:
+    """Width of the smallest register that holds each range, in bits.
+
+    Two's complement; unsigned where the range has no negative value, as Concrete,
+    FINN and QONNX count it.  At least 1.
+
+    Parameters
+    ----------
+    ranges : integer array of shape (n, 2)
+        Inclusive.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Examples
+    --------
+    >>> accumulator_bits(np.array([[-128, 127], [-128, 128], [0, 255], [-1, 0], [0, 0]]))
+    array([8, 9, 8, 1, 1])
+    """
+    return np.array([_bits(int(low), int(high)) for low, high in ranges], dtype=np.int64)
+
+
+def _bits(low: int, high: int) -> int:
+    if low >= 0:
+        return max(1, high.bit_length())
+    return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1
+
+
+def register_range(ranges: np.ndarray, n_accum_bits: int) -> np.ndarray:
+    """Values that an `n_accum_bits` register of each neuron holds, inclusive.
+
+    A neuron whose sum is never negative has an unsigned register, as in
+    `accumulator_bits`; every other one has a two's-complement register.
+
+    Parameters
+    ----------
+    ranges : integer array of shape (n, 2)
+        The neurons' exact accumulator ranges.
+    n_accum_bits : int
+        1 to 62.
+
+    Returns
+    -------
+    int64 array of shape (n, 2)
+
+    Examples
+    --------
+    >>> register_range(np.array([[-5, 7], [0, 9]]), 4)
+    array([[-8,  7],
+           [ 0, 15]])
+    """
+    low = np.where(np.asarray(ranges)[:, 0] < 0, -(2 ** (n_accum_bits - 1)), 0).astype(np.int64)
+    return np.stack([low, low + (2**n_accum_bits - 1)], axis=1)
+
+
+def verify_layers(layers, n_w_bits, n_accum_bits=None, budgets=None) -> None:
+    """Check an integer network against its limits, from its arrays alone.
+
+    Parameters
+    ----------
+    layers : sequence of objects with ``weight``, ``input_range``, ``accumulator_range``
+        and ``accumulator_bits``
+    n_w_bits : int
+        Every weight must be at most ``weight_max(n_w_bits)`` in magnitude.
+    n_accum_bits : int, optional
+        Every neuron's width must be at most this.  None: not checked.
+    budgets : sequence of int or None, optional
+        Nonzero weights allowed in each neuron, one entry a layer.
+
+    Raises
+    ------
+    AccumulatorProofError
+        If a limit does not hold.  This is an internal error: please report it.
+    """
+    budgets = [None] * len(layers) if budgets is None else budgets
+    for index, (layer, budget) in enumerate(zip(layers, budgets, strict=True)):
+        ranges = accumulator_range(layer.weight, layer.input_range)
+        bits = accumulator_bits(ranges)
+        nonzeros = np.count_nonzero(layer.weight, axis=1)
+        failures = {
+            f"a weight above {weight_max(n_w_bits)} in magnitude": np.abs(layer.weight).max(
+                initial=0
+            )
+            > weight_max(n_w_bits),
+            "a stored range that differs from the exact one": not np.array_equal(
+                ranges, layer.accumulator_range
+            )
+            or not np.array_equal(bits, layer.accumulator_bits),
+            f"a neuron wider than n_accum_bits={n_accum_bits}": n_accum_bits is not None
+            and bits.max() > n_accum_bits,
+            f"a neuron with more than {budget} weights": budget is not None
+            and nonzeros.max() > budget,
+        }
+        broken = [text for text, failed in failures.items() if failed]
+        if broken:
+            raise AccumulatorProofError(f"Layer {index} has {'; '.join(broken)}.")

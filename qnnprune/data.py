@@ -1,0 +1,141 @@
+"""Training rows as levels, merged, weighted and served in whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .encoding import InputEncoding, fit_encoding
+
+__all__ = ["TrainingTable", "fit_input_encoding", "merge_rows", "row_blocks"]
+
+_BLOCK_VALUES = 2**22  # values of a sparse table made dense at once
+_QUANTILE_ROWS = 200_000  # rows that quantiles are taken from, at most
+
+
+def row_blocks(n_samples: int, n_features: int) -> Iterator[slice]:
+    """Slices that cover `n_samples` rows in blocks of bounded size."""
+    rows = max(1, _BLOCK_VALUES // max(n_features, 1))
+    return (slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows))
+
+
+def fit_input_encoding(X, weight, *, n_segments: int, n_bits: int, random_state) -> InputEncoding:
+    """Fit the input encoding on the rows of `X` that have a positive weight.
+
+    Parameters
+    ----------
+    X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+    weight : float64 array of shape (n_samples,)
+    n_segments, n_bits : int
+        As in `fit_encoding`.
+    random_state : numpy.random.RandomState
+        Draws the rows where there are more than 200,000.
+    """
+    rows = np.flatnonzero(weight > 0)
+    if len(rows) > _QUANTILE_ROWS:
+        rows = np.sort(random_state.choice(rows, _QUANTILE_ROWS, replace=False))
+    every = len(rows) == X.shape[0]
+    weight = weight[rows]
+    if hasattr(X, "tocsc"):
+        table = (X if every else X[rows]).tocsc()
+        columns = (table[:, [j]].toarray()[:, 0] for j in range(X.shape[1]))
+    else:
+        columns = (X[:, j] if every else X[rows, j] for j in range(X.shape[1]))
+    return fit_encoding(columns, weight, n_segments=n_segments, n_bits=n_bits)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """Rows to train on: levels of the features, targets, weights.
+
+    Attributes
+    ----------
+    source : unsigned integer array, or scipy sparse CSR matrix, of shape (n_samples, n_features)
+        Levels; or raw sparse values, which become levels batch by batch.
+    encoding : InputEncoding
+    rows : int64 array of shape (n_rows,)
+        The rows of `source` that are in this table, in canonical order.
+    y : array of shape (n_rows,) or (n_rows, n_outputs)
+        Class indices (int64) or targets (float64).
+    weight : float64 array of shape (n_rows,)
+    """
+
+    source: object
+    encoding: InputEncoding
+    rows: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        """One row, as torch's `Dataset` has it: (levels, (y, weight))."""
+        levels, (y, weight) = self.take(np.array([index]))
+        return levels[0], (y[0], weight[0])
+
+    def take(self, index: np.ndarray):
+        """A batch: levels of shape (n, n_features), and (y, weight)."""
+        rows = self.source[self.rows[index]]
+        levels = self.encoding.levels(rows.toarray()) if hasattr(rows, "toarray") else rows
+        return levels, (self.y[index], self.weight[index])
+
+    def subset(self, index: np.ndarray) -> TrainingTable:
+        """The table of some of the rows; nothing is copied but indices."""
+        rows, y, weight = self.rows[index], self.y[index], self.weight[index]
+        return replace(self, rows=rows, y=y, weight=weight)
+
+
+def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
+    """Turn rows into levels and merge those with equal levels and targets.
+
+    Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
+    the order follows from the contents.  So a fit depends on the weighted set of rows
+    alone: repeating a row is the same as doubling its weight, bit for bit, and the
+    order in which rows come makes no difference.
+
+    Parameters
+    ----------
+    X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+    y : int64 or float64 array of shape (n_samples,) or (n_samples, n_outputs)
+    weight : float64 array of shape (n_samples,)
+    encoding : InputEncoding
+
+    Returns
+    -------
+    TrainingTable
+    """
+    sparse = hasattr(X, "toarray")
+    source = X if sparse else np.empty(X.shape, dtype=encoding.level_dtype)
+    keys = np.empty((X.shape[0], 2), dtype=np.uint64)
+    targets = y.reshape(len(y), -1)
+    width = X.shape[1] + targets.shape[1]
+    multipliers = np.random.RandomState(0).randint(0, 2**63, (width, 2), dtype=np.uint64) * 2 + 1
+    for block in row_blocks(*X.shape):
+        levels = encoding.levels(X[block].toarray() if sparse else X[block])
+        if not sparse:
+            source[block] = levels
+        # The bits of the target, mixed so that its low-order zeros do not cancel.
+        bits = np.ascontiguousarray(targets[block]).view(np.uint64)
+        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+        keys[block] = _hash(levels, multipliers[: X.shape[1]]) + _hash(
+            mixed ^ (mixed >> np.uint64(32)), multipliers[X.shape[1] :]
+        )
+    order = np.lexsort(keys.T)
+    order = order[weight[order] > 0]
+    keys = keys[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    rows = order[starts]
+    return TrainingTable(source, encoding, rows, y[rows], np.add.reduceat(weight[order], starts))
+
+
+def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """Two 64-bit sums of products modulo 2**64 for every row."""
+    result = np.zeros((len(values), 2), dtype=np.uint64)
+    for column, factor in zip(values.T, multipliers, strict=True):
+        result += column.astype(np.uint64)[:, None] * factor
+    return result

@@ -1,0 +1,164 @@
+"""Input encoding: features in the clear to integer codes, by sorted thresholds.
+
+Every feature is cut into quantile segments, and every segment is one input of the
+network: a piecewise-linear ramp clip((x - q_t) / (q_{t+1} - q_t), 0, 1), quantized
+to codes of ``n_bits`` (Gorishniy et al. 2022, "On Embeddings for Numerical Features
+in Tabular Deep Learning", with the ramps quantized).  All codes of one feature
+follow from one number, its *level*: how many of its sorted thresholds x reaches.
+Levels are small integers, so a table is stored once, in one or two bytes a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .accumulators import code_range
+
+__all__ = ["InputEncoding", "fit_encoding"]
+
+# A value that many rows share would swallow several quantiles, and the rest of the
+# feature would be left with few segments: none counts for more than this share.
+_LARGEST_ATOM = 0.25
+# Outer share of the rows whose values are clipped, on either side.
+_CLIPPED_SHARE = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class InputEncoding:
+    """Sorted thresholds of every feature, and the codes that follow from them.
+
+    Attributes
+    ----------
+    thresholds : float64 array of shape (n_features, n_levels)
+        Ascending in each row; rows of features with fewer levels end in +inf.
+    n_segments : int64 array of shape (n_features,)
+        Segments of each feature: 0 for a constant one, which gets one code that
+        never changes.
+    n_bits : int
+        Width of a code, in bits.
+    """
+
+    thresholds: np.ndarray
+    n_segments: np.ndarray
+    n_bits: int
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return len(self.n_segments)
+
+    @property
+    def steps(self) -> int:
+        """Levels in a segment above its lowest: ``2**n_bits - 1``."""
+        return 2**self.n_bits - 1
+
+    @cached_property
+    def feature(self) -> np.ndarray:
+        """int64 array of shape (n_in,): the feature that each code comes from."""
+        return np.repeat(np.arange(self.n_features), np.maximum(self.n_segments, 1))
+
+    @cached_property
+    def offset(self) -> np.ndarray:
+        """int64 array of shape (n_in,): the level at which each code starts to rise."""
+        first = np.concatenate([[0], np.cumsum(np.maximum(self.n_segments, 1))[:-1]])
+        return (np.arange(len(self.feature)) - first[self.feature]) * self.steps
+
+    @cached_property
+    def input_range(self) -> np.ndarray:
+        """int64 array of shape (n_in, 2): smallest and largest code, inclusive."""
+        ranges = np.tile(np.array(code_range(self.n_bits), dtype=np.int64), (len(self.feature), 1))
+        ranges[self.n_segments[self.feature] == 0] = 0
+        return ranges
+
+    @property
+    def level_dtype(self) -> np.dtype:
+        """The smallest unsigned type that holds every level."""
+        return np.min_scalar_type(self.thresholds.shape[1])
+
+    def levels(self, X: np.ndarray) -> np.ndarray:
+        """Count the thresholds that each value reaches.
+
+        Parameters
+        ----------
+        X : real array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        unsigned integer array of shape (n_samples, n_features)
+        """
+        if len(X) <= 4:  # a search per feature costs more than it saves
+            reached = X[:, :, None] >= self.thresholds
+            return reached.sum(axis=2, dtype=self.level_dtype)
+        levels = np.empty(X.shape, dtype=self.level_dtype)
+        for column, thresholds in enumerate(self.thresholds):
+            levels[:, column] = np.searchsorted(
+                thresholds, X[:, column].astype(np.float64), side="right"
+            )
+        return levels
+
+    def codes(self, levels: np.ndarray) -> np.ndarray:
+        """Spread levels over the segments of their features.
+
+        Returns
+        -------
+        int8 array of shape (n_samples, n_in)
+        """
+        risen = levels[:, self.feature].astype(np.int32) - self.offset.astype(np.int32)
+        return (np.clip(risen, 0, self.steps) + self.input_range[:, 0]).astype(np.int8)
+
+
+def fit_encoding(
+    columns, weight: np.ndarray | None, *, n_segments: int, n_bits: int
+) -> InputEncoding:
+    """Fit the quantile segments of every feature on the training rows.
+
+    Parameters
+    ----------
+    columns : iterable of float arrays of shape (n_samples,)
+        One array a feature.
+    weight : float64 array of shape (n_samples,), or None
+        Sample weights: an integer weight counts as that many rows.
+    n_segments : int
+        Segments a feature gets; fewer where it has too few distinct values.
+    n_bits : int
+        Width of a code, in bits.
+
+    Returns
+    -------
+    InputEncoding
+
+    Examples
+    --------
+    >>> column = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> encoding = fit_encoding([column], None, n_segments=1, n_bits=2)
+    >>> encoding.thresholds
+    array([[0.5, 1.5, 2.5]])
+    >>> encoding.codes(encoding.levels(np.array([[-9.0], [0.6], [1.5], [9.0]]))).ravel()
+    array([-2, -1,  0,  1], dtype=int8)
+    """
+    edges = [_segment_edges(np.asarray(c, np.float64), weight, n_segments) for c in columns]
+    counts = np.array([len(e) - 1 for e in edges], dtype=np.int64)
+    steps = 2**n_bits - 1
+    thresholds = np.full((len(edges), max(1, counts.max(initial=0)) * steps), np.inf)
+    for row, edge in zip(thresholds, edges, strict=True):
+        ramp = (np.arange(steps) + 0.5) / steps
+        ramps = edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp
+        row[: ramps.size] = np.maximum.accumulate(ramps.ravel())
+    return InputEncoding(thresholds, counts, n_bits)
+
+
+def _segment_edges(column: np.ndarray, weight: np.ndarray | None, n_segments: int) -> np.ndarray:
+    """Distinct values that bound the segments of one feature, ascending."""
+    values, inverse = np.unique(column, return_inverse=True)
+    mass = np.bincount(inverse, weights=weight).astype(np.float64)
+    if len(values) <= n_segments + 1:
+        return values
+    mass = np.minimum(mass, mass.sum() * min(_LARGEST_ATOM, 1 / n_segments))
+    cumulative = np.cumsum(mass)
+    shares = np.linspace(0, 1, n_segments + 1)
+    shares[[0, -1]] = _CLIPPED_SHARE / n_segments, 1 - _CLIPPED_SHARE / n_segments
+    found = np.searchsorted(cumulative, shares * cumulative[-1])
+    return np.unique(values[np.minimum(found, len(values) - 1)])

@@ -1,0 +1,24 @@
+"""The package's own errors."""
+
+__all__ = [
+    "AccumulatorOverflowError",
+    "AccumulatorProofError",
+    "InvalidNetworkFileError",
+    "QnnpruneError",
+]
+
+
+class QnnpruneError(Exception):
+    """Base of the package's own errors."""
+
+
+class AccumulatorProofError(QnnpruneError, RuntimeError):
+    """A compiled network breaks a limit that should hold by construction: a defect."""
+
+
+class AccumulatorOverflowError(QnnpruneError, OverflowError):
+    """A sum left its register while ``mode="raise"`` was asked for."""
+
+
+class InvalidNetworkFileError(QnnpruneError, ValueError):
+    """A file does not hold a whole, consistent integer network of a known version."""

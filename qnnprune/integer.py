@@ -1,0 +1,400 @@
+"""The integer network and its accumulators: numpy alone, no torch, no Brevitas.
+
+A hidden neuron is ``y = output_low + #{t : acc >= threshold_t}``, the output layer
+``acc * scale + bias``.  Sums run through floating-point BLAS, which is exact: every
+product and every partial sum is an integer far below the 2**24 (float32) or 2**53
+(float64) up to which these types hold all integers, and the proven ranges say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from .accumulators import accumulator_bits, accumulator_range, register_range
+from .encoding import InputEncoding
+from .exceptions import AccumulatorOverflowError
+
+__all__ = ["MODES", "IntegerLayer", "IntegerNetwork", "SimulationResult", "decode"]
+
+MODES = ("exact", "wrap", "saturate", "raise")
+
+_BLOCK_VALUES = 2**20  # codes held at once: bounds the memory of any batch
+_COMPARED_THRESHOLDS = 15  # up to here comparing beats searching
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerLayer:
+    """One layer of the integer network; all arrays hold integer codes.
+
+    Attributes
+    ----------
+    weight : int8 array of shape (n_out, n_in)
+        Signed, symmetric; a pruned weight is 0.
+    input_range : int64 array of shape (n_in, 2)
+        Smallest and largest code of each input, inclusive.
+    thresholds : int64 array of shape (n_out, 2**a - 1), or None
+        Ascending in each row.  None on the output layer.
+    output_low : int or None
+        Code of a neuron that reaches no threshold.  None on the output layer.
+    scale, bias : float64 arrays of shape (n_out,), or None
+        The output layer's affine map.  None on hidden layers.
+    """
+
+    weight: np.ndarray
+    input_range: np.ndarray
+    thresholds: np.ndarray | None = None
+    output_low: int | None = None
+    scale: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+    @cached_property
+    def accumulator_range(self) -> np.ndarray:
+        """int64 array of shape (n_out, 2): the exact range of every sum, inclusive."""
+        return accumulator_range(self.weight, self.input_range)
+
+    @cached_property
+    def accumulator_bits(self) -> np.ndarray:
+        """int64 array of shape (n_out,): the proven width of every accumulator, in bits."""
+        return accumulator_bits(self.accumulator_range)
+
+    @cached_property
+    def _blas_weight(self) -> np.ndarray:
+        largest = np.abs(self.input_range).max(axis=1, initial=0)
+        bound = (np.abs(self.weight.astype(np.int64)) @ largest).max(initial=0)
+        dtype = np.float32 if bound < 2**24 else np.float64
+        return np.ascontiguousarray(self.weight.T.astype(dtype))
+
+    def accumulate(self, codes: np.ndarray) -> np.ndarray:
+        """Exact sums of products.
+
+        Parameters
+        ----------
+        codes : integer array of shape (n_samples, n_in)
+
+        Returns
+        -------
+        float32 or float64 array of shape (n_samples, n_out)
+            Integer values, exact.
+        """
+        return codes.astype(self._blas_weight.dtype) @ self._blas_weight
+
+    def requantize(self, acc: np.ndarray) -> np.ndarray:
+        """Output codes of a hidden layer.
+
+        Parameters
+        ----------
+        acc : array of shape (n_samples, n_out)
+            Integer values.
+
+        Returns
+        -------
+        int16 array of shape (n_samples, n_out)
+        """
+        codes = np.full(acc.shape, self.output_low, dtype=np.int16)
+        if self.thresholds.shape[1] <= _COMPARED_THRESHOLDS:
+            for threshold in self.thresholds.T.astype(acc.dtype):
+                codes += acc >= threshold
+        else:
+            for column, thresholds in enumerate(self.thresholds):
+                codes[:, column] += np.searchsorted(thresholds, acc[:, column], side="right")
+        return codes
+
+    def __getstate__(self):
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True, eq=False)
+class SimulationResult:
+    """What narrow accumulators did to a batch.
+
+    Attributes
+    ----------
+    predictions : array of shape (n_samples,) or (n_samples, n_outputs)
+    decision : float64 array of shape (n_samples, n_logits)
+        The output layer's values, from which the predictions follow.
+    n_accum_bits : int
+        Width of the simulated registers, in bits.
+    mode : str
+    overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
+        Sums that left their register, per neuron.
+    accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
+        Smallest and largest exact sum seen, before wrapping or clipping.
+    n_samples : int
+    """
+
+    predictions: np.ndarray
+    decision: np.ndarray
+    n_accum_bits: int
+    mode: str
+    overflow_count: tuple[np.ndarray, ...]
+    accumulator_min: tuple[np.ndarray, ...]
+    accumulator_max: tuple[np.ndarray, ...]
+    n_samples: int
+
+    @property
+    def overflow_rate(self) -> float:
+        """Share of all sums, over rows, layers and neurons, that overflowed."""
+        sums = self.n_samples * sum(map(len, self.overflow_count))
+        return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
+
+
+class _Watch:
+    """Counts overflows and follows the observed range of every neuron of a network."""
+
+    def __init__(self, layers, n_accum_bits, mode):
+        self.mode, self.n_accum_bits = mode, n_accum_bits
+        self.registers = [register_range(r.accumulator_range, n_accum_bits) for r in layers]
+        self.count = [np.zeros(len(r), np.int64) for r in self.registers]
+        self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
+        self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
+
+    def store(self, index, acc, first_row):
+        """Put exact sums of layer `index` into its registers."""
+        acc = acc.astype(np.int64)
+        low, high = self.registers[index].T
+        over = (acc < low) | (acc > high)
+        self.count[index] += over.sum(axis=0)
+        self.low[index] = np.minimum(self.low[index], acc.min(axis=0))
+        self.high[index] = np.maximum(self.high[index], acc.max(axis=0))
+        if self.mode == "wrap":
+            return (acc - low) % (high - low + 1) + low
+        if self.mode == "saturate":
+            return np.clip(acc, low, high)
+        if over.any():
+            row, neuron = np.argwhere(over)[0]
+            raise AccumulatorOverflowError(
+                f"Row {first_row + row}: the sum {acc[row, neuron]} of neuron {neuron} in layer "
+                f"{index} leaves n_accum_bits={self.n_accum_bits} "
+                f"({low[neuron]} to {high[neuron]}). Use a wider accumulator, or mode='wrap' or "
+                "'saturate' to go on."
+            )
+        return acc
+
+
+def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Turn the output layer's values into labels or, where `classes` is None, target values."""
+    if classes is None:
+        return decision[:, 0] if decision.shape[1] == 1 else decision
+    if decision.shape[1] == 1:
+        return classes[(decision[:, 0] > 0).astype(np.intp)]
+    return classes[decision.argmax(axis=1)]
+
+
+class IntegerNetwork:
+    """A pruned network in integers: what is proven, predicted with and deployed.
+
+    Runs on numpy alone.  Estimators build it at the end of ``fit`` as
+    ``integer_network_``; `load` reads a saved one where neither torch nor Brevitas
+    is installed.
+
+    Parameters
+    ----------
+    encoding : InputEncoding
+        Features to input codes.
+    layers : sequence of IntegerLayer
+        Hidden layers, then the output layer.
+    n_w_bits, n_accum_bits : int
+        Width of the weights, and of the accumulator that was asked for, in bits.
+    classes : array of shape (n_classes,), optional
+        Labels of a classifier; None for a regressor.
+    feature_names : array of str of shape (n_features,), optional
+        Names of the columns that it was fitted on.
+
+    Attributes
+    ----------
+    layers : tuple of IntegerLayer
+    """
+
+    def __init__(
+        self, encoding, layers, *, n_w_bits, n_accum_bits, classes=None, feature_names=None
+    ):
+        self.encoding: InputEncoding = encoding
+        self.layers: tuple[IntegerLayer, ...] = tuple(layers)
+        self.n_w_bits, self.n_accum_bits = int(n_w_bits), int(n_accum_bits)
+        self.classes = classes
+        self.feature_names = feature_names
+
+    @property
+    def n_features_in(self) -> int:
+        """Number of columns that X must have."""
+        return self.encoding.n_features
+
+    def quantize_input(self, X) -> np.ndarray:
+        """Encode features into the integer codes of the first layer.
+
+        Parameters
+        ----------
+        X : array-like of real numbers, of shape (n_samples, n_features)
+
+        Returns
+        -------
+        int8 array of shape (n_samples, n_in)
+
+        Raises
+        ------
+        ValueError
+            If X is not a finite table of that many columns.
+        """
+        return self.encoding.codes(self.encoding.levels(self._checked(X)))
+
+    def _checked(self, X):
+        X = np.asarray(X)
+        if X.dtype.kind not in "biuf":
+            X = X.astype(np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in:
+            raise ValueError(
+                f"X has shape {X.shape}, but this network expects (n_samples, {self.n_features_in})."
+            )
+        if X.dtype.kind == "f" and not np.isfinite(X).all():
+            raise ValueError("X contains NaN or infinity: impute or drop these values first.")
+        return X
+
+    def run(self, codes) -> np.ndarray:
+        """Evaluate the network on input codes, with unbounded accumulators.
+
+        Parameters
+        ----------
+        codes : integer array of shape (n_samples, n_in)
+            Each within its ``input_range``.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_logits)
+            The output layer's ``acc * scale + bias``: one logit for two classes,
+            one a class otherwise; the target's own units for regression.
+
+        Raises
+        ------
+        ValueError
+            If a code lies outside the range that the proof rests on.
+        """
+        codes = np.asarray(codes)
+        low, high = self.layers[0].input_range.T
+        if codes.ndim != 2 or codes.shape[1] != len(low):
+            raise ValueError(
+                f"codes has shape {codes.shape}, but this network expects (n, {len(low)})."
+            )
+        if codes.dtype.kind not in "iu" or ((codes < low) | (codes > high)).any():
+            raise ValueError("codes must be integers within layers[0].input_range.")
+        blocks = [self._run_block(codes[s], None, 0) for s in self._blocks(len(codes))]
+        return np.concatenate(blocks) if blocks else np.empty((0, self._n_logits))
+
+    @property
+    def _n_logits(self) -> int:
+        return len(self.layers[-1].weight)
+
+    def _blocks(self, n_samples):
+        rows = max(1, _BLOCK_VALUES // max(len(self.layers[0].input_range), 1))
+        return [slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows)]
+
+    def _run_block(self, codes, watch, first_row):
+        for index, layer in enumerate(self.layers):
+            acc = layer.accumulate(codes)
+            if watch is not None:
+                acc = watch.store(index, acc, first_row)
+            if layer.thresholds is None:
+                return acc.astype(np.float64) * layer.scale + layer.bias
+            codes = layer.requantize(acc)
+        raise ValueError("The last layer of an IntegerNetwork must have scale and bias.")
+
+    def decision(self, X) -> np.ndarray:
+        """Output layer's values for raw features, in blocks of bounded memory.
+
+        Parameters
+        ----------
+        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_logits)
+        """
+        return self._decide(X, None)
+
+    def _decide(self, X, watch):
+        sparse = hasattr(X, "toarray")
+        X = X.tocsr() if sparse else self._checked(X)
+        result = np.empty((X.shape[0], self._n_logits))
+        for rows in self._blocks(X.shape[0]):
+            block = self._checked(X[rows].toarray()) if sparse else X[rows]
+            codes = self.encoding.codes(self.encoding.levels(block))
+            result[rows] = self._run_block(codes, watch, rows.start)
+        return result
+
+    def predict(self, X) -> np.ndarray:
+        """Predict labels or target values for raw features.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+        """
+        return decode(self.decision(X), self.classes)
+
+    def simulate(self, X, *, n_accum_bits: int | None = None, mode: str = "wrap"):
+        """Run the network with accumulators of a given width.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        n_accum_bits : int, optional
+            Width of every register, 1 to 62 bits; the network's own by default.
+        mode : {"wrap", "saturate", "raise"}
+            What a sum does that leaves its register: two's-complement wrap-around,
+            clipping once after the whole sum (not after each addition), or an error.
+
+        Returns
+        -------
+        SimulationResult
+
+        Raises
+        ------
+        AccumulatorOverflowError
+            At the first overflow, in mode "raise".
+        """
+        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
+        if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 1 <= bits <= 62:
+            raise ValueError(f"n_accum_bits={bits!r} must be an integer from 1 to 62.")
+        if mode not in MODES[1:]:
+            raise ValueError(f"mode={mode!r} must be one of {MODES[1:]}.")
+        watch = _Watch(self.layers, int(bits), mode)
+        decision = self._decide(X, watch)
+        return SimulationResult(
+            predictions=decode(decision, self.classes),
+            decision=decision,
+            n_accum_bits=int(bits),
+            mode=mode,
+            overflow_count=tuple(watch.count),
+            accumulator_min=tuple(watch.low),
+            accumulator_max=tuple(watch.high),
+            n_samples=len(decision),
+        )
+
+    def save(self, path) -> None:
+        """Write the network to one ``.npz`` file, without pickles.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Replaced only once the new file is whole.
+        """
+        from .storage import save_network
+
+        save_network(self, path)
+
+    @staticmethod
+    def load(path) -> IntegerNetwork:
+        """Read a network written by `save`.
+
+        Raises
+        ------
+        InvalidNetworkFileError
+            If the file is damaged, truncated, of another version or inconsistent.
+        """
+        from .storage import load_network
+
+        return load_network(path)

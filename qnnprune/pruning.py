@@ -1,0 +1,254 @@
+"""Which weights go, and when: L1-unstructured pruning of every row, under a proof.
+
+A row keeps its largest weights as long as they fit two limits: a count, and the exact
+worst-case range of the accumulator.  Until the schedule ends a row keeps more than that
+and pruned weights still learn, so they can come back; then the choice is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["CRITERIA", "SCHEDULES", "LayerLimits", "Pruner", "keep_what_fits"]
+
+
+def _gradual(progress: float) -> float:
+    return (1.0 - progress) ** 3
+
+
+def _one_shot(progress: float) -> float:
+    return 1.0
+
+
+# Share of the weights above the limits that a row still keeps, by the progress (0 to 1)
+# of the pruning phase; at its end it is 0 for every schedule.  "gradual" is the cubic
+# schedule of Zhu and Gupta 2017, "To prune, or not to prune".
+SCHEDULES: dict[str, Callable[[float], float]] = {"gradual": _gradual, "one_shot": _one_shot}
+
+# What a row's weights are ranked by: weight matrix to an array of the same shape.
+CRITERIA: dict[str, Callable[[np.ndarray], np.ndarray]] = {"l1": np.abs}
+
+
+@dataclass(frozen=True)
+class LayerLimits:
+    """The two limits on every neuron of one layer.
+
+    Attributes
+    ----------
+    input_range : integer array of shape (n_in, 2)
+        Codes of each input, inclusive.
+    n_accum_bits : int or None
+        Width that the exact range must fit, in bits; None: no such limit.
+    budget : int or None
+        Nonzero weights a neuron may keep; None: no such limit.
+    """
+
+    input_range: np.ndarray
+    n_accum_bits: int | None = None
+    budget: int | None = None
+
+
+def keep_what_fits(
+    codes: np.ndarray, magnitude: np.ndarray, candidates: np.ndarray, limits: LayerLimits
+) -> np.ndarray:
+    """Walk every row by falling magnitude and keep each weight that still fits.
+
+    Parameters
+    ----------
+    codes : integer-valued array of shape (n_out, n_in)
+        Weight codes, with the sign that they have in the integer network.
+    magnitude : float array of shape (n_out, n_in)
+        What is ranked: larger goes first.
+    candidates : bool array of shape (n_out, n_in)
+        Weights that may be kept.
+    limits : LayerLimits
+
+    Returns
+    -------
+    bool array of shape (n_out, n_in)
+        In a row that loses no nonzero candidate all candidates stay, those that round
+        to 0 too; otherwise just the nonzero ones that fit.
+
+    Examples
+    --------
+    >>> limits = LayerLimits(np.array([[-4, 3]] * 3), n_accum_bits=5)
+    >>> keep_what_fits(np.array([[3, -2, 1]]), np.array([[3.0, 2.0, 1.0]]),
+    ...                np.ones((1, 3), bool), limits)
+    array([[ True, False,  True]])
+    """
+    codes = np.where(candidates, codes, 0).astype(np.int64)
+    n_out, n_in = codes.shape
+    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1, kind="stable")
+    ranked = np.take_along_axis(codes, order, axis=1)[:, : max(_most_nonzeros(codes), 1)]
+    low, high = (bound[order[:, : ranked.shape[1]]] for bound in limits.input_range.T)
+    top = np.maximum(ranked * low, ranked * high)
+    bottom = np.minimum(ranked * low, ranked * high)
+    fits = _walk(ranked != 0, top, bottom, limits)
+    kept = np.zeros((n_out, n_in), dtype=bool)
+    np.put_along_axis(kept, order[:, : ranked.shape[1]], fits, axis=1)
+    untouched = fits.sum(axis=1) == np.count_nonzero(codes, axis=1)
+    return np.where(untouched[:, None], candidates, kept)
+
+
+def _most_nonzeros(codes: np.ndarray) -> int:
+    return int(np.count_nonzero(codes, axis=1).max(initial=0))
+
+
+def _walk(nonzero, top, bottom, limits) -> np.ndarray:
+    """Columns in order: True where adding that weight stays within the limits."""
+    bits = limits.n_accum_bits
+    # Two's complement even for sums that are never negative: a later weight may be.
+    most = np.inf if bits is None else 2 ** (bits - 1) - 1
+    least = -np.inf if bits is None else -(2 ** (bits - 1))
+    budget = np.inf if limits.budget is None else limits.budget
+    high, low, count = np.cumsum(top, 1), np.cumsum(bottom, 1), np.cumsum(nonzero, 1)
+    fits = nonzero & (high <= most) & (low >= least) & (count <= budget)
+    # Up to a row's first failure the cumulative sums are those of the kept weights.
+    first = np.where((nonzero & ~fits).any(axis=1), (nonzero & ~fits).argmax(axis=1), fits.shape[1])
+    start = int(first.min(initial=fits.shape[1]))
+    if start == fits.shape[1]:
+        return fits
+    fits[:, start:] = False
+    high = (top[:, :start] * fits[:, :start]).sum(axis=1)
+    low = (bottom[:, :start] * fits[:, :start]).sum(axis=1)
+    count = fits[:, :start].sum(axis=1)
+    for j in range(start, fits.shape[1]):
+        ok = (
+            nonzero[:, j]
+            & (high + top[:, j] <= most)
+            & (low + bottom[:, j] >= least)
+            & (count < budget)
+        )
+        fits[:, j] = ok
+        high, low, count = high + top[:, j] * ok, low + bottom[:, j] * ok, count + ok
+    return fits
+
+
+class Pruner:
+    """Sets the masks and scales of a network's weight quantizers.
+
+    Parameters
+    ----------
+    limits : sequence of LayerLimits
+        One a layer, from the input to the output.
+    schedule : str
+        A key of `SCHEDULES`.
+    criterion : str
+        A key of `CRITERIA`.
+    regrow : bool
+        Choose anew at every call, and let pruned weights learn, even at the limits.
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[LayerLimits],
+        schedule: str = "gradual",
+        criterion: str = "l1",
+        regrow: bool = False,
+    ):
+        self.limits = list(limits)
+        self.excess, self.criterion, self.regrow = SCHEDULES[schedule], CRITERIA[criterion], regrow
+        self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
+
+    def adopt(self, network) -> None:
+        """Go on from a network that is pruned already: what it lost stays away."""
+        for index, linear in enumerate(network.linears):
+            self._fixed[index] = linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0
+
+    def start_regrowth(self, network) -> None:
+        """Let pruned weights learn from the first batch on."""
+        for linear in network.linears:
+            linear.weight_quant.tensor_quant.dense_gradient = self.regrow
+
+    def prune(self, network, progress: float) -> None:
+        """Move every layer to where the schedule stands at `progress`.
+
+        From a progress of 1 on the limits hold for the integer weights as they are now,
+        and only weights that were kept at the first such call can be kept.
+        """
+        for index, layer in enumerate((*network.hidden, network.output)):
+            weight, quantizer = layer.linear.weight, layer.linear.weight_quant.tensor_quant
+            sign = _slope_sign(layer)
+            if progress < 1:
+                mask = self._scheduled(index, weight, quantizer, sign, progress)
+                quantizer.set_mask(mask)
+                quantizer.refresh_scale(weight)
+            else:
+                self._fix(index, weight, quantizer, sign)
+            quantizer.dense_gradient = progress < 1 or self.regrow
+
+    def _walk(self, index, weight, quantizer, sign, candidates):
+        codes = quantizer.codes(weight).cpu().numpy() * sign[:, None]
+        return keep_what_fits(codes, self._rank(weight), candidates, self.limits[index])
+
+    def _rank(self, weight):
+        return self.criterion(weight.detach().cpu().numpy())
+
+    def _live(self, index, weight):
+        low, high = self.limits[index].input_range.T
+        return np.broadcast_to(low < high, weight.shape)
+
+    def _scheduled(self, index, weight, quantizer, sign, progress):
+        live = self._live(index, weight)
+        final = self._walk(index, weight, quantizer, sign, live).sum(axis=1)
+        available = live.sum(axis=1)
+        keep = final + np.ceil((available - final) * self.excess(progress)).astype(np.int64)
+        return _largest(self._rank(weight), live, keep)
+
+    def _fix(self, index, weight, quantizer, sign):
+        candidates = self._fixed[index]
+        if candidates is None:
+            candidates = self._scheduled(index, weight, quantizer, sign, 1.0)
+            quantizer.set_mask(candidates)
+            quantizer.refresh_scale(weight)
+            candidates = self._walk(index, weight, quantizer, sign, candidates)
+            candidates = self._revive(index, weight, quantizer, sign, candidates)
+            self._fixed[index] = None if self.regrow else candidates
+        mask = self._walk(index, weight, quantizer, sign, candidates)
+        quantizer.set_mask(self._revive(index, weight, quantizer, sign, mask))
+
+    def _revive(self, index, weight, quantizer, sign, mask):
+        """Give a row that kept nothing its largest weight, as the smallest code."""
+        codes = quantizer.codes(weight).cpu().numpy()
+        dead = np.flatnonzero(((codes != 0) & mask).sum(axis=1) == 0)
+        live = self._live(index, weight)
+        if not len(dead) or not live.any():
+            return mask
+        mask = mask.copy()
+        magnitude = np.where(live, self._rank(weight), -1.0)
+        for row in dead:
+            column = int(magnitude[row].argmax())
+            value = float(weight[row, column])
+            wanted = 1 if value >= 0 else -1
+            if not self._fits_alone(index, wanted * sign[row], column):
+                wanted = int(sign[row])  # +1 in the integer network: the narrower of the two
+            mask[row] = False
+            mask[row, column] = True
+            quantizer.set_code(weight, row, column, wanted)
+        return mask
+
+    def _fits_alone(self, index, code, column):
+        limits = self.limits[index]
+        if limits.n_accum_bits is None:
+            return True
+        ends = code * limits.input_range[column]
+        half = 2 ** (limits.n_accum_bits - 1)
+        return -half <= ends.min() and ends.max() < half
+
+
+def _slope_sign(layer) -> np.ndarray:
+    """Sign of each neuron's slope: rows of negative slope are stored negated."""
+    if not hasattr(layer, "norm"):
+        return np.ones(layer.linear.out_features, dtype=np.int64)
+    return np.where(layer.norm.weight.detach().cpu().numpy() < 0, -1, 1)
+
+
+def _largest(magnitude, candidates, keep) -> np.ndarray:
+    """The `keep` largest candidates of every row."""
+    ranked = np.argsort(np.where(candidates, -magnitude, np.inf), axis=1, kind="stable")
+    rank = np.empty_like(ranked)
+    np.put_along_axis(rank, ranked, np.arange(magnitude.shape[1])[None, :], axis=1)
+    return candidates & (rank < keep[:, None])

@@ -1,0 +1,323 @@
+"""Training: the skorch net, its callbacks and its batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, LRScheduler
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from .data import TrainingTable
+from .pruning import Pruner
+
+__all__ = ["OPTIMIZERS", "TrainingNet", "build_net"]
+
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+# Shares of the epochs: dense training, then gradual pruning, then fine-tuning of what is left.
+PRUNING_STARTS, PRUNING_ENDS = 0.1, 0.6
+_WARM_UP = 0.05  # share of the steps in which the learning rate rises
+
+
+class BatchLoader:
+    """Serves batches of a `TrainingTable` as whole tensors, of nearly equal sizes."""
+
+    def __init__(self, table: TrainingTable, batch_size: int, random_state=None):
+        self.table, self.random_state = table, random_state
+        self.n_batches = max(1, -(-len(table) // batch_size))
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self):
+        n_rows = len(self.table)
+        order = np.arange(n_rows)
+        if self.random_state is not None:
+            order = self.random_state.permutation(n_rows)
+            if n_rows == 1:
+                order = np.zeros(2, dtype=np.int64)  # batch normalisation needs two rows
+        for index in np.array_split(order, self.n_batches):
+            levels, target = self.table.take(index)
+            yield torch.from_numpy(levels), tuple(map(torch.from_numpy, target))
+
+
+def binary_loss(output: Tensor, y: Tensor) -> Tensor:
+    """Log loss of one logit, per row."""
+    target = y.to(output.dtype)
+    return nn.functional.binary_cross_entropy_with_logits(output[:, 0], target, reduction="none")
+
+
+def multiclass_loss(output: Tensor, y: Tensor) -> Tensor:
+    """Cross entropy of one logit a class, per row."""
+    return nn.functional.cross_entropy(output, y, reduction="none")
+
+
+def squared_loss(output: Tensor, y: Tensor) -> Tensor:
+    """Squared error, averaged over the outputs, per row."""
+    return (output - y.to(output.dtype)).square().mean(dim=1)
+
+
+def accuracy(output: Tensor, y: Tensor) -> Tensor:
+    """1 where the predicted class is right, per row."""
+    predicted = output[:, 0] > 0 if output.shape[1] == 1 else output.argmax(dim=1)
+    return (predicted == y).double()
+
+
+class TrainingNet(NeuralNet):
+    """A skorch net that trains on a `TrainingTable` and keeps its last whole epoch.
+
+    Parameters
+    ----------
+    pruner : Pruner or None
+        Called before every epoch, and after it so that whatever an epoch leaves behind
+        respects the limits; None trains without pruning.
+    always_prune : bool
+        Prune to the limits from the first epoch on, as further training does.
+    random_state : numpy.random.RandomState
+        Shuffles the rows.
+    """
+
+    def __init__(self, *args, pruner=None, always_prune=False, random_state=None, **kwargs):
+        self.pruner, self.always_prune, self.random_state = pruner, always_prune, random_state
+        super().__init__(*args, **kwargs)
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of whole tensors; skorch's own loader collates row by row."""
+        return BatchLoader(dataset, self.batch_size, self.random_state if training else None)
+
+    def get_dataset(self, X, y=None):
+        """Data come as a `TrainingTable`."""
+        return X
+
+    def check_data(self, X, y=None):
+        """Data come validated."""
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Weighted mean of the loss of each row."""
+        y, weight = (t.to(y_pred.device) for t in y_true)
+        return (self.criterion_(y_pred, y) * weight.to(y_pred.dtype)).mean()
+
+    @property
+    def progress(self) -> float:
+        """How far the pruning phase has come, from 0 to 1, at the epoch that runs now."""
+        if self.always_prune:
+            return 1.0
+        done = (len(self.history) - 1) / self.max_epochs
+        return float(np.clip((done - PRUNING_STARTS) / (PRUNING_ENDS - PRUNING_STARTS), 0, 1))
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train; an interrupt leaves the last whole epoch."""
+        self.interrupted_, self.stop_training_, self.kept_state_ = False, False, None
+        try:
+            super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt:
+            # A callback that stops training early does so between two epochs.
+            self.interrupted_ = "whole" not in self.history[-1]
+        if self.kept_state_ is None:
+            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+        self.module_.load_state_dict(self.kept_state_)
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """One pass over the data; pruning happens around the training pass."""
+        if training and self.pruner is not None and not self.always_prune:
+            if self.progress < 1:
+                self.pruner.prune(self.module_, self.progress)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if training and self.pruner is not None and self.progress >= 1:
+            self.pruner.prune(self.module_, 1.0)
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; stop after an epoch once all of them have seen it."""
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_epoch_end" and self.stop_training_:
+            raise KeyboardInterrupt
+
+    def keep_state(self):
+        """Make the current weights the ones that training ends with."""
+        state = self.module_.state_dict()
+        self.kept_state_ = {key: value.detach().clone() for key, value in state.items()}
+
+
+class LearningRate(Callback):
+    """Linear warm-up, then half a cosine down to zero, step by step."""
+
+    def on_train_begin(self, net, **kwargs):
+        """Note the rate that was asked for."""
+        self.step_, self.n_steps_ = 0, None
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        """Know the length of the whole schedule."""
+        self.n_steps_ = net.max_epochs * len(net.get_iterator(dataset_train))
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        """Set the rate of the coming step."""
+        if not training:
+            return
+        done = self.step_ / self.n_steps_
+        share = (done - _WARM_UP) / (1 - _WARM_UP)
+        factor = done / _WARM_UP if share < 0 else 0.5 * (1 + np.cos(np.pi * share))
+        self.step_ += 1
+        for group in net.optimizer_.param_groups:
+            group["lr"] = net.lr * max(factor, 1e-3)
+
+
+class ValidationScore(Callback):
+    """Accuracy or R² on the held-back rows, as "valid_score" in the history."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Start a new epoch."""
+        self.parts_ = []
+
+    def on_batch_end(self, net, batch, y_pred, training=False, **kwargs):
+        """Collect the predictions of validation batches."""
+        if not training:
+            self.parts_.append((y_pred.detach().cpu(), *batch[1]))
+
+    def on_epoch_end(self, net, **kwargs):
+        """Score the epoch."""
+        if not self.parts_:
+            return
+        output, y, weight = (torch.cat(part) for part in zip(*self.parts_, strict=True))
+        if y.is_floating_point():
+            mean = (y * weight[:, None]).sum(0) / weight.sum()
+            residual = ((output - y).square() * weight[:, None]).sum(0)
+            total = ((y - mean).square() * weight[:, None]).sum(0)
+            score = (1 - residual / total.clamp(min=1e-12)).mean()
+        else:
+            score = (accuracy(output, y) * weight).sum() / weight.sum()
+        net.history.record("valid_score", float(score))
+
+
+class WholeEpoch(Callback):
+    """Keeps the last whole epoch, or the best one, and stops when none gets better.
+
+    Only epochs that respect the final limits compete; patience starts with them.
+
+    Parameters
+    ----------
+    early_stopping : bool
+    patience : int
+        Epochs without an improvement of more than `tol` after which training stops.
+    tol : float
+    """
+
+    def __init__(self, early_stopping=False, patience=10, tol=1e-4):
+        self.early_stopping, self.patience, self.tol = early_stopping, patience, tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Forget earlier trainings."""
+        self.best_score_, self.waited_ = -np.inf, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep this epoch, or count it as one without an improvement."""
+        net.history.record("whole", True)
+        final = net.pruner is None or net.progress >= 1
+        if not self.early_stopping or not final:
+            net.keep_state()
+            return
+        score = net.history[-1]["valid_score"]
+        self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
+        if score > self.best_score_:
+            self.best_score_ = score
+            net.keep_state()
+        net.stop_training_ = self.waited_ >= self.patience
+
+
+class WeightsLeft(Callback):
+    """Records the share of weights that are kept, as "weights_left"."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the masks."""
+        if net.pruner is not None:
+            masks = [linear.weight_quant.tensor_quant.mask for linear in net.module_.linears]
+            kept = sum(float(mask.sum()) for mask in masks)
+            net.history.record("weights_left", kept / sum(mask.numel() for mask in masks))
+
+
+class ProgressBar(Callback):
+    """One bar over all epochs: loss, score and share of weights left."""
+
+    _shown = {"train_loss": "loss", "valid_score": "score", "weights_left": "weights left"}
+
+    def on_train_begin(self, net, **kwargs):
+        """Open the bar."""
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="training")
+
+    def on_epoch_end(self, net, **kwargs):
+        """Advance it."""
+        epoch = net.history[-1]
+        shown = {text: f"{epoch[key]:.3g}" for key, text in self._shown.items() if key in epoch}
+        self.bar_.set_postfix(shown)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        """Close the bar."""
+        self.bar_.close()
+
+
+def build_net(
+    module, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer, max_epochs,
+    batch_size, early_stopping, n_iter_no_change, tol, callbacks, verbose, device,
+    random_state, always_prune=False, constant_lr=False,
+) -> TrainingNet:  # fmt: skip
+    """Assemble the skorch net from an estimator's parameters.
+
+    Parameters
+    ----------
+    module : PrunableMLP
+    criterion : callable
+        (output, y) to the loss of each row.
+    pruner : Pruner or None
+    table_valid : TrainingTable or None
+        Held-back rows.
+    always_prune : bool
+        Train at the final limits from the first epoch on.
+    constant_lr : bool
+        No learning-rate schedule.
+    others
+        As in the estimators; `optimizer` is a key of `OPTIMIZERS` or a torch class,
+        `alpha` the weight decay of the weight matrices.
+
+    Returns
+    -------
+    TrainingNet
+    """
+    ours = [("weights_left", WeightsLeft())]
+    if table_valid is not None:
+        ours.append(("valid_score", ValidationScore()))
+    if not constant_lr and not any(isinstance(c, LRScheduler) for c in callbacks):
+        ours.append(("learning_rate", LearningRate()))
+    ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
+    if verbose:
+        ours.append(("progress_bar", ProgressBar()))
+    options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
+    if options["optimizer"] in OPTIMIZERS.values():
+        options["optimizer__fused"] = True
+    if optimizer == "sgd":
+        options["optimizer__momentum"] = 0.9
+    return TrainingNet(
+        module,
+        criterion=lambda: criterion,
+        optimizer__weight_decay=0.0,
+        optimizer__param_groups=[("*linear.weight", {"weight_decay": alpha})],
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        train_split=None if table_valid is None else predefined_split(table_valid),
+        callbacks=[*ours, *_named(callbacks)],
+        callbacks__print_log=None,
+        verbose=0,
+        device=device,
+        pruner=pruner,
+        always_prune=always_prune,
+        random_state=random_state,
+        **options,
+    )
+
+
+def _named(callbacks) -> list:
+    return [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]

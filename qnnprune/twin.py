@@ -1,0 +1,62 @@
+"""Float twins: the same training without quantization and pruning, to compare scores with."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .data import row_blocks
+from .estimators import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+
+__all__ = ["FloatTwinClassifier", "FloatTwinRegressor"]
+
+
+class _FloatTwin:
+    """Replaces what quantizes, prunes, proves and compiles."""
+
+    _in_bits = 8  # 256 levels a segment: as good as continuous
+
+    def _check_widths(self):
+        """No accumulator has a width."""
+
+    def _limits(self, encoding):
+        return None
+
+    def _make_pruner(self, limits, module, *, going_on, partial):
+        return None
+
+    def _network_shape(self):
+        from dataclasses import replace
+
+        return replace(super()._network_shape(), n_w_bits=None, n_a_bits=None)
+
+    def _finish(self, net, table, limits):
+        self._keep_training_state(net, table.encoding)
+
+    def _decision(self, X):
+        import torch
+
+        check_is_fitted(self, "_module_state")
+        X = self._validated(X)
+        mean, scale = self._output_map()
+        result = np.empty((X.shape[0], self._n_outputs()))
+        with torch.no_grad():
+            for rows in row_blocks(X.shape[0], len(self._encoding.feature)):
+                block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
+                levels = torch.from_numpy(self._encoding.levels(block))
+                result[rows] = self.module_(levels).double().numpy() * scale + mean
+        return result
+
+    def simulate(self, X, **kwargs):
+        """Not available: a float network has no accumulators of integer codes."""
+        raise AttributeError("A float twin has no integer accumulators to simulate.")
+
+    accumulator_report = simulate
+
+
+class FloatTwinClassifier(_FloatTwin, PrunedNeuralNetClassifier):
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
+
+
+class FloatTwinRegressor(_FloatTwin, PrunedNeuralNetRegressor):
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""
