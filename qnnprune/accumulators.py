@@ -147,9 +147,7 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     weight = np.asarray(weight, dtype=np.int64)
     low, high = np.asarray(input_range, dtype=np.int64).T
     positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
-    return np.stack(
-        [positive @ low + negative @ high, positive @ high + negative @ low], axis=1
-    )
+    return np.stack([positive @ low + negative @ high, positive @ high + negative @ low], axis=1)
 
 
 def accumulator_bits(ranges: np.ndarray) -> np.ndarray:

@@ -1,494 +1,130 @@
-"""The scikit-learn face: parameters, validation, labels, and what `fit` ties together."""
+"""The scikit-learn face: the two estimators, their labels and targets."""
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
-from numbers import Integral, Real
+from dataclasses import replace
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, clone, is_classifier
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from .accumulators import code_range, omega, verify_layers, weight_budget
-from .data import fit_input_encoding, merge_rows
-from .defaults import auto_batch_size, auto_max_epochs, auto_n_input_segments
-from .integer import MODES, IntegerNetwork, decode
-from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
-from .report import accumulator_report
+from .base import BasePrunedNeuralNet
 
 __all__ = ["PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"]
 
-_ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
-_OPTIMIZERS = {"adamw", "adam", "sgd"}
 
-
-class _PrunedNeuralNet(BaseEstimator):
-    """What the classifier and the regressor share; see their docstrings."""
-
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(_ACTIVATIONS)],
-        "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
-        "n_a_bits": [Interval(Integral, 2, 8, closed="both")],
-        "n_in_bits": [Interval(Integral, 1, 8, closed="both"), None],
-        "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
-        "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
-        "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
-        "accumulator_guarantee": ["boolean"],
-        "pruning_schedule": [StrOptions(set(SCHEDULES))],
-        "pruning_criterion": [StrOptions(set(CRITERIA))],
-        "accumulator_mode": [StrOptions(set(MODES))],
-        "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "optimizer": [StrOptions(_OPTIMIZERS), callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "device": [str, HasMethods("type"), object],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        activation="relu",
-        n_w_bits=2,
-        n_a_bits=2,
-        n_in_bits=None,
-        n_accum_bits=8,
-        n_input_segments="auto",
-        n_hidden_neurons_multiplier=None,
-        accumulator_guarantee=True,
-        pruning_schedule="gradual",
-        pruning_criterion="l1",
-        accumulator_mode="exact",
-        max_epochs="auto",
-        batch_size="auto",
-        lr=5e-3,
-        optimizer="adamw",
-        alpha=1e-3,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        callbacks=None,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.n_w_bits = n_w_bits
-        self.n_a_bits = n_a_bits
-        self.n_in_bits = n_in_bits
-        self.n_accum_bits = n_accum_bits
-        self.n_input_segments = n_input_segments
-        self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
-        self.accumulator_guarantee = accumulator_guarantee
-        self.pruning_schedule = pruning_schedule
-        self.pruning_criterion = pruning_criterion
-        self.accumulator_mode = accumulator_mode
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.optimizer = optimizer
-        self.alpha = alpha
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.device = device
-        self.verbose = verbose
-        self.random_state = random_state
-
-    # ------------------------------------------------------------------ fit
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Train, prune, compile to integers and verify the proof.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-            Finite real numbers.
-        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
-            Labels of any kind, or real targets.
-        sample_weight : array-like of shape (n_samples,), optional
-            A weight of 2 equals a row that is there twice, 0 one that is not.
-
-        Returns
-        -------
-        self
-            With ``warm_start=True`` training goes on from the last weights.
-        """
-        with self._unchanged_on_failure():
-            going_on = self.warm_start and hasattr(self, "_module_state")
-            return self._fit(X, y, sample_weight, going_on=going_on)
-
-    @contextmanager
-    def _unchanged_on_failure(self):
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
-    def _fit(self, X, y, sample_weight, *, going_on, partial=False, classes=None):
-        X, y = self._validate_training_data(X, y, reset=not going_on)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
-        random_state = check_random_state(self.random_state)
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        y = self._encode_target(y, weight, going_on=going_on, classes=classes)
-        encoding = self._encoding if going_on else self._fit_encoding(X, weight, seed)
-        limits = self._limits(encoding)
-        table = merge_rows(X, y, weight, encoding)
-        table = self._scale_target(table, going_on=going_on)
-        net = self._train(table, limits, seed, going_on=going_on, partial=partial)
-        self._finish(net, table, limits)
-        return self
-
-    def _validate_training_data(self, X, y, *, reset):
-        sizes = self._hidden_sizes()
-        if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
-                "integers, for instance (128, 128)."
-            )
-        self._check_widths()
-        return validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
-        )
-
-    def _hidden_sizes(self) -> tuple:
-        sizes = self.hidden_layer_sizes
-        return tuple(sizes) if np.iterable(sizes) else (sizes,)
-
-    @property
-    def _in_bits(self) -> int:
-        return self.n_a_bits if self.n_in_bits is None else self.n_in_bits
-
-    def _check_widths(self):
-        """Refuse limits that leave no weight to a neuron, before any training."""
-        bits = {"n_in_bits": self._in_bits, "n_a_bits": self.n_a_bits}
-        for name, n_bits in bits.items():
-            weight_budget(
-                self.n_w_bits, n_bits, self.n_accum_bits, self.n_hidden_neurons_multiplier
-            )
-            if self.accumulator_guarantee and n_bits > self.n_accum_bits:
-                raise ValueError(
-                    f"n_accum_bits={self.n_accum_bits} cannot hold even one weight of 1 times an "
-                    f"input of {n_bits} bits ({name}={n_bits}). Use n_accum_bits of {n_bits} or "
-                    f"more, or a smaller {name}."
-                )
-
-    def _fit_encoding(self, X, weight, seed):
-        segments = self.n_input_segments
-        if segments == "auto":
-            segments = auto_n_input_segments(*X.shape)
-        return fit_input_encoding(
-            X, weight, n_segments=segments, n_bits=self._in_bits,
-            random_state=np.random.RandomState(seed),
-        )  # fmt: skip
-
-    def _input_bits(self) -> list[int]:
-        """Width of the inputs of every layer."""
-        return [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
-
-    def _limits(self, encoding) -> list[LayerLimits]:
-        """The two limits of every layer, from the input to the output."""
-        hidden_range = np.array(code_range(self.n_a_bits), dtype=np.int64)
-        ranges = [encoding.input_range]
-        ranges += [np.tile(hidden_range, (n, 1)) for n in self._hidden_sizes()]
-        accum_bits = self.n_accum_bits if self.accumulator_guarantee else None
-        multiplier = self.n_hidden_neurons_multiplier
-        return [
-            LayerLimits(r, accum_bits, weight_budget(self.n_w_bits, b, self.n_accum_bits, multiplier))
-            for r, b in zip(ranges, self._input_bits(), strict=True)
-        ]
-
-    def _network_shape(self):
-        from .network import NetworkShape
-
-        return NetworkShape(
-            hidden_layer_sizes=self._hidden_sizes(),
-            n_outputs=self._n_outputs(),
-            activation=self.activation,
-            n_w_bits=self.n_w_bits,
-            n_a_bits=self.n_a_bits,
-        )
-
-    def _make_pruner(self, limits, module, *, going_on, partial):
-        pruner = Pruner(limits, self.pruning_schedule, self.pruning_criterion, regrow=partial)
-        if partial:
-            pruner.start_regrowth(module)
-        elif going_on:
-            pruner.adopt(module)
-        return pruner
-
-    def _train(self, table, limits, seed, *, going_on, partial):
-        import torch
-
-        from .training import build_net
-
-        table, table_valid = self._split(table, seed) if not partial else (table, None)
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = auto_batch_size(len(table))
-        max_epochs = self.max_epochs
-        if max_epochs == "auto":
-            max_epochs = auto_max_epochs(len(table), batch_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = self._build_module(table.encoding, self._network_shape())
-            if going_on:
-                _load_state(module, self._module_state)
-            net = build_net(
-                module,
-                criterion=self._criterion(),
-                pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
-                table_valid=table_valid,
-                lr=self.lr,
-                alpha=self.alpha,
-                optimizer=self.optimizer,
-                max_epochs=1 if partial else max_epochs,
-                batch_size=batch_size,
-                early_stopping=self.early_stopping and not partial,
-                n_iter_no_change=self.n_iter_no_change,
-                tol=self.tol,
-                callbacks=[] if self.callbacks is None else list(self.callbacks),
-                verbose=self.verbose,
-                device=self.device,
-                random_state=np.random.RandomState(seed),
-                always_prune=partial or going_on,
-                constant_lr=partial,
-            )
-            net.initialize()
-            if partial and getattr(self, "_optimizer_state", None) is not None:
-                net.optimizer_.load_state_dict(self._optimizer_state)
-            net.partial_fit(table)
-            if net.interrupted_:
-                warnings.warn(
-                    f"Training was interrupted in epoch {len(net.history)} of {max_epochs}; the "
-                    "weights of the last whole epoch are kept, pruned and compiled.",
-                    ConvergenceWarning,
-                    stacklevel=5,
-                )
-        return net
-
-    def _split(self, table, seed):
-        if not self.early_stopping:
-            return table, None
-        classes = table.y if table.y.dtype.kind == "i" else None
-        stratify = classes if classes is not None and np.bincount(classes).min() > 1 else None
-        train, valid = train_test_split(
-            np.arange(len(table)), test_size=self.validation_fraction, random_state=seed,
-            stratify=stratify,
-        )  # fmt: skip
-        return table.subset(np.sort(train)), table.subset(np.sort(valid))
-
-    @staticmethod
-    def _build_module(encoding, shape):
-        from .network import PrunableMLP
-
-        return PrunableMLP(encoding, shape)
-
-    def _finish(self, net, table, limits):
-        """Prune once more to the limits, compile, verify, and only then become fitted."""
-        from .compilation import compile_layers
-
-        self._keep_training_state(net, table.encoding)
-        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
-        budgets = [limit.budget for limit in limits]
-        verify_layers(layers, self.n_w_bits, limits[0].n_accum_bits, budgets)
-        self.integer_network_ = IntegerNetwork(
-            table.encoding,
-            layers,
-            n_w_bits=self.n_w_bits,
-            n_accum_bits=self.n_accum_bits,
-            classes=getattr(self, "classes_", None),
-            feature_names=getattr(self, "feature_names_in_", None),
-        )
-
-    def _keep_training_state(self, net, encoding):
-        if net.pruner is not None:
-            net.pruner.prune(net.module_, 1.0)
-        self._encoding = encoding
-        self._module_shape = self._network_shape()
-        self._module_state = _to_numpy(net.module_.state_dict())
-        self._optimizer_state = net.optimizer_.state_dict()
-        self._module = None
-        self.history_ = [_epoch_record(epoch) for epoch in net.history]
-        self.n_iter_ = len(self.history_)
-
-    # -------------------------------------------------------------- predict
-
-    def _validated(self, X):
-        check_is_fitted(self)
-        return validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-
-    def _decision(self, X) -> np.ndarray:
-        X = self._validated(X)
-        if self.accumulator_mode not in MODES:
-            raise ValueError(f"accumulator_mode={self.accumulator_mode!r} must be one of {MODES}.")
-        if self.accumulator_mode == "exact":
-            return self.integer_network_.decision(X)
-        return self.integer_network_.simulate(
-            X, n_accum_bits=self.n_accum_bits, mode=self.accumulator_mode
-        ).decision
-
-    def predict(self, X):
-        """Predict in integer arithmetic.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
-            Labels as they came to `fit`, or target values.
-        """
-        return decode(self._decision(X), getattr(self, "classes_", None))
-
-    def simulate(self, X, *, n_accum_bits=None, mode="wrap"):
-        """Predict with accumulators of a given width, and report what happened.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-        n_accum_bits : int, optional
-            Width of every accumulator, 1 to 62 bits; the estimator's own by default.
-        mode : {"wrap", "saturate", "raise"}
-            What happens to a sum that leaves its register: two's-complement
-            wrap-around, clipping once after the whole sum, or an
-            `AccumulatorOverflowError`.
-
-        Returns
-        -------
-        SimulationResult
-            With ``predictions``, ``overflow_count``, ``overflow_rate``,
-            ``accumulator_min`` and ``accumulator_max``.
-        """
-        X = self._validated(X)
-        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
-        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode)
-
-    def accumulator_report(self, X=None):
-        """Tabulate limits, weights and proven widths, one row a layer.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features), optional
-            Rows to observe: adds the width they need and the overflows at `n_accum_bits`.
-
-        Returns
-        -------
-        AccumulatorReport
-            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
-        """
-        check_is_fitted(self)
-        network = self.integer_network_
-        omegas = [omega(self.n_w_bits, bits, self.n_accum_bits) for bits in self._input_bits()]
-        return accumulator_report(
-            network,
-            self._limits(self._encoding),
-            omegas,
-            guarantee=self.accumulator_guarantee,
-            observed=None if X is None else self.simulate(X),
-        )
-
-    def float_twin(self):
-        """The same architecture, encoding and training, unfitted, in floats: the score to compare with.
-
-        Nothing is quantized or pruned; inputs keep 256 levels a segment.
-
-        Returns
-        -------
-        FloatTwinClassifier or FloatTwinRegressor
-            Unfitted, with this estimator's parameters.
-        """
-        from .twin import FloatTwinClassifier, FloatTwinRegressor
-
-        twin = FloatTwinClassifier if is_classifier(self) else FloatTwinRegressor
-        return twin(**clone(self).get_params(deep=False))
-
-    # ---------------------------------------------------------------- state
-
-    @property
-    def module_(self):
-        """The trained Brevitas module, in eval mode; rebuilt on demand after unpickling."""
-        if not hasattr(self, "_module_state"):
-            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
-        if self._module is None:
-            module = self._build_module(self._encoding, self._module_shape)
-            self._module = _load_state(module, self._module_state).eval()
-        return self._module
-
-    def __getstate__(self):
-        # Brevitas modules cannot be pickled or copied; optimizer moments need not travel.
-        state = dict(super().__getstate__())
-        return state | {key: None for key in ("_module", "_optimizer_state") if key in state}
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-def _load_state(module, state):
-    import torch
-
-    try:
-        module.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in state.items()})
-    except RuntimeError as error:
-        raise ValueError(
-            "hidden_layer_sizes, n_w_bits and activation must stay the same when training goes on "
-            "from earlier weights (warm_start=True or partial_fit): use a new estimator."
-        ) from error
-    return module
-
-
-def _to_numpy(state) -> dict:
-    return {key: np.asarray(value.detach().cpu().numpy()) for key, value in state.items()}
-
-
-def _epoch_record(epoch) -> dict:
-    skipped = {"batches", "whole"}
-    return {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
-
-
-class PrunedNeuralNetClassifier(ClassifierMixin, _PrunedNeuralNet):
+class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     """Multilayer perceptron classifier with proven narrow accumulators.
+
+    Trains with quantization-aware training, prunes every neuron until its sum provably
+    fits `n_accum_bits`, and predicts in integer arithmetic.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or int, default=(256, 256)
+        Neurons of each hidden layer.
+    activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
+        Each is monotone, so a neuron is exactly a set of integer thresholds.
+    n_w_bits, n_a_bits : int, default=2
+        Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
+        activations, 2 to 8 bits.
+    n_in_bits : int or None, default=None
+        Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
+    n_accum_bits : int, default=8
+        Width of every accumulator, in bits.
+    n_input_segments : int or "auto", default="auto"
+        Every feature is encoded in that many piecewise-linear quantile segments, each
+        an input of the network; 1 is plain uniform quantization.  "auto" takes up to
+        16, fewer for wide tables and short ones.
+    n_hidden_neurons_multiplier : float or None, default=None
+        A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
+        Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
+        None lifts the count, and the guarantee alone decides.
+    accumulator_guarantee : bool, default=True
+        Prune every neuron until the exact worst-case range of its sum fits
+        `n_accum_bits`, for every input.  False leaves only the count, and above a
+        multiplier of 1 an overflow becomes possible; the report says so.
+    pruning_schedule : {"gradual", "one_shot"}, default="gradual"
+        "gradual" tightens the limits along a cubic curve between 10 % and 60 % of the
+        epochs, "one_shot" reaches them at 60 % in one step.  Fine-tuning follows.
+    pruning_criterion : {"l1"}, default="l1"
+        What weights of a row are ranked by: their magnitude.
+    accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
+        What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
+        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
+        under the guarantee.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data; "auto" makes about 2,000 steps, at least 20 epochs.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
+    lr : float, default=5e-3
+        Largest learning rate; it warms up, then falls along half a cosine.  A skorch
+        ``LRScheduler`` in `callbacks` replaces that schedule.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    alpha : float, default=1e-3
+        Weight decay of the weight matrices.
+    early_stopping : bool, default=False
+        Hold back `validation_fraction` of the rows, stop when their score has not risen
+        by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
+        Only epochs at the final limits count.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last weights; what is pruned stays pruned.
+    callbacks : list of skorch callbacks or None, default=None
+    device : str or torch.device, default="cpu"
+        Where training runs; prediction is always numpy.
+    verbose : int, default=0
+        1 shows a progress bar with loss, score and share of weights left.
+    random_state : int, RandomState or None, default=None
+        The same int gives the same integer network, bit for bit, on one machine.
+    class_weight : dict, "balanced" or None, default=None
+        As in scikit-learn.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    integer_network_ : IntegerNetwork
+        What predicts: integer arrays and their proof.
+    module_ : torch.nn.Module
+        The trained Brevitas module in eval mode.  Takes levels, which
+        ``integer_network_.encoding.levels(X)`` computes.
+    history_ : list of dict
+        One record an epoch: losses, duration, share of weights left, validation score.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X had column names.
+    n_outputs_ : int
+        Logits: 1 for two classes, else one a class.
+
+    See Also
+    --------
+    PrunedNeuralNetRegressor : The same for real targets.
+
+    Notes
+    -----
+    Rows with equal codes and targets are merged into one row with the sum of their weights,
+    and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = PrunedNeuralNetClassifier((16,), n_accum_bits=6, random_state=0).fit(X, y)
+    >>> net.score(X, y) > 0.9
+    True
+    >>> all(layer.accumulator_bits.max() <= 6 for layer in net.integer_network_.layers)
+    True
     """
 
     _parameter_constraints: dict = {
-        **_PrunedNeuralNet._parameter_constraints,
+        **BasePrunedNeuralNet._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _y_checks = {}
@@ -575,10 +211,14 @@ class PrunedNeuralNetClassifier(ClassifierMixin, _PrunedNeuralNet):
             going_on = hasattr(self, "_module_state")
             if not going_on and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            if going_on and classes is not None and not np.array_equal(
-                np.unique(classes), self.classes_
+            if (
+                going_on
+                and classes is not None
+                and not np.array_equal(np.unique(classes), self.classes_)
             ):
-                raise ValueError(f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}.")
+                raise ValueError(
+                    f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
+                )
             return self._fit(X, y, sample_weight, going_on=going_on, partial=True, classes=classes)
 
     def _encode_target(self, y, weight, *, going_on, classes):
@@ -604,8 +244,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, _PrunedNeuralNet):
             factor = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=names, sample_weight=table.weight
             )
-            table = _with(table, weight=table.weight * factor[table.y])
-        return _with(table, weight=table.weight / table.weight.mean())
+            table = replace(table, weight=table.weight * factor[table.y])
+        return replace(table, weight=table.weight / table.weight.mean())
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
@@ -657,8 +297,107 @@ class PrunedNeuralNetClassifier(ClassifierMixin, _PrunedNeuralNet):
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
-class PrunedNeuralNetRegressor(RegressorMixin, _PrunedNeuralNet):
+class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     """Multilayer perceptron regressor with proven narrow accumulators.
+
+    Trains with quantization-aware training, prunes every neuron until its sum provably
+    fits `n_accum_bits`, and predicts in integer arithmetic.  Targets are standardised
+    inside; the output layer's scale and bias lead back to their units.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or int, default=(256, 256)
+        Neurons of each hidden layer.
+    activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
+        Each is monotone, so a neuron is exactly a set of integer thresholds.
+    n_w_bits, n_a_bits : int, default=2
+        Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
+        activations, 2 to 8 bits.
+    n_in_bits : int or None, default=None
+        Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
+    n_accum_bits : int, default=8
+        Width of every accumulator, in bits.
+    n_input_segments : int or "auto", default="auto"
+        Every feature is encoded in that many piecewise-linear quantile segments, each
+        an input of the network; 1 is plain uniform quantization.  "auto" takes up to
+        16, fewer for wide tables and short ones.
+    n_hidden_neurons_multiplier : float or None, default=None
+        A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
+        Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
+        None lifts the count, and the guarantee alone decides.
+    accumulator_guarantee : bool, default=True
+        Prune every neuron until the exact worst-case range of its sum fits
+        `n_accum_bits`, for every input.  False leaves only the count, and above a
+        multiplier of 1 an overflow becomes possible; the report says so.
+    pruning_schedule : {"gradual", "one_shot"}, default="gradual"
+        "gradual" tightens the limits along a cubic curve between 10 % and 60 % of the
+        epochs, "one_shot" reaches them at 60 % in one step.  Fine-tuning follows.
+    pruning_criterion : {"l1"}, default="l1"
+        What weights of a row are ranked by: their magnitude.
+    accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
+        What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
+        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
+        under the guarantee.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data; "auto" makes about 2,000 steps, at least 20 epochs.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
+    lr : float, default=5e-3
+        Largest learning rate; it warms up, then falls along half a cosine.  A skorch
+        ``LRScheduler`` in `callbacks` replaces that schedule.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    alpha : float, default=1e-3
+        Weight decay of the weight matrices.
+    early_stopping : bool, default=False
+        Hold back `validation_fraction` of the rows, stop when their score has not risen
+        by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
+        Only epochs at the final limits count.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last weights; what is pruned stays pruned.
+    callbacks : list of skorch callbacks or None, default=None
+    device : str or torch.device, default="cpu"
+        Where training runs; prediction is always numpy.
+    verbose : int, default=0
+        1 shows a progress bar with loss, score and share of weights left.
+    random_state : int, RandomState or None, default=None
+        The same int gives the same integer network, bit for bit, on one machine.
+
+    Attributes
+    ----------
+    integer_network_ : IntegerNetwork
+        What predicts: integer arrays and their proof.
+    module_ : torch.nn.Module
+        The trained Brevitas module in eval mode.  Takes levels, which
+        ``integer_network_.encoding.levels(X)`` computes.
+    history_ : list of dict
+        One record an epoch: losses, duration, share of weights left, validation score.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X had column names.
+    n_outputs_ : int
+        Columns of y.
+
+    See Also
+    --------
+    PrunedNeuralNetClassifier : The same for labels.
+
+    Notes
+    -----
+    Rows with equal codes and targets are merged into one row with the sum of their weights,
+    and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(200, 4, random_state=0)
+    >>> net = PrunedNeuralNetRegressor((32,), random_state=0).fit(X, y)
+    >>> net.score(X, y) > 0.8
+    True
     """
 
     _y_checks = {"multi_output": True, "y_numeric": True}
@@ -686,7 +425,9 @@ class PrunedNeuralNetRegressor(RegressorMixin, _PrunedNeuralNet):
     def _encode_target(self, y, weight, *, going_on, classes):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if going_on and y.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}.")
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}."
+            )
         self.n_outputs_ = y.shape[1]
         return y
 
@@ -696,7 +437,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, _PrunedNeuralNet):
             self._y_mean = np.average(table.y, axis=0, weights=weight)
             spread = np.sqrt(np.average((table.y - self._y_mean) ** 2, axis=0, weights=weight))
             self._y_scale = np.where(spread > 0, spread, 1.0)
-        return _with(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
+        return replace(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
 
     def _n_outputs(self) -> int:
         return self.n_outputs_
@@ -713,9 +454,3 @@ class PrunedNeuralNetRegressor(RegressorMixin, _PrunedNeuralNet):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _with(table, **changes):
-    from dataclasses import replace
-
-    return replace(table, **changes)

@@ -249,7 +249,7 @@ class IntegerNetwork:
             X = X.astype(np.float64)
         if X.ndim != 2 or X.shape[1] != self.n_features_in:
             raise ValueError(
-                f"X has shape {X.shape}, but this network expects (n_samples, {self.n_features_in})."
+                f"X has shape {X.shape}, but this network expects {self.n_features_in} columns."
             )
         if X.dtype.kind == "f" and not np.isfinite(X).all():
             raise ValueError("X contains NaN or infinity: impute or drop these values first.")

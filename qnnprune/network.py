@@ -98,7 +98,9 @@ class HiddenLayer(nn.Module):
     @property
     def quantizer(self):
         """The `ActivationQuant` at the end of the layer."""
-        quantized = self.activation if isinstance(self.activation, QuantIdentity) else self.activation[-1]
+        quantized = (
+            self.activation if isinstance(self.activation, QuantIdentity) else self.activation[-1]
+        )
         return quantized.act_quant.fused_activation_quant_proxy.tensor_quant
 
     def codes_of(self, value: Tensor) -> Tensor:
@@ -160,6 +162,16 @@ class PrunableMLP(nn.Module):
     def linears(self) -> list[nn.Linear]:
         """The linear layers, from the input to the output."""
         return [layer.linear for layer in (*self.hidden, self.output)]
+
+    def show_codes(self) -> PrunableMLP:
+        """Let the weights come as Brevitas quant tensors, which know their integers.
+
+        Training does without: plain tensors are faster.
+        """
+        for linear in self.linears:
+            if isinstance(linear, QuantLinear):
+                linear.weight_quant.skip_create_quant_tensor = False
+        return self
 
     def forward(self, levels: Tensor) -> Tensor:
         """(n, n_features) integer levels to (n, n_outputs) logits."""

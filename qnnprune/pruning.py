@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .accumulators import accumulator_range
+
 __all__ = ["CRITERIA", "SCHEDULES", "LayerLimits", "Pruner", "keep_what_fits"]
 
 
@@ -79,31 +81,42 @@ def keep_what_fits(
     ...                np.ones((1, 3), bool), limits)
     array([[ True, False,  True]])
     """
-    codes = np.where(candidates, codes, 0).astype(np.int64)
-    n_out, n_in = codes.shape
-    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1, kind="stable")
-    ranked = np.take_along_axis(codes, order, axis=1)[:, : max(_most_nonzeros(codes), 1)]
-    low, high = (bound[order[:, : ranked.shape[1]]] for bound in limits.input_range.T)
+    codes = np.where(candidates, codes, 0)
+    kept = np.array(candidates)
+    full = np.flatnonzero(~_fits_whole(codes, limits))
+    if not len(full):
+        return kept
+    codes, magnitude = codes[full], magnitude[full]
+    width = int(np.count_nonzero(codes, axis=1).max())
+    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1)[:, :width]
+    ranked = np.take_along_axis(codes, order, axis=1)
+    low, high = (bound[order] for bound in limits.input_range.T)
     top = np.maximum(ranked * low, ranked * high)
     bottom = np.minimum(ranked * low, ranked * high)
-    fits = _walk(ranked != 0, top, bottom, limits)
-    kept = np.zeros((n_out, n_in), dtype=bool)
-    np.put_along_axis(kept, order[:, : ranked.shape[1]], fits, axis=1)
-    untouched = fits.sum(axis=1) == np.count_nonzero(codes, axis=1)
-    return np.where(untouched[:, None], candidates, kept)
+    fits = np.zeros(codes.shape, dtype=bool)
+    np.put_along_axis(fits, order, _walk(ranked != 0, top, bottom, limits), axis=1)
+    kept[full] = fits
+    return kept
 
 
-def _most_nonzeros(codes: np.ndarray) -> int:
-    return int(np.count_nonzero(codes, axis=1).max(initial=0))
+def _bounds(limits: LayerLimits) -> tuple[float, float, float]:
+    """Least and most that a sum may reach, and the count; two's complement even for
+    sums that are never negative, since a later weight may make them so."""
+    bits = limits.n_accum_bits
+    half = np.inf if bits is None else 2 ** (bits - 1)
+    return -half, half - 1, np.inf if limits.budget is None else limits.budget
+
+
+def _fits_whole(codes, limits) -> np.ndarray:
+    """Rows that respect the limits as they are."""
+    least, most, budget = _bounds(limits)
+    low, high = accumulator_range(codes, limits.input_range).T
+    return (low >= least) & (high <= most) & (np.count_nonzero(codes, axis=1) <= budget)
 
 
 def _walk(nonzero, top, bottom, limits) -> np.ndarray:
     """Columns in order: True where adding that weight stays within the limits."""
-    bits = limits.n_accum_bits
-    # Two's complement even for sums that are never negative: a later weight may be.
-    most = np.inf if bits is None else 2 ** (bits - 1) - 1
-    least = -np.inf if bits is None else -(2 ** (bits - 1))
-    budget = np.inf if limits.budget is None else limits.budget
+    least, most, budget = _bounds(limits)
     high, low, count = np.cumsum(top, 1), np.cumsum(bottom, 1), np.cumsum(nonzero, 1)
     fits = nonzero & (high <= most) & (low >= least) & (count <= budget)
     # Up to a row's first failure the cumulative sums are those of the kept weights.
@@ -247,8 +260,7 @@ def _slope_sign(layer) -> np.ndarray:
 
 
 def _largest(magnitude, candidates, keep) -> np.ndarray:
-    """The `keep` largest candidates of every row."""
-    ranked = np.argsort(np.where(candidates, -magnitude, np.inf), axis=1, kind="stable")
-    rank = np.empty_like(ranked)
-    np.put_along_axis(rank, ranked, np.arange(magnitude.shape[1])[None, :], axis=1)
-    return candidates & (rank < keep[:, None])
+    """The `keep` largest candidates of every row; ties may add to them."""
+    ranked = np.sort(np.where(candidates, -magnitude, np.inf), axis=1)
+    last = np.take_along_axis(ranked, np.maximum(keep - 1, 0)[:, None], axis=1)
+    return candidates & (-magnitude <= last) & (keep > 0)[:, None]

@@ -135,6 +135,8 @@ def _row(index, layer, limit, omega) -> dict:
 
 def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
     if widest <= n_accum_bits:
-        return f"Proven for every input: no sum needs more than {widest} bits (limit {n_accum_bits})."
+        return (
+            f"Proven for every input: no sum needs more than {widest} bits (limit {n_accum_bits})."
+        )
     reason = "" if guarantee else " (accumulator_guarantee=False)"
     return f"An overflow of {n_accum_bits} bits is possible: some sums can need {widest}{reason}."

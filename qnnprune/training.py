@@ -88,6 +88,11 @@ class TrainingNet(NeuralNet):
         """Batches of whole tensors; skorch's own loader collates row by row."""
         return BatchLoader(dataset, self.batch_size, self.random_state if training else None)
 
+    def _set_training(self, training=True):
+        # skorch walks all modules at every step; the mode changes twice an epoch at most.
+        if self.module_.training != training:
+            super()._set_training(training)
+
     def get_dataset(self, X, y=None):
         """Data come as a `TrainingTable`."""
         return X
@@ -123,11 +128,11 @@ class TrainingNet(NeuralNet):
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One pass over the data; pruning happens around the training pass."""
-        if training and self.pruner is not None and not self.always_prune:
-            if self.progress < 1:
-                self.pruner.prune(self.module_, self.progress)
+        pruned = training and self.pruner is not None
+        if pruned and self.progress < 1:
+            self.pruner.prune(self.module_, self.progress)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if training and self.pruner is not None and self.progress >= 1:
+        if pruned and self.progress >= 1:
             self.pruner.prune(self.module_, 1.0)
 
     def notify(self, method_name, **cb_kwargs):

@@ -1,0 +1,491 @@
+"""What both estimators share: parameters, validation, and the steps that `fit` ties together."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    _fit_context,
+    clone,
+    is_classifier,
+)
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from .accumulators import code_range, omega, verify_layers, weight_budget
+from .data import fit_input_encoding, merge_rows
+from .defaults import auto_batch_size, auto_max_epochs, auto_n_input_segments
+from .integer import MODES, IntegerNetwork, decode
+from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
+from .report import accumulator_report
+
+__all__ = ["BasePrunedNeuralNet"]
+
+_ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
+_OPTIMIZERS = {"adamw", "adam", "sgd"}
+
+
+class BasePrunedNeuralNet(BaseEstimator):
+    """What the classifier and the regressor share; see their docstrings."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(_ACTIVATIONS)],
+        "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
+        "n_a_bits": [Interval(Integral, 2, 8, closed="both")],
+        "n_in_bits": [Interval(Integral, 1, 8, closed="both"), None],
+        "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
+        "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
+        "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
+        "accumulator_guarantee": ["boolean"],
+        "pruning_schedule": [StrOptions(set(SCHEDULES))],
+        "pruning_criterion": [StrOptions(set(CRITERIA))],
+        "accumulator_mode": [StrOptions(set(MODES))],
+        "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions(_OPTIMIZERS), callable],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "device": "no_validation",
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 256),
+        *,
+        activation="relu",
+        n_w_bits=2,
+        n_a_bits=2,
+        n_in_bits=None,
+        n_accum_bits=8,
+        n_input_segments="auto",
+        n_hidden_neurons_multiplier=None,
+        accumulator_guarantee=True,
+        pruning_schedule="gradual",
+        pruning_criterion="l1",
+        accumulator_mode="exact",
+        max_epochs="auto",
+        batch_size="auto",
+        lr=5e-3,
+        optimizer="adamw",
+        alpha=1e-3,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        callbacks=None,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.n_w_bits = n_w_bits
+        self.n_a_bits = n_a_bits
+        self.n_in_bits = n_in_bits
+        self.n_accum_bits = n_accum_bits
+        self.n_input_segments = n_input_segments
+        self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
+        self.accumulator_guarantee = accumulator_guarantee
+        self.pruning_schedule = pruning_schedule
+        self.pruning_criterion = pruning_criterion
+        self.accumulator_mode = accumulator_mode
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.alpha = alpha
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ fit
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train, prune, compile to integers and verify the proof.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+            Finite real numbers.
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
+            Labels of any kind, or real targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            A weight of 2 equals a row that is there twice, 0 one that is not.
+
+        Returns
+        -------
+        self
+            With ``warm_start=True`` training goes on from the last weights.
+        """
+        with self._unchanged_on_failure():
+            going_on = self.warm_start and hasattr(self, "_module_state")
+            return self._fit(X, y, sample_weight, going_on=going_on)
+
+    @contextmanager
+    def _unchanged_on_failure(self):
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X, y, sample_weight, *, going_on, partial=False, classes=None):
+        X, y = self._validate_training_data(X, y, reset=not going_on)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        y = self._encode_target(y, weight, going_on=going_on, classes=classes)
+        encoding = self._encoding if going_on else self._fit_encoding(X, weight, seed)
+        limits = self._limits(encoding)
+        table = merge_rows(X, y, weight, encoding)
+        table = self._scale_target(table, going_on=going_on)
+        net = self._train(table, limits, seed, going_on=going_on, partial=partial)
+        self._finish(net, table, limits)
+        return self
+
+    def _validate_training_data(self, X, y, *, reset):
+        sizes = self._hidden_sizes()
+        if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
+                "integers, for instance (128, 128)."
+            )
+        self._check_widths()
+        return validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
+        )
+
+    def _hidden_sizes(self) -> tuple:
+        sizes = self.hidden_layer_sizes
+        return tuple(sizes) if np.iterable(sizes) else (sizes,)
+
+    @property
+    def _in_bits(self) -> int:
+        return self.n_a_bits if self.n_in_bits is None else self.n_in_bits
+
+    def _check_widths(self):
+        """Refuse limits that leave no weight to a neuron, before any training."""
+        bits = {"n_in_bits": self._in_bits, "n_a_bits": self.n_a_bits}
+        for name, n_bits in bits.items():
+            weight_budget(
+                self.n_w_bits, n_bits, self.n_accum_bits, self.n_hidden_neurons_multiplier
+            )
+            if self.accumulator_guarantee and n_bits > self.n_accum_bits:
+                raise ValueError(
+                    f"n_accum_bits={self.n_accum_bits} cannot hold even one weight of 1 times an "
+                    f"input of {n_bits} bits ({name}={n_bits}). Use n_accum_bits of {n_bits} or "
+                    f"more, or a smaller {name}."
+                )
+
+    def _fit_encoding(self, X, weight, seed):
+        segments = self.n_input_segments
+        if segments == "auto":
+            segments = auto_n_input_segments(*X.shape)
+        return fit_input_encoding(
+            X, weight, n_segments=segments, n_bits=self._in_bits,
+            random_state=np.random.RandomState(seed),
+        )  # fmt: skip
+
+    def _input_bits(self) -> list[int]:
+        """Width of the inputs of every layer."""
+        return [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
+
+    def _limits(self, encoding) -> list[LayerLimits]:
+        """The two limits of every layer, from the input to the output."""
+        hidden_range = np.array(code_range(self.n_a_bits), dtype=np.int64)
+        ranges = [encoding.input_range]
+        ranges += [np.tile(hidden_range, (n, 1)) for n in self._hidden_sizes()]
+        accum_bits = self.n_accum_bits if self.accumulator_guarantee else None
+        multiplier = self.n_hidden_neurons_multiplier
+        return [
+            LayerLimits(
+                r, accum_bits, weight_budget(self.n_w_bits, b, self.n_accum_bits, multiplier)
+            )
+            for r, b in zip(ranges, self._input_bits(), strict=True)
+        ]
+
+    def _network_shape(self):
+        from .network import NetworkShape
+
+        return NetworkShape(
+            hidden_layer_sizes=self._hidden_sizes(),
+            n_outputs=self._n_outputs(),
+            activation=self.activation,
+            n_w_bits=self.n_w_bits,
+            n_a_bits=self.n_a_bits,
+        )
+
+    def _make_pruner(self, limits, module, *, going_on, partial):
+        pruner = Pruner(limits, self.pruning_schedule, self.pruning_criterion, regrow=partial)
+        if partial:
+            pruner.start_regrowth(module)
+        elif going_on:
+            pruner.adopt(module)
+        return pruner
+
+    def _train(self, table, limits, seed, *, going_on, partial):
+        import torch
+
+        from .training import build_net
+
+        table, table_valid = self._split(table, seed) if not partial else (table, None)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = auto_batch_size(len(table))
+        max_epochs = self.max_epochs
+        if max_epochs == "auto":
+            max_epochs = auto_max_epochs(len(table), batch_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self._build_module(table.encoding, self._network_shape())
+            if going_on:
+                _load_state(module, self._module_state)
+            net = build_net(
+                module,
+                criterion=self._criterion(),
+                pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
+                table_valid=table_valid,
+                lr=self.lr,
+                alpha=self.alpha,
+                optimizer=self.optimizer,
+                max_epochs=1 if partial else max_epochs,
+                batch_size=batch_size,
+                early_stopping=self.early_stopping and not partial,
+                n_iter_no_change=self.n_iter_no_change,
+                tol=self.tol,
+                callbacks=[] if self.callbacks is None else list(self.callbacks),
+                verbose=self.verbose,
+                device=self.device,
+                random_state=np.random.RandomState(seed),
+                always_prune=partial or going_on,
+                constant_lr=partial,
+            )
+            net.initialize()
+            if partial and getattr(self, "_optimizer_state", None) is not None:
+                net.optimizer_.load_state_dict(self._optimizer_state)
+            net.partial_fit(table)
+            if net.interrupted_:
+                warnings.warn(
+                    f"Training was interrupted in epoch {len(net.history)} of {max_epochs}; the "
+                    "weights of the last whole epoch are kept, pruned and compiled.",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+        return net
+
+    def _split(self, table, seed):
+        if not self.early_stopping:
+            return table, None
+        classes = table.y if table.y.dtype.kind == "i" else None
+        stratify = classes if classes is not None and np.bincount(classes).min() > 1 else None
+        train, valid = train_test_split(
+            np.arange(len(table)), test_size=self.validation_fraction, random_state=seed,
+            stratify=stratify,
+        )  # fmt: skip
+        return table.subset(np.sort(train)), table.subset(np.sort(valid))
+
+    @staticmethod
+    def _build_module(encoding, shape):
+        from .network import PrunableMLP
+
+        return PrunableMLP(encoding, shape)
+
+    def _finish(self, net, table, limits):
+        """Prune once more to the limits, compile, verify, and only then become fitted."""
+        from .compilation import compile_layers
+
+        self._keep_training_state(net, table.encoding)
+        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
+        budgets = [limit.budget for limit in limits]
+        verify_layers(layers, self.n_w_bits, limits[0].n_accum_bits, budgets)
+        self.integer_network_ = IntegerNetwork(
+            table.encoding,
+            layers,
+            n_w_bits=self.n_w_bits,
+            n_accum_bits=self.n_accum_bits,
+            classes=getattr(self, "classes_", None),
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
+
+    def _keep_training_state(self, net, encoding):
+        if net.pruner is not None:
+            net.pruner.prune(net.module_, 1.0)
+        self._encoding = encoding
+        self._module_shape = self._network_shape()
+        self._module_state = _to_numpy(net.module_.state_dict())
+        self._optimizer_state = net.optimizer_.state_dict()
+        self._module = None
+        self.history_ = [_epoch_record(epoch) for epoch in net.history]
+        self.n_iter_ = len(self.history_)
+
+    # -------------------------------------------------------------- predict
+
+    def _validated(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+
+    def _decision(self, X) -> np.ndarray:
+        X = self._validated(X)
+        if self.accumulator_mode not in MODES:
+            raise ValueError(f"accumulator_mode={self.accumulator_mode!r} must be one of {MODES}.")
+        if self.accumulator_mode == "exact":
+            return self.integer_network_.decision(X)
+        return self.integer_network_.simulate(
+            X, n_accum_bits=self.n_accum_bits, mode=self.accumulator_mode
+        ).decision
+
+    def predict(self, X):
+        """Predict in integer arithmetic.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+            Labels as they came to `fit`, or target values.
+        """
+        return decode(self._decision(X), getattr(self, "classes_", None))
+
+    def simulate(self, X, *, n_accum_bits=None, mode="wrap"):
+        """Predict with accumulators of a given width, and report what happened.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        n_accum_bits : int, optional
+            Width of every accumulator, 1 to 62 bits; the estimator's own by default.
+        mode : {"wrap", "saturate", "raise"}
+            What happens to a sum that leaves its register: two's-complement
+            wrap-around, clipping once after the whole sum, or an
+            `AccumulatorOverflowError`.
+
+        Returns
+        -------
+        SimulationResult
+            With ``predictions``, ``overflow_count``, ``overflow_rate``,
+            ``accumulator_min`` and ``accumulator_max``.
+        """
+        X = self._validated(X)
+        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
+        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode)
+
+    def accumulator_report(self, X=None):
+        """Tabulate limits, weights and proven widths, one row a layer.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features), optional
+            Rows to observe: adds the width they need and the overflows at `n_accum_bits`.
+
+        Returns
+        -------
+        AccumulatorReport
+            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
+        """
+        check_is_fitted(self)
+        network = self.integer_network_
+        omegas = [omega(self.n_w_bits, bits, self.n_accum_bits) for bits in self._input_bits()]
+        return accumulator_report(
+            network,
+            self._limits(self._encoding),
+            omegas,
+            guarantee=self.accumulator_guarantee,
+            observed=None if X is None else self.simulate(X),
+        )
+
+    def float_twin(self):
+        """Make the same estimator in floats: the score to compare with.
+
+        Architecture, encoding and training stay; it comes unfitted.
+
+        Nothing is quantized or pruned; inputs keep 256 levels a segment.
+
+        Returns
+        -------
+        FloatTwinClassifier or FloatTwinRegressor
+            Unfitted, with this estimator's parameters.
+        """
+        from .twin import FloatTwinClassifier, FloatTwinRegressor
+
+        twin = FloatTwinClassifier if is_classifier(self) else FloatTwinRegressor
+        return twin(**clone(self).get_params(deep=False))
+
+    # ---------------------------------------------------------------- state
+
+    @property
+    def module_(self):
+        """The trained Brevitas module, in eval mode; rebuilt on demand after unpickling."""
+        if not hasattr(self, "_module_state"):
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
+        if self._module is None:
+            module = self._build_module(self._encoding, self._module_shape)
+            self._module = _load_state(module, self._module_state).eval().show_codes()
+        return self._module
+
+    def __getstate__(self):
+        # Brevitas modules cannot be pickled or copied; optimizer moments need not travel.
+        state = dict(super().__getstate__())
+        return state | {key: None for key in ("_module", "_optimizer_state") if key in state}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _load_state(module, state):
+    import torch
+
+    try:
+        module.load_state_dict(
+            {key: torch.from_numpy(value.copy()) for key, value in state.items()}
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            "hidden_layer_sizes, n_w_bits and activation must stay the same when training goes on "
+            "from earlier weights (warm_start=True or partial_fit): use a new estimator."
+        ) from error
+    return module
+
+
+def _to_numpy(state) -> dict:
+    return {key: np.asarray(value.detach().cpu().numpy()) for key, value in state.items()}
+
+
+def _epoch_record(epoch) -> dict:
+    skipped = {"batches", "whole"}
+    return {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
