@@ -6,11 +6,10 @@ import argparse
 import os
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from . import __version__
+from .summary import net_name, print_check, print_head, print_table
 from .tables import InputError, digits, read_table
 
 _DESCRIPTION = """\
@@ -25,7 +24,6 @@ examples:
   python -m qnnprune table.parquet --target label --accum-bits 6 8 --save net.npz
 """
 _STEPS = 1000  # of the progress bar for one net, as nets may differ in their epochs
-_NARROWER = 2  # bits less than proven, to show an overflow with
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,11 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal may lack the letter Omega
     try:
-        args = _parser().parse_args(argv)
-        with warnings.catch_warnings():
-            # The encoder announces every category of the held-back rows that it never saw.
-            warnings.filterwarnings("ignore", "Found unknown categories")
-            return _run(args)
+        return _run(_parser().parse_args(argv))
     except InputError as error:
         print(f"qnnprune: error: {error}", file=sys.stderr)
         return 2
@@ -110,16 +104,15 @@ def _run(args) -> int:
     table = digits() if args.file is None else read_table(args.file, args.target, args.task)
     X_train, X_test, y_train, y_test = table.split(args.seed)
     nets = _nets(table, args)
-    _print_head(table, nets, len(y_train), len(y_test), args.seed)
+    print_head(table, nets["float"][-1], len(y_train), args.seed)
     _fit(nets, X_train, y_train)
 
     chosen = 8 if 8 in nets else args.accum_bits[0]
-    *steps, net = nets[chosen]
-    transformed = nets[chosen][:-1].transform
-    _print_table(nets, X_test, y_test, table.task)
+    transform, net = nets[chosen][:-1].transform, nets[chosen][-1]
+    print_table(nets, X_test, y_test, table.task)
     print(f"\nThe {chosen}-bit net, layer by layer, observed on the rows held back\n")
-    print(net.accumulator_report(transformed(X_test)))
-    passed = _print_check(net, transformed(table.X), transformed(X_test), y_test)
+    print(net.accumulator_report(transform(X_test)))
+    passed = print_check(net, transform(table.X), transform(X_test))
     if args.save is not None:
         _save(net, chosen, args.save)
     return 0 if passed else 1
@@ -156,30 +149,17 @@ def _nets(table, args) -> dict:
     return {name: make_pipeline(table.preprocessing(), net) for name, net in nets.items()}
 
 
-def _print_head(table, nets, n_train, n_test, seed):
-    net = nets["float"][-1]
-    sizes = ", ".join(map(str, net.hidden_layer_sizes))
-    print(f"qnnprune {__version__}: what a narrow accumulator costs\n")
-    for title, line in zip(["Rows", *[""] * 9], table.description, strict=False):
-        print(f"{title:<6}{line}")
-    print(f"{'':<6}{n_train} rows to train on, {n_test} held back")
-    print(
-        f"Nets  hidden layers of {sizes} neurons, {net.n_w_bits}-bit weights, "
-        f"{net.n_a_bits}-bit activations, {net.n_in_bits or net.n_a_bits}-bit inputs, seed {seed}\n"
-    )
-    sys.stdout.flush()
-
-
 def _fit(nets, X, y):
     """Fit every pipeline, with one progress bar over all of them."""
     from sklearn.exceptions import ConvergenceWarning
     from tqdm import tqdm
 
     shape = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-    warnings.simplefilter("error", ConvergenceWarning)  # main() restores the filters
-    with tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5) as bar:
+    bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5)
+    with bar, warnings.catch_warnings(), _one_thread():
+        warnings.simplefilter("error", ConvergenceWarning)
         for done, (name, pipeline) in enumerate(nets.items()):
-            bar.set_description("training " + _title(name).strip())
+            bar.set_description("training " + net_name(name).strip())
             pipeline[-1].set_params(callbacks=[_progress(bar, done * _STEPS)])
             try:
                 pipeline.fit(X, y)
@@ -187,6 +167,23 @@ def _fit(nets, X, y):
                 raise KeyboardInterrupt from stop
             except ValueError as error:
                 raise InputError(str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def _one_thread():
+    """Train on one core.
+
+    Steps this small gain nothing from a second core and lose much where others use it too,
+    and the order of additions, so the result, would depend on the number of cores.
+    """
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _progress(bar, start):
@@ -200,78 +197,6 @@ def _progress(bar, start):
     return Progress()
 
 
-def _title(name) -> str:
-    return "float twin" if name == "float" else f"{name:>2}-bit accumulator"
-
-
-def _print_table(nets, X, y, task):
-    score = "accuracy" if task == "classification" else "R²"
-    titles = ["net", score, "nonzeros a neuron", "proven bits", "weights left", "bytes"]
-    rows = [titles]
-    for name, pipeline in nets.items():
-        reached = pipeline.score(X, y)
-        reached = f"{reached:.1%}" if task == "classification" else f"{reached:.3f}"
-        rows.append([_title(name), reached, *_sizes(pipeline[-1])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        print("  ".join([first.ljust(widths[0]), *cells]))
-    meaning = "share of right answers" if task == "classification" else "1 is perfect, 0 the mean"
-    print(f"""
-{score}: {meaning}, on the rows held back
-nonzeros a neuron: weights that are left, mean over all neurons
-proven bits: no sum of any neuron can need more, whatever the input
-bytes: nonzero weights x their width / 8, plus the thresholds at their neuron's proven width;
-  where the weights sit is not counted; the float twin has 4 bytes a weight""")
-
-
-def _sizes(net) -> list[str]:
-    """Nonzeros a neuron, proven bits, share of weights left and bytes of one net."""
-    if not hasattr(net, "integer_network_"):
-        weights = [linear.weight for linear in net.module_.linears]
-        count, neurons = sum(w.numel() for w in weights), sum(len(w) for w in weights)
-        return [f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
-    layers = net.integer_network_.layers
-    left = sum(np.count_nonzero(layer.weight) for layer in layers)
-    neurons = sum(len(layer.weight) for layer in layers)
-    threshold_bits = sum(
-        int(layer.accumulator_bits.sum()) * layer.thresholds.shape[1] for layer in layers[:-1]
-    )
-    n_bytes = (left * net.n_w_bits + threshold_bits) / 8
-    share = left / sum(layer.weight.size for layer in layers)
-    return [f"{left / neurons:.1f}", str(_proven(net)), f"{share:.1%}", f"{n_bytes:,.0f}"]
-
-
-def _proven(net) -> int:
-    return max(int(layer.accumulator_bits.max()) for layer in net.integer_network_.layers)
-
-
-def _print_check(net, X, X_test, y_test) -> bool:
-    """Simulate the proven width on all rows, also far outside what was trained on."""
-    bits = _proven(net)
-    print(f"\nCheck: accumulators of {bits} bits that wrap around, against exact prediction\n")
-    passed = True
-    for name, factor in {
-        "all rows": 1,
-        "all rows, times 3": 3,
-        "all rows, times -100": -100,
-    }.items():
-        result = net.simulate(X * factor, n_accum_bits=bits, mode="wrap")
-        overflows = sum(int(count.sum()) for count in result.overflow_count)
-        different = int((result.decision != net.integer_network_.decision(X * factor)).any(1).sum())
-        passed = passed and overflows == 0 and different == 0
-        print(f"{name:<22}{len(result.decision)} rows  {overflows} overflows  {different} differ")
-    print("passed" if passed else "FAILED: please report this")
-    if bits > _NARROWER:
-        result = net.simulate(X_test, n_accum_bits=bits - _NARROWER, mode="wrap")
-        wrong = float((result.predictions != net.predict(X_test)).mean())
-        print(
-            f"For contrast, at {bits - _NARROWER} bits {result.overflow_rate:.1%} of the sums "
-            f"overflow and {wrong:.1%} of the predictions change (rows held back)."
-        )
-    return passed
-
-
 def _save(net, bits, path):
     try:
         net.integer_network_.save(path)
@@ -279,9 +204,9 @@ def _save(net, bits, path):
         raise InputError(f"{path} cannot be written: {error}") from error
     n_columns = net.integer_network_.n_features_in
     print(
-        f"\nSaved the {bits}-bit net as {path}. IntegerNetwork.load reads it with numpy alone. The "
-        f"preprocessing is not part\nof it: the net takes the {n_columns} columns that come out of "
-        "the preprocessing."
+        f"\nSaved the {bits}-bit net as {path}; IntegerNetwork.load reads it with numpy alone.\n"
+        "The preprocessing is not part of it: the net takes the "
+        f"{net.integer_network_.n_features_in} columns that come out of it."
     )
 
 

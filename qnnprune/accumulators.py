@@ -24,6 +24,8 @@ __all__ = [
     "weight_max",
 ]
 
+_BLOCK_VALUES = 2**20  # weights widened to int64 at once
+
 
 def weight_max(n_w_bits: int) -> int:
     """Largest magnitude of a signed, symmetric (narrow-range) weight code.
@@ -144,10 +146,16 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     >>> accumulator_range(np.array([[1, -3]]), np.array([[-2, 1], [-2, 1]]))
     array([[-5,  7]])
     """
-    weight = np.asarray(weight, dtype=np.int64)
+    weight = np.asarray(weight)
     low, high = np.asarray(input_range, dtype=np.int64).T
-    positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
-    return np.stack([positive @ low + negative @ high, positive @ high + negative @ low], axis=1)
+    ranges = np.empty((len(weight), 2), dtype=np.int64)
+    rows = max(1, _BLOCK_VALUES // max(len(low), 1))
+    for start in range(0, len(weight), rows):
+        block = weight[start : start + rows].astype(np.int64)
+        positive, negative = np.maximum(block, 0), np.minimum(block, 0)
+        ranges[start : start + rows, 0] = positive @ low + negative @ high
+        ranges[start : start + rows, 1] = positive @ high + negative @ low
+    return ranges
 
 
 def accumulator_bits(ranges: np.ndarray) -> np.ndarray:
@@ -226,24 +234,23 @@ def verify_layers(layers, n_w_bits, n_accum_bits=None, budgets=None) -> None:
         If a limit does not hold.  This is an internal error: please report it.
     """
     budgets = [None] * len(layers) if budgets is None else budgets
+    largest = weight_max(n_w_bits)
     for index, (layer, budget) in enumerate(zip(layers, budgets, strict=True)):
         ranges = accumulator_range(layer.weight, layer.input_range)
         bits = accumulator_bits(ranges)
-        nonzeros = np.count_nonzero(layer.weight, axis=1)
-        failures = {
-            f"a weight above {weight_max(n_w_bits)} in magnitude": np.abs(layer.weight).max(
-                initial=0
-            )
-            > weight_max(n_w_bits),
-            "a stored range that differs from the exact one": not np.array_equal(
-                ranges, layer.accumulator_range
-            )
-            or not np.array_equal(bits, layer.accumulator_bits),
-            f"a neuron wider than n_accum_bits={n_accum_bits}": n_accum_bits is not None
-            and bits.max() > n_accum_bits,
-            f"a neuron with more than {budget} weights": budget is not None
-            and nonzeros.max() > budget,
+        stored = (layer.accumulator_range, layer.accumulator_bits)
+        # Not by abs(): the magnitude of -128 does not fit int8.
+        too_large = (layer.weight > largest) | (layer.weight < -largest)
+        too_wide = n_accum_bits is not None and (bits > n_accum_bits).any()
+        too_many = budget is not None and np.count_nonzero(layer.weight, axis=1).max() > budget
+        broken = {
+            f"a weight above {largest} in magnitude": too_large.any(),
+            "a stored range that differs from the exact one": not all(
+                map(np.array_equal, stored, (ranges, bits))
+            ),
+            f"a neuron wider than n_accum_bits={n_accum_bits}": too_wide,
+            f"a neuron with more than {budget} weights": too_many,
         }
-        broken = [text for text, failed in failures.items() if failed]
-        if broken:
-            raise AccumulatorProofError(f"Layer {index} has {'; '.join(broken)}.")
+        found = [text for text, is_broken in broken.items() if is_broken]
+        if found:
+            raise AccumulatorProofError(f"Layer {index} has {'; '.join(found)}.")

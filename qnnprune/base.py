@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 )
 
 from .accumulators import code_range, omega, verify_layers, weight_budget
+from .consistency import check_network
 from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_max_epochs, auto_n_input_segments
 from .integer import MODES, IntegerNetwork, decode
@@ -327,17 +328,18 @@ class BasePrunedNeuralNet(BaseEstimator):
         from .compilation import compile_layers
 
         self._keep_training_state(net, table.encoding)
-        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
-        budgets = [limit.budget for limit in limits]
-        verify_layers(layers, self.n_w_bits, limits[0].n_accum_bits, budgets)
-        self.integer_network_ = IntegerNetwork(
+        network = IntegerNetwork(
             table.encoding,
-            layers,
+            compile_layers(net.module_, table.encoding.input_range, *self._output_map()),
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),
             feature_names=getattr(self, "feature_names_in_", None),
         )
+        check_network(network)
+        budgets = [limit.budget for limit in limits]
+        verify_layers(network.layers, self.n_w_bits, limits[0].n_accum_bits, budgets)
+        self.integer_network_ = network
 
     def _keep_training_state(self, net, encoding):
         if net.pruner is not None:

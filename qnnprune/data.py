@@ -31,7 +31,8 @@ def fit_input_encoding(X, weight, *, n_segments: int, n_bits: int, random_state)
     n_segments, n_bits : int
         As in `fit_encoding`.
     random_state : numpy.random.RandomState
-        Draws the rows where there are more than 200,000.
+        Draws the rows where there are more than 200,000; up to there the encoding does not
+        depend on the order of the rows, nor on whether one is repeated or weighted.
     """
     rows = np.flatnonzero(weight > 0)
     if len(rows) > _QUANTILE_ROWS:

@@ -24,6 +24,8 @@ __all__ = ["InputEncoding", "fit_encoding"]
 _LARGEST_ATOM = 0.25
 # Outer share of the rows whose values are clipped, on either side.
 _CLIPPED_SHARE = 0.005
+# Up to here comparing with every threshold beats one search a feature.
+_COMPARED_VALUES = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class InputEncoding:
         -------
         unsigned integer array of shape (n_samples, n_features)
         """
-        if len(X) <= 4:  # a search per feature costs more than it saves
+        if X.size * self.thresholds.shape[1] <= _COMPARED_VALUES:
             reached = X[:, :, None] >= self.thresholds
             return reached.sum(axis=2, dtype=self.level_dtype)
         levels = np.empty(X.shape, dtype=self.level_dtype)

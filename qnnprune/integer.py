@@ -124,7 +124,8 @@ class SimulationResult:
     overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
         Sums that left their register, per neuron.
     accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
-        Smallest and largest exact sum seen, before wrapping or clipping.
+        Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
+        int64, reversed, where there was no row to see.
     n_samples : int
     """
 
@@ -245,7 +246,9 @@ class IntegerNetwork:
 
     def _checked(self, X):
         X = np.asarray(X)
-        if X.dtype.kind not in "biuf":
+        if X.dtype.kind in "cmM":
+            raise ValueError(f"X has dtype {X.dtype}, but this network takes real numbers.")
+        if X.dtype.kind not in "biuf" or X.dtype.itemsize > 8:
             X = X.astype(np.float64)
         if X.ndim != 2 or X.shape[1] != self.n_features_in:
             raise ValueError(
@@ -290,7 +293,7 @@ class IntegerNetwork:
         return len(self.layers[-1].weight)
 
     def _blocks(self, n_samples):
-        rows = max(1, _BLOCK_VALUES // max(len(self.layers[0].input_range), 1))
+        rows = max(1, _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers))
         return [slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows)]
 
     def _run_block(self, codes, watch, first_row):

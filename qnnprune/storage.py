@@ -40,7 +40,7 @@ from secrets import token_hex
 
 import numpy as np
 
-from .accumulators import code_range, weight_max
+from .consistency import check_network
 from .encoding import InputEncoding
 from .exceptions import InvalidNetworkFileError
 from .integer import IntegerLayer, IntegerNetwork
@@ -125,7 +125,8 @@ def load_network(path) -> IntegerNetwork:
         If it is damaged, of another version, or holds a network that contradicts itself.
     """
     with open(path, "rb") as file:
-        data = file.read(_LARGEST + 1)
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, _LARGEST) + 1)
     try:
         return _parse(data)
     except Exception as error:  # zipfile, zlib and numpy raise all sorts at damaged bytes
@@ -227,95 +228,41 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
     return array
 
 
+def _n_layers(arrays: dict) -> int:
+    return sum(key.startswith("layers.") and key.endswith(".weight") for key in arrays)
+
+
 def _check_keys(arrays: dict) -> None:
     """Refuse missing and unknown keys, other dtypes and other numbers of dimensions."""
-    n_layers = sum(key.startswith("layers.") and key.endswith(".weight") for key in arrays)
-    _require(n_layers, "it has no layers")
-    keys = _FILE | _keys_of_network(n_layers)
+    keys = _FILE | _keys_of_network(_n_layers(arrays))
     missing, unknown = keys.keys() - arrays, arrays.keys() - keys - _OPTIONAL.keys()
     _require(not missing, f"it lacks {', '.join(sorted(missing))}")
     _require(not unknown, f"it has unknown keys: {', '.join(sorted(unknown))}")
+    keys |= _OPTIONAL
     for key, array in arrays.items():
-        dtype, ndim = (keys | _OPTIONAL)[key]
+        dtype, ndim = keys[key]
         right = dtype in (None, array.dtype.str, array.dtype.kind) and array.ndim == ndim
         _require(right, f"{key} has dtype {array.dtype} and {array.ndim} dimensions")
 
 
-def _fields(arrays: dict, prefix: str) -> dict:
-    return {
-        key.removeprefix(prefix): array.item() if array.ndim == 0 else array
-        for key, array in arrays.items()
-        if key.startswith(prefix)
-    }
+def _fields(arrays: dict, prefix: str, names) -> dict:
+    found = {name: arrays[prefix + name] for name in names if prefix + name in arrays}
+    return {name: array.item() if array.ndim == 0 else array for name, array in found.items()}
 
 
 def _to_network(arrays: dict) -> IntegerNetwork:
-    widths = {name: arrays[name].item() for name in _NETWORK}
-    _require(2 <= widths["n_w_bits"] <= 8, f"n_w_bits is {widths['n_w_bits']}, not 2 to 8")
-    _require(1 <= widths["n_accum_bits"] <= 62, f"n_accum_bits is {widths['n_accum_bits']}")
-    encoding = InputEncoding(**_fields(arrays, "encoding."))
-    _check_encoding(encoding)
-    layers, codes = [], encoding.input_range
-    while _fields(arrays, prefix := f"layers.{len(layers)}."):
-        fields = _fields(arrays, prefix)
-        proof = {name: fields.pop(name) for name in _PROOF}
-        layer = IntegerLayer(**fields)
-        codes = _check_layer(f"layer {len(layers)}", layer, proof, codes, widths["n_w_bits"])
-        layers.append(layer)
-    labels = {key: arrays.get(key) for key in _OPTIONAL}
-    _check_labels(**labels, n_features=encoding.n_features, n_logits=len(codes))
-    return IntegerNetwork(encoding, layers, **widths, **labels)
-
-
-def _check_encoding(encoding: InputEncoding) -> None:
-    thresholds, n_segments = encoding.thresholds, encoding.n_segments
-    _require(1 <= encoding.n_bits <= 8, f"encoding.n_bits is {encoding.n_bits}, not 1 to 8")
-    right = thresholds.size and n_segments.shape == thresholds.shape[:1]
-    _require(right, f"encoding: shapes {thresholds.shape} and {n_segments.shape} do not match")
-    right = _ascending(thresholds) and (thresholds > -np.inf).all()
-    _require(right, "encoding.thresholds is not ascending")
-    # The bound comes first: a product of huge counts could wrap around to the right one.
-    right = (n_segments >= 0).all() and n_segments.max() <= thresholds.shape[1]
-    right &= np.array_equal(n_segments * encoding.steps, np.isfinite(thresholds).sum(axis=1))
-    _require(right, "encoding.n_segments does not match the finite thresholds")
-
-
-def _check_layer(where: str, layer: IntegerLayer, proof: dict, codes, n_w_bits) -> np.ndarray:
-    """Check one layer against the range of the codes that come in; return that of its own."""
-    (n_out, n_in), largest = layer.weight.shape, weight_max(n_w_bits)
-    right = n_out > 0 and n_in == len(codes)
-    _require(right, f"{where}: weight has shape {n_out, n_in}, but {len(codes)} codes come in")
-    right = layer.weight.min() >= -largest and layer.weight.max() <= largest
-    _require(right, f"{where}: a weight is beyond n_w_bits={n_w_bits}")
-    right = np.array_equal(layer.input_range, codes)
-    _require(right, f"{where}: input_range is not that of the codes that come in")
-    for name, stored in proof.items():
-        right = np.array_equal(getattr(layer, name), stored)
-        _require(right, f"{where}: {name} differs from what weight and input_range give")
-    if layer.thresholds is None:
-        for name in ("scale", "bias"):
-            value = getattr(layer, name)
-            right = value.shape == (n_out,) and np.isfinite(value).all()
-            _require(right, f"{where}: {name} is not {n_out} finite numbers")
-        return np.zeros((n_out, 2))
-    n_bits = (layer.thresholds.shape[1] + 1).bit_length() - 1
-    right = 1 <= n_bits <= 8 and layer.thresholds.shape == (n_out, 2**n_bits - 1)
-    _require(right, f"{where}: thresholds has shape {layer.thresholds.shape}")
-    _require(_ascending(layer.thresholds), f"{where}: thresholds is not ascending")
-    low_high = code_range(n_bits)
-    right = layer.output_low == low_high[0]
-    _require(right, f"{where}: output_low is {layer.output_low}, not that of {n_bits}-bit codes")
-    return np.tile(np.array(low_high), (n_out, 1))
-
-
-def _ascending(rows: np.ndarray) -> bool:
-    return bool((rows[:, 1:] >= rows[:, :-1]).all())
-
-
-def _check_labels(classes, feature_names, n_features: int, n_logits: int) -> None:
-    if classes is not None:
-        right = len(classes) == max(n_logits, 2) and len(np.unique(classes)) == len(classes)
-        _require(right, f"classes {classes!r} do not fit {n_logits} logits")
-    if feature_names is not None:
-        right = len(feature_names) == n_features
-        _require(right, f"it has {len(feature_names)} feature_names for {n_features} features")
+    prefixes = [f"layers.{index}." for index in range(_n_layers(arrays))]
+    names = (_HIDDEN | _OUTPUT).keys() - _PROOF
+    layers = [IntegerLayer(**_fields(arrays, prefix, names)) for prefix in prefixes]
+    network = IntegerNetwork(
+        InputEncoding(**_fields(arrays, "encoding.", _ENCODING)),
+        layers,
+        **_fields(arrays, "", _NETWORK),
+        **_fields(arrays, "", _OPTIONAL),
+    )
+    check_network(network)
+    for prefix, layer in zip(prefixes, layers, strict=True):
+        for name in _PROOF:
+            right = np.array_equal(getattr(layer, name), arrays[prefix + name])
+            _require(right, f"{prefix}{name} differs from what weight and input_range give")
+    return network

@@ -120,7 +120,7 @@ def read_table(path: str, target: str, task: str | None = None) -> Table:
         f"{task} of {target!r}: {why}",
     ]
     if not known.all():
-        description.append(f"{int((~known).sum())} rows without a value of {target!r} are left out")
+        description.append(f"left out: {(~known).sum()} without a value of {target!r}")
     return Table(features, labels, task, description, lambda: _mixed_types(numeric, text))
 
 
@@ -197,7 +197,7 @@ def _target(y, name: str, task: str | None):
     numbers = y.dtype.kind == "f"
     n_distinct = y.nunique()
     if n_distinct < 2:
-        raise InputError(f"The target {name!r} has only one value, {y.iloc[0]!r}.")
+        raise InputError(f"The target {name!r} has only one value, {y.iloc[0]}.")
     integers = numbers and bool((y % 1 == 0).all())
     few = n_distinct == 2 or n_distinct <= min(FEW_INTEGERS, len(y) // 10)
     if task is None:

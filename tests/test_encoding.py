@@ -38,11 +38,19 @@ def test_outermost_rows_are_clipped_and_segments_hold_equal_shares():
     assert encoding.thresholds.tolist() == [[250.5, 748.0]]
 
 
-def test_a_frequent_value_does_not_swallow_the_segments():
+@pytest.mark.parametrize(
+    "n_segments, thresholds",
+    [
+        # The zeros count for 250 rows of 350, not for 900 of 1000: edges 0, 13 and 100.
+        (4, [6.5, 56.5]),
+        # For 125 of 225, as no value gets more than one share: edges 0, 16, 44, 72 and 100.
+        (8, [8.0, 30.0, 58.0, 86.0]),
+    ],
+)
+def test_a_frequent_value_does_not_swallow_the_segments(n_segments, thresholds):
     column = np.concatenate([np.zeros(900), np.arange(1.0, 101.0)])
-    encoding = fit_encoding([column], None, n_segments=4, n_bits=1)
-    # The zeros count for 250 rows of 350, not for 900 of 1000: edges 0, 13 and 100.
-    assert encoding.thresholds.tolist() == [[6.5, 56.5]]
+    encoding = fit_encoding([column], None, n_segments=n_segments, n_bits=1)
+    assert encoding.thresholds.tolist() == [thresholds]
 
 
 def _code(x, low_edge, high_edge, bits):
