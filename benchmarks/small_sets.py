@@ -48,7 +48,7 @@ def candidates(regression: bool, seed: int, accum_bits: list[int]) -> dict:
     mlp = MLPRegressor if regression else MLPClassifier
     ours = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
     compared = {
-        "MLP (64, 64), float": mlp((64, 64), max_iter=500, random_state=seed),
+        "MLP (64, 64), float": mlp(hidden_layer_sizes=(64, 64), max_iter=500, random_state=seed),
         "float twin": ours(random_state=seed).float_twin(),
     }
     for bits in accum_bits:

@@ -202,7 +202,6 @@ def _save(net, bits, path):
         net.integer_network_.save(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
-    n_columns = net.integer_network_.n_features_in
     print(
         f"\nSaved the {bits}-bit net as {path}; IntegerNetwork.load reads it with numpy alone.\n"
         "The preprocessing is not part of it: the net takes the "

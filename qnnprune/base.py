@@ -26,7 +26,7 @@ from sklearn.utils.validation import (
 from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
 from .data import fit_input_encoding, merge_rows
-from .defaults import auto_batch_size, auto_max_epochs, auto_n_input_segments
+from .defaults import auto_batch_size, auto_max_epochs
 from .integer import MODES, IntegerNetwork, decode
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
 from .report import accumulator_report
@@ -71,7 +71,7 @@ class BasePrunedNeuralNet(BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes=(512, 128),
         *,
         activation="relu",
         n_w_bits=2,
@@ -86,7 +86,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         accumulator_mode="exact",
         max_epochs="auto",
         batch_size="auto",
-        lr=5e-3,
+        lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
         early_stopping=False,
@@ -211,11 +211,8 @@ class BasePrunedNeuralNet(BaseEstimator):
                 )
 
     def _fit_encoding(self, X, weight, seed):
-        segments = self.n_input_segments
-        if segments == "auto":
-            segments = auto_n_input_segments(*X.shape)
         return fit_input_encoding(
-            X, weight, n_segments=segments, n_bits=self._in_bits,
+            X, weight, n_segments=self.n_input_segments, n_bits=self._in_bits,
             random_state=np.random.RandomState(seed),
         )  # fmt: skip
 

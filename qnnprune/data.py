@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .defaults import auto_n_input_segments
 from .encoding import InputEncoding, fit_encoding
 
 __all__ = ["TrainingTable", "fit_input_encoding", "merge_rows", "row_blocks"]
@@ -21,15 +22,17 @@ def row_blocks(n_samples: int, n_features: int) -> Iterator[slice]:
     return (slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows))
 
 
-def fit_input_encoding(X, weight, *, n_segments: int, n_bits: int, random_state) -> InputEncoding:
+def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> InputEncoding:
     """Fit the input encoding on the rows of `X` that have a positive weight.
 
     Parameters
     ----------
     X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
     weight : float64 array of shape (n_samples,)
-    n_segments, n_bits : int
-        As in `fit_encoding`.
+    n_segments : int or "auto"
+        Segments a feature gets; "auto" depends on how many have more than two values.
+    n_bits : int
+        Width of a code, in bits.
     random_state : numpy.random.RandomState
         Draws the rows where there are more than 200,000; up to there the encoding does not
         depend on the order of the rows, nor on whether one is repeated or weighted.
@@ -39,12 +42,22 @@ def fit_input_encoding(X, weight, *, n_segments: int, n_bits: int, random_state)
         rows = np.sort(random_state.choice(rows, _QUANTILE_ROWS, replace=False))
     every = len(rows) == X.shape[0]
     weight = weight[rows]
-    if hasattr(X, "tocsc"):
-        table = (X if every else X[rows]).tocsc()
-        columns = (table[:, [j]].toarray()[:, 0] for j in range(X.shape[1]))
-    else:
-        columns = (X[:, j] if every else X[rows, j] for j in range(X.shape[1]))
-    return fit_encoding(columns, weight, n_segments=n_segments, n_bits=n_bits)
+    table = X if every else X[rows]
+    if n_segments == "auto":
+        n_segments = auto_n_input_segments(sum(map(_is_graded, _columns(table))))
+    return fit_encoding(_columns(table), weight, n_segments=n_segments, n_bits=n_bits)
+
+
+def _columns(table) -> Iterator[np.ndarray]:
+    if hasattr(table, "tocsc"):
+        table = table.tocsc()
+        return (table[:, [j]].toarray()[:, 0] for j in range(table.shape[1]))
+    return (table[:, j] for j in range(table.shape[1]))
+
+
+def _is_graded(column: np.ndarray) -> bool:
+    """Whether a feature has more than two values."""
+    return bool(((column != column.min()) & (column != column.max())).any())
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,8 +108,31 @@ class InputEncoding:
         -------
         int8 array of shape (n_samples, n_in)
         """
-        risen = levels[:, self.feature].astype(np.int32) - self.offset.astype(np.int32)
-        return (np.clip(risen, 0, self.steps) + self.input_range[:, 0]).astype(np.int8)
+        table = self._codes_of_level
+        spread = np.take(table, levels, axis=0).reshape(len(levels), levels.shape[1] * table.shape[1])
+        if self._present is not None:
+            spread = np.take(spread, self._present, axis=1)
+        spread[:, self._constant] = 0
+        return spread
+
+    @cached_property
+    def _constant(self) -> np.ndarray:
+        return np.flatnonzero(self.n_segments[self.feature] == 0)
+
+    @cached_property
+    def _codes_of_level(self) -> np.ndarray:
+        """int8 array of shape (n_levels + 1, most segments): a feature's codes at each level."""
+        n_levels = self.thresholds.shape[1]
+        starts = np.arange(0, n_levels, self.steps)
+        risen = np.clip(np.arange(n_levels + 1)[:, None] - starts, 0, self.steps)
+        return (risen + code_range(self.n_bits)[0]).astype(np.int8)
+
+    @cached_property
+    def _present(self) -> np.ndarray | None:
+        """Columns of the spread codes that are inputs; None where all of them are."""
+        most = self._codes_of_level.shape[1]
+        present = np.arange(most) < np.maximum(self.n_segments, 1)[:, None]
+        return None if present.all() else np.flatnonzero(present)
 
 
 def fit_encoding(

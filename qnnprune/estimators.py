@@ -24,7 +24,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(256, 256)
+    hidden_layer_sizes : tuple of int or int, default=(512, 128)
         Neurons of each hidden layer.
     activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
         Each is monotone, so a neuron is exactly a set of integer thresholds.
@@ -37,8 +37,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         Width of every accumulator, in bits.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
-        an input of the network; 1 is plain uniform quantization.  "auto" takes up to
-        16, fewer for wide tables and short ones.
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 128
+        segments out among the features that have more than two values, 1 to 16 each.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
         Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
@@ -57,10 +57,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 2,000 steps, at least 20 epochs.
+        Passes over the data; "auto" makes about 2,000 steps, in 20 to 100 epochs.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
-    lr : float, default=5e-3
+    lr : float, default=1e-2
         Largest learning rate; it warms up, then falls along half a cosine.  A skorch
         ``LRScheduler`` in `callbacks` replaces that schedule.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
@@ -131,7 +131,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes=(512, 128),
         *,
         activation="relu",
         n_w_bits=2,
@@ -146,7 +146,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         accumulator_mode="exact",
         max_epochs="auto",
         batch_size="auto",
-        lr=5e-3,
+        lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
         early_stopping=False,
@@ -306,7 +306,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(256, 256)
+    hidden_layer_sizes : tuple of int or int, default=(512, 128)
         Neurons of each hidden layer.
     activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
         Each is monotone, so a neuron is exactly a set of integer thresholds.
@@ -319,8 +319,8 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         Width of every accumulator, in bits.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
-        an input of the network; 1 is plain uniform quantization.  "auto" takes up to
-        16, fewer for wide tables and short ones.
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 128
+        segments out among the features that have more than two values, 1 to 16 each.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
         Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
@@ -339,10 +339,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 2,000 steps, at least 20 epochs.
+        Passes over the data; "auto" makes about 2,000 steps, in 20 to 100 epochs.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
-    lr : float, default=5e-3
+    lr : float, default=1e-2
         Largest learning rate; it warms up, then falls along half a cosine.  A skorch
         ``LRScheduler`` in `callbacks` replaces that schedule.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"

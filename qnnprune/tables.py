@@ -141,15 +141,20 @@ def _read_file(path: Path):
         else:
             frame = pd.read_csv(path, sep=_separator(path), skipinitialspace=True)
     except ImportError as error:
-        raise InputError("Reading Parquet needs pyarrow: pip install pyarrow") from error
+        raise InputError(
+            f"Parquet needs pyarrow: pip install pyarrow ({_reason(error)})"
+        ) from error
     except Exception as error:  # readers raise errors of many kinds, also their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} cannot be read as a table: {reason}") from error
+        raise InputError(f"{path} cannot be read as a table: {_reason(error)}") from error
     frame.columns = [str(name) for name in frame.columns]
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError(f"{path} has more than one column called {repeated[0]!r}.")
     return frame
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _separator(path: Path) -> str:

@@ -27,7 +27,8 @@ class BatchLoader:
 
     def __init__(self, table: TrainingTable, batch_size: int, random_state=None):
         self.table, self.random_state = table, random_state
-        self.n_batches = max(1, -(-len(table) // batch_size))
+        # Batch normalisation needs two rows: n_rows // 2 batches at most.
+        self.n_batches = max(1, min(-(-len(table) // batch_size), len(table) // 2))
 
     def __len__(self) -> int:
         return self.n_batches
@@ -38,7 +39,7 @@ class BatchLoader:
         if self.random_state is not None:
             order = self.random_state.permutation(n_rows)
             if n_rows == 1:
-                order = np.zeros(2, dtype=np.int64)  # batch normalisation needs two rows
+                order = np.zeros(2, dtype=np.int64)
         for index in np.array_split(order, self.n_batches):
             levels, target = self.table.take(index)
             yield torch.from_numpy(levels), tuple(map(torch.from_numpy, target))

@@ -6,8 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
-from qnnprune import IntegerNetwork
+from qnnprune import IntegerNetwork, PrunedNeuralNetRegressor
 from qnnprune.__main__ import main
 
 pd = pytest.importorskip("pandas")
@@ -117,17 +118,34 @@ def test_a_mistake_is_one_line(csv, capsys, arguments, message):
     assert out == ""
 
 
-def test_a_refusal_of_the_estimator_is_one_line(tmp_path, capsys, monkeypatch):
-    from qnnprune import PrunedNeuralNetRegressor
-
+def test_a_refusal_of_the_estimator_is_one_line(csv, capsys, monkeypatch):
     def fit(self, X, y):
         raise ValueError("what is wrong\nand more")
 
     monkeypatch.setattr(PrunedNeuralNetRegressor, "fit", fit)
-    path = tmp_path / "table.csv"
-    _frame().to_csv(path, index=False)
-    assert main([str(path), "--target", "price"]) == 2
+    assert main([csv, "--target", "price"]) == 2
     assert capsys.readouterr().err.endswith("qnnprune: error: what is wrong\n")
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ConvergenceWarning("interrupted")])
+def test_an_interrupt_ends_the_job(csv, capsys, monkeypatch, raised):
+    def fit(self, X, y):
+        raise raised
+
+    monkeypatch.setattr(PrunedNeuralNetRegressor, "fit", fit)
+    assert main([csv, "--target", "price"]) == 130
+    assert capsys.readouterr().err.endswith("qnnprune: interrupted\n")
+
+
+def test_an_overflow_fails_the_job(csv, capsys, monkeypatch):
+    simulate = PrunedNeuralNetRegressor.simulate
+
+    def narrower(self, X, *, n_accum_bits=None, mode="wrap"):
+        return simulate(self, X, n_accum_bits=n_accum_bits and 3, mode=mode)
+
+    monkeypatch.setattr(PrunedNeuralNetRegressor, "simulate", narrower)
+    assert main([csv, "--target", "price", *QUICK]) == 1
+    assert "FAILED" in capsys.readouterr().out
 
 
 def test_help_needs_numpy_alone():

@@ -51,7 +51,7 @@ def _dense(table):
 )
 def test_formats_give_the_same_table(write, name, options):
     if name.endswith(".parquet"):
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", exc_type=ImportError)
     table = read_table(write(_frame(), name, **options), "label")
     assert table.task == "classification"
     np.testing.assert_array_equal(table.y, np.arange(40) % 2)
@@ -112,7 +112,7 @@ def test_missing_values(write):
 
 
 def test_columns_that_only_parquet_has(write):
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", exc_type=ImportError)
     from datetime import date, timedelta
     from decimal import Decimal
 
