@@ -173,8 +173,8 @@ def _fit(nets, X, y):
 def _one_thread():
     """Train on one core.
 
-    Steps this small gain nothing from a second core and lose much where others use it too,
-    and the order of additions, so the result, would depend on the number of cores.
+    In steps this small threads wait for each other, on a busy machine most of the time; and
+    the order of additions, so the result, would depend on the number of cores.
     """
     import torch
 

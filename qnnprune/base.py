@@ -58,6 +58,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [StrOptions(_OPTIMIZERS), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -89,6 +90,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
+        dropout=0.1,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -116,6 +118,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         self.lr = lr
         self.optimizer = optimizer
         self.alpha = alpha
+        self.dropout = dropout
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -243,6 +246,7 @@ class BasePrunedNeuralNet(BaseEstimator):
             activation=self.activation,
             n_w_bits=self.n_w_bits,
             n_a_bits=self.n_a_bits,
+            dropout=self.dropout,
         )
 
     def _make_pruner(self, limits, module, *, going_on, partial):

@@ -66,6 +66,9 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
+    dropout : float, default=0.1
+        Share of the input codes that each training step leaves out.  More of it helps
+        where targets are noisy, less where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
@@ -149,6 +152,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
+        dropout=0.1,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -178,6 +182,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
             lr=lr,
             optimizer=optimizer,
             alpha=alpha,
+            dropout=dropout,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
@@ -348,6 +353,9 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
+    dropout : float, default=0.1
+        Share of the input codes that each training step leaves out.  More of it helps
+        where targets are noisy, less where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.

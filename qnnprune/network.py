@@ -46,13 +46,18 @@ class NetworkShape:
     activation: str
     n_w_bits: int | None
     n_a_bits: int | None
+    dropout: float = 0.0
 
 
 class InputCodes(nn.Module):
-    """Levels of the features to values of the input codes, from -1 to 1."""
+    """Levels of the features to values of the input codes, from -1 to 1.
 
-    def __init__(self, encoding: InputEncoding):
+    Training drops a share of them at random, so that no neuron leans on a few.
+    """
+
+    def __init__(self, encoding: InputEncoding, dropout: float):
         super().__init__()
+        self.dropout = dropout
         self.steps = encoding.steps
         self.low = int(encoding.input_range[:, 0].min(initial=0))
         feature, offset = torch.from_numpy(encoding.feature), torch.from_numpy(encoding.offset)
@@ -75,7 +80,8 @@ class InputCodes(nn.Module):
         risen = levels.to(self.offset.dtype)
         if not self.plain:
             risen = risen.index_select(1, self.feature).sub_(self.offset)
-        return risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
+        value = risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
+        return nn.functional.dropout(value, self.dropout, self.training)
 
 
 class HiddenLayer(nn.Module):
@@ -151,7 +157,7 @@ class PrunableMLP(nn.Module):
 
     def __init__(self, encoding: InputEncoding, shape: NetworkShape):
         super().__init__()
-        self.input = InputCodes(encoding)
+        self.input = InputCodes(encoding, shape.dropout)
         widths = (len(encoding.feature), *shape.hidden_layer_sizes)
         self.hidden = nn.ModuleList(
             HiddenLayer(n_in, n_out, shape) for n_in, n_out in zip(widths, widths[1:], strict=False)

@@ -195,6 +195,24 @@ def test_predictions_equal_python_integers(n_bits):
 Y_OF = np.array([0, 1, 2])
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_decisions_equal_the_modules_output(bits):
+    X_d, y_d = DIABETES
+    targets = np.c_[y_d, 5 - 3 * y_d]
+    for model, table, y, scale, mean in [
+        (classifier((8, 6), n_w_bits=bits, n_a_bits=bits), X, Y, 1, 0),
+        (classifier((8, 6), n_w_bits=bits, n_a_bits=bits), X, Y == 1, 1, 0),
+        (regressor((8,), n_w_bits=bits), X_d, targets, targets.std(axis=0), targets.mean(axis=0)),
+    ]:
+        model.fit(table, y)
+        decide = model.decision_function if is_classifier(model) else model.predict
+        levels = torch.from_numpy(model.integer_network_.encoding.levels(table))
+        output = model.module_(levels).detach().numpy() * scale + mean
+        # A code within float rounding of a tie may differ in the float32 module.
+        close = np.isclose(decide(table).reshape(output.shape), output, rtol=1e-4, atol=1e-4)
+        assert close.all(axis=1).mean() > 0.97
+
+
 @pytest.mark.parametrize("factor", [1, 3, -100, 0])
 def test_simulation_equals_prediction_anywhere(factor):
     X_d, y_d = DIABETES
@@ -545,14 +563,16 @@ def test_random_state_objects():
 
 
 def test_warm_start_goes_on():
-    model = classifier((16,), warm_start=True, max_epochs=10).fit(X, Y)
+    settings = {"max_epochs": 10, "n_accum_bits": 5}
+    model = classifier((16,), warm_start=True, **settings).fit(X, Y)
     loss = model.history_[-1]["train_loss"]
     mask = model.module_.linears[0].weight_quant.tensor_quant.mask.bool()
+    assert not mask.all()
     model.fit(X, Y)
     assert model.history_[0]["train_loss"] < loss * 1.5
     # What is pruned stays pruned.
     assert not (model.module_.linears[0].weight_quant.tensor_quant.mask.bool() & ~mask).any()
-    cold = classifier((16,), max_epochs=10).fit(X, Y)
+    cold = classifier((16,), **settings).fit(X, Y)
     assert cold.history_[0]["train_loss"] > loss * 1.5
 
 
@@ -599,6 +619,19 @@ def test_partial_fit_classifier_learns():
             model.partial_fit(X[batch], Y[batch], classes=[0, 1, 2])
     assert model.score(X, Y) > 0.9
     check_limits(model, 2, 2, 2, 8, None, True)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_pruned_weights_learn_in_partial_fit_alone(method):
+    model = classifier((16,), n_accum_bits=4, alpha=0.0, warm_start=True).fit(X, Y)
+    linear = model.module_.linears[0]
+    pruned = ~linear.weight_quant.tensor_quant.mask.bool()
+    before = linear.weight.detach().clone()
+    model = copy.deepcopy(model)  # leaves the optimizer's moments, which move weights too
+    getattr(model, method)(X, Y)
+    moved = model.module_.linears[0].weight.detach() != before
+    assert moved[~pruned].any()
+    assert moved[pruned].any() == (method == "partial_fit")
 
 
 def test_partial_fit_regressor_learns():
