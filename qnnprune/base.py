@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import warnings
 from contextlib import contextmanager
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
@@ -30,9 +33,15 @@ from .defaults import auto_batch_size, auto_max_epochs
 from .integer import MODES, IntegerNetwork, decode
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
 from .report import accumulator_report
+from .shape import NetworkShape
 
 __all__ = ["BasePrunedNeuralNet"]
 
+# What earlier weights, codes and thresholds depend on.
+_FIXED_BY_FIT = (
+    "hidden_layer_sizes", "activation", "n_w_bits", "n_a_bits", "n_in_bits", "n_input_segments",
+)  # fmt: skip
+_GLOBAL_GENERATOR = threading.Lock()
 _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
@@ -164,6 +173,8 @@ class BasePrunedNeuralNet(BaseEstimator):
             raise
 
     def _fit(self, X, y, sample_weight, *, going_on, partial=False, classes=None):
+        if going_on:
+            self._check_unchanged()
         X, y = self._validate_training_data(X, y, reset=not going_on)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
@@ -176,20 +187,40 @@ class BasePrunedNeuralNet(BaseEstimator):
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
         net = self._train(table, limits, seed, going_on=going_on, partial=partial)
+        epochs_before = self._epochs_before(going_on)
         self._finish(net, table, limits)
+        self._n_epochs = epochs_before + self.n_iter_
         return self
+
+    def _epochs_before(self, going_on) -> int:
+        """Epochs of earlier calls that this training goes on from; other epochs, other draws."""
+        return self._n_epochs if going_on else 0
+
+    def _check_unchanged(self):
+        for name, value in self._fitted_with.items():
+            now = getattr(self, name)
+            if not np.array_equal(now, value):
+                raise ValueError(
+                    f"{name}={now!r} was {value!r} when training began, and must stay so while it "
+                    "goes on (warm_start=True or partial_fit): use a new estimator."
+                )
 
     def _validate_training_data(self, X, y, *, reset):
         sizes = self._hidden_sizes()
-        if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+        if not sizes or any(
+            isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
+        ):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
                 "integers, for instance (128, 128)."
             )
         self._check_widths()
-        return validate_data(
+        if hasattr(y, "toarray"):
+            raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
+        X, y = validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
         )
+        return _plain_real(X), y
 
     def _hidden_sizes(self) -> tuple:
         sizes = self.hidden_layer_sizes
@@ -238,8 +269,6 @@ class BasePrunedNeuralNet(BaseEstimator):
         ]
 
     def _network_shape(self):
-        from .network import NetworkShape
-
         return NetworkShape(
             hidden_layer_sizes=self._hidden_sizes(),
             n_outputs=self._n_outputs(),
@@ -260,58 +289,72 @@ class BasePrunedNeuralNet(BaseEstimator):
     def _train(self, table, limits, seed, *, going_on, partial):
         import torch
 
-        from .training import build_net
+        from .training import build_net, one_thread
 
         table, table_valid = self._split(table, seed) if not partial else (table, None)
-        batch_size = self.batch_size
+        batch_size, max_epochs = self.batch_size, self.max_epochs
         if batch_size == "auto":
             batch_size = auto_batch_size(len(table))
-        max_epochs = self.max_epochs
         if max_epochs == "auto":
             max_epochs = auto_max_epochs(len(table), batch_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = self._build_module(table.encoding, self._network_shape())
-            if going_on:
-                _load_state(module, self._module_state)
-            net = build_net(
-                module,
-                criterion=self._criterion(),
-                pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
-                table_valid=table_valid,
-                lr=self.lr,
-                alpha=self.alpha,
-                optimizer=self.optimizer,
-                max_epochs=1 if partial else max_epochs,
-                batch_size=batch_size,
-                early_stopping=self.early_stopping and not partial,
-                n_iter_no_change=self.n_iter_no_change,
-                tol=self.tol,
-                callbacks=[] if self.callbacks is None else list(self.callbacks),
-                verbose=self.verbose,
-                device=self.device,
-                random_state=np.random.RandomState(seed),
-                always_prune=partial or going_on,
-                constant_lr=partial,
-            )
-            net.initialize()
-            if partial and getattr(self, "_optimizer_state", None) is not None:
-                net.optimizer_.load_state_dict(self._optimizer_state)
+        module = self._build_module(table.encoding, self._network_shape()).seed(seed)
+        epochs_before = self._epochs_before(going_on)
+        module.input.generator = torch.Generator(self.device).manual_seed(seed + epochs_before)
+        if going_on:
+            _load_state(module, self._module_state)
+        net = build_net(
+            module,
+            criterion=self._criterion(),
+            pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
+            table_valid=table_valid,
+            lr=self.lr,
+            alpha=self.alpha,
+            optimizer=self.optimizer,
+            max_epochs=1 if partial else max_epochs,
+            batch_size=batch_size,
+            early_stopping=self.early_stopping and not partial,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            callbacks=[] if self.callbacks is None else list(self.callbacks),
+            verbose=self.verbose,
+            device=self.device,
+            random_state=np.random.RandomState([seed, epochs_before]),
+            always_prune=partial or going_on,
+            constant_lr=partial,
+        )
+        net.initialize()
+        if partial:
+            self._restore_moments(net)
+        with one_thread():
             net.partial_fit(table)
-            if net.interrupted_:
-                warnings.warn(
-                    f"Training was interrupted in epoch {len(net.history)} of {max_epochs}; the "
-                    "weights of the last whole epoch are kept, pruned and compiled.",
-                    ConvergenceWarning,
-                    stacklevel=5,
-                )
+        if net.kept_state_ is None:
+            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+        if net.interrupted_:
+            warnings.warn(
+                f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
+                "weights of the last whole epoch are kept, pruned and compiled.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
         return net
+
+    def _restore_moments(self, net):
+        """Hand over the optimizer's moments of the last training, not its settings."""
+        optimizer, moments = getattr(self, "_moments", (None, None))
+        if moments is not None and optimizer == self.optimizer:
+            settings = net.optimizer_.state_dict()["param_groups"]
+            state = {"state": deepcopy(moments), "param_groups": settings}
+            net.optimizer_.load_state_dict(state)
 
     def _split(self, table, seed):
         if not self.early_stopping:
             return table, None
-        classes = table.y if table.y.dtype.kind == "i" else None
-        stratify = classes if classes is not None and np.bincount(classes).min() > 1 else None
+        stratify = None
+        if table.y.dtype.kind == "i":
+            counts = np.bincount(table.y)
+            n_valid = math.ceil(self.validation_fraction * len(table))
+            if counts[counts > 0].min() > 1 and len(counts) <= min(n_valid, len(table) - n_valid):
+                stratify = table.y
         train, valid = train_test_split(
             np.arange(len(table)), test_size=self.validation_fraction, random_state=seed,
             stratify=stratify,
@@ -320,9 +363,13 @@ class BasePrunedNeuralNet(BaseEstimator):
 
     @staticmethod
     def _build_module(encoding, shape):
+        import torch
+
         from .network import PrunableMLP
 
-        return PrunableMLP(encoding, shape)
+        # Layers draw from torch's global generator as they are built.
+        with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+            return PrunableMLP(encoding, shape)
 
     def _finish(self, net, table, limits):
         """Prune once more to the limits, compile, verify, and only then become fitted."""
@@ -341,6 +388,11 @@ class BasePrunedNeuralNet(BaseEstimator):
         budgets = [limit.budget for limit in limits]
         verify_layers(network.layers, self.n_w_bits, limits[0].n_accum_bits, budgets)
         self.integer_network_ = network
+        self._report_facts = {
+            "limits": limits,
+            "omegas": [omega(self.n_w_bits, b, self.n_accum_bits) for b in self._input_bits()],
+            "guarantee": self.accumulator_guarantee,
+        }
 
     def _keep_training_state(self, net, encoding):
         if net.pruner is not None:
@@ -348,16 +400,18 @@ class BasePrunedNeuralNet(BaseEstimator):
         self._encoding = encoding
         self._module_shape = self._network_shape()
         self._module_state = _to_numpy(net.module_.state_dict())
-        self._optimizer_state = net.optimizer_.state_dict()
-        self._module = None
-        self.history_ = [_epoch_record(epoch) for epoch in net.history]
+        self._module = net.module_.eval().show_codes()
+        self._moments = (self.optimizer, net.optimizer_.state_dict()["state"])
+        self._fitted_with = {name: getattr(self, name) for name in _FIXED_BY_FIT}
+        self.history_ = [_epoch_record(epoch) for epoch in net.history if "whole" in epoch]
         self.n_iter_ = len(self.history_)
 
     # -------------------------------------------------------------- predict
 
     def _validated(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return _plain_real(X)
 
     def _decision(self, X) -> np.ndarray:
         X = self._validated(X)
@@ -421,13 +475,10 @@ class BasePrunedNeuralNet(BaseEstimator):
         """
         check_is_fitted(self)
         network = self.integer_network_
-        omegas = [omega(self.n_w_bits, bits, self.n_accum_bits) for bits in self._input_bits()]
         return accumulator_report(
             network,
-            self._limits(self._encoding),
-            omegas,
-            guarantee=self.accumulator_guarantee,
-            observed=None if X is None else self.simulate(X),
+            **self._report_facts,
+            observed=None if X is None else network.simulate(self._validated(X)),
         )
 
     def float_twin(self):
@@ -462,7 +513,7 @@ class BasePrunedNeuralNet(BaseEstimator):
     def __getstate__(self):
         # Brevitas modules cannot be pickled or copied; optimizer moments need not travel.
         state = dict(super().__getstate__())
-        return state | {key: None for key in ("_module", "_optimizer_state") if key in state}
+        return state | {"_module": None, "_moments": (None, None)} if "_module" in state else state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -470,18 +521,17 @@ class BasePrunedNeuralNet(BaseEstimator):
         return tags
 
 
+def _plain_real(X):
+    """X as it is, or in float64 where its type has no counterpart in an integer network."""
+    if X.dtype.kind in "mM":
+        raise ValueError(f"X has dtype {X.dtype}, but numbers are needed: convert it first.")
+    return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
+
+
 def _load_state(module, state):
     import torch
 
-    try:
-        module.load_state_dict(
-            {key: torch.from_numpy(value.copy()) for key, value in state.items()}
-        )
-    except RuntimeError as error:
-        raise ValueError(
-            "hidden_layer_sizes, n_w_bits and activation must stay the same when training goes on "
-            "from earlier weights (warm_start=True or partial_fit): use a new estimator."
-        ) from error
+    module.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in state.items()})
     return module
 
 

@@ -109,7 +109,9 @@ class InputEncoding:
         int8 array of shape (n_samples, n_in)
         """
         table = self._codes_of_level
-        spread = np.take(table, levels, axis=0).reshape(len(levels), levels.shape[1] * table.shape[1])
+        spread = np.take(table, levels, axis=0).reshape(
+            len(levels), levels.shape[1] * table.shape[1]
+        )
         if self._present is not None:
             spread = np.take(spread, self._present, axis=1)
         spread[:, self._constant] = 0

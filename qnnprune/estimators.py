@@ -224,6 +224,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
                 raise ValueError(
                     f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
                 )
+            classes = self.classes_ if going_on else classes
             return self._fit(X, y, sample_weight, going_on=going_on, partial=True, classes=classes)
 
     def _encode_target(self, y, weight, *, going_on, classes):
@@ -244,13 +245,25 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         return index.astype(np.int64)
 
     def _scale_target(self, table, *, going_on):
-        if self.class_weight is not None:
-            names = self.classes_[table.y]
-            factor = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=names, sample_weight=table.weight
-            )
-            table = replace(table, weight=table.weight * factor[table.y])
-        return replace(table, weight=table.weight / table.weight.mean())
+        weight = table.weight * self._class_factors(table)[table.y]
+        if not weight.any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
+        return replace(table, weight=weight / weight.mean())
+
+    def _class_factors(self, table) -> np.ndarray:
+        """What `class_weight` multiplies the rows of each class by."""
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        if self.class_weight == "balanced":
+            total = np.bincount(table.y, table.weight, minlength=len(self.classes_))
+            return np.divide(
+                table.weight.sum(), total * np.count_nonzero(total), where=total > 0,
+                out=np.zeros_like(total),
+            )  # fmt: skip
+        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if not np.isfinite(factors).all() or (factors < 0).any():
+            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
+        return factors
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
@@ -442,9 +455,15 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     def _scale_target(self, table, *, going_on):
         weight = table.weight / table.weight.mean()
         if not going_on:
-            self._y_mean = np.average(table.y, axis=0, weights=weight)
-            spread = np.sqrt(np.average((table.y - self._y_mean) ** 2, axis=0, weights=weight))
-            self._y_scale = np.where(spread > 0, spread, 1.0)
+            # In units of the largest value, so that no square overflows or vanishes.
+            unit = np.abs(table.y).max(axis=0)
+            unit = np.where(unit > 0, unit, 1.0)
+            self._y_mean = np.average(table.y / unit, axis=0, weights=weight) * unit
+            rest = table.y - self._y_mean
+            unit = np.abs(rest).max(axis=0)
+            unit = np.where(unit > 0, unit, 1.0)
+            self._y_scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
+            self._y_scale[self._y_scale == 0] = 1.0
         return replace(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
 
     def _n_outputs(self) -> int:

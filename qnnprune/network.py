@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from .encoding import InputEncoding
 from .quantizers import activation_quantizer, weight_quantizer
+from .shape import NetworkShape
 
-__all__ = ["ACTIVATIONS", "NetworkShape", "PrunableMLP"]
+__all__ = ["ACTIVATIONS", "PrunableMLP"]
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,6 @@ ACTIVATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class NetworkShape:
-    """All that is needed to build the module again, beside its state.
-
-    ``n_w_bits`` and ``n_a_bits`` of None build the float twin.
-    """
-
-    hidden_layer_sizes: tuple[int, ...]
-    n_outputs: int
-    activation: str
-    n_w_bits: int | None
-    n_a_bits: int | None
-    dropout: float = 0.0
-
-
 class InputCodes(nn.Module):
     """Levels of the features to values of the input codes, from -1 to 1.
 
@@ -58,6 +44,7 @@ class InputCodes(nn.Module):
     def __init__(self, encoding: InputEncoding, dropout: float):
         super().__init__()
         self.dropout = dropout
+        self.generator: torch.Generator | None = None
         self.steps = encoding.steps
         self.low = int(encoding.input_range[:, 0].min(initial=0))
         feature, offset = torch.from_numpy(encoding.feature), torch.from_numpy(encoding.offset)
@@ -81,7 +68,10 @@ class InputCodes(nn.Module):
         if not self.plain:
             risen = risen.index_select(1, self.feature).sub_(self.offset)
         value = risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
-        return nn.functional.dropout(value, self.dropout, self.training)
+        if self.training and self.dropout:
+            kept = torch.empty_like(value).bernoulli_(1 - self.dropout, generator=self.generator)
+            value.mul_(kept.div_(1 - self.dropout))
+        return value
 
 
 class HiddenLayer(nn.Module):
@@ -164,6 +154,19 @@ class PrunableMLP(nn.Module):
         )
         self.output = OutputLayer(widths[-1], shape.n_outputs, shape)
 
+    @torch.no_grad()
+    def seed(self, seed: int) -> PrunableMLP:
+        """Draw initial weights, and what training drops, from generators of its own.
+
+        The global one serves all threads, and is left alone.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for linear in self.linears:
+            nn.init.kaiming_uniform_(linear.weight, a=5**0.5, generator=generator)
+            if isinstance(linear, QuantLinear):
+                quantizer(linear).refresh_scale(linear.weight)
+        return self
+
     @property
     def linears(self) -> list[nn.Linear]:
         """The linear layers, from the input to the output."""
@@ -179,8 +182,11 @@ class PrunableMLP(nn.Module):
                 linear.weight_quant.skip_create_quant_tensor = False
         return self
 
-    def forward(self, levels: Tensor) -> Tensor:
-        """(n, n_features) integer levels to (n, n_outputs) logits."""
+    def forward(self, levels: Tensor, weight: Tensor | None = None) -> Tensor:
+        """(n, n_features) integer levels to (n, n_outputs) logits.
+
+        `weight` is what skorch hands on beside the levels; only the loss needs it.
+        """
         x = self.input(levels)
         for layer in self.hidden:
             x = layer(x)

@@ -208,7 +208,8 @@ class Pruner:
         live = self._live(index, weight)
         final = self._walk(index, weight, quantizer, sign, live).sum(axis=1)
         available = live.sum(axis=1)
-        keep = final + np.ceil((available - final) * self.excess(progress)).astype(np.int64)
+        excess = self.excess(progress) if progress < 1 else 0.0
+        keep = final + np.ceil((available - final) * excess).astype(np.int64)
         return _largest(self._rank(weight), live, keep)
 
     def _fix(self, index, weight, quantizer, sign):
@@ -234,7 +235,7 @@ class Pruner:
         magnitude = np.where(live, self._rank(weight), -1.0)
         for row in dead:
             column = int(magnitude[row].argmax())
-            value = float(weight[row, column])
+            value = weight[row, column].item()
             wanted = 1 if value >= 0 else -1
             if not self._fits_alone(index, wanted * sign[row], column):
                 wanted = int(sign[row])  # +1 in the integer network: the narrower of the two

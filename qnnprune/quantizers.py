@@ -25,7 +25,7 @@ __all__ = [
 # Step of the uniform quantizer with 2**b - 1 symmetric levels that has the least mean
 # squared error on a standard normal variable (J. Max, "Quantizing for minimum
 # distortion", 1960, computed for these numbers of levels).
-_NORMAL_STEP = {2: 1.2240, 3: 0.6508, 4: 0.3534, 5: 0.1945, 6: 0.1072, 7: 0.0589, 8: 0.0322}
+_NORMAL_STEP = {2: 1.22401, 3: 0.65077, 4: 0.35341, 5: 0.19325, 6: 0.10549, 7: 0.05726, 8: 0.03087}
 
 
 def optimal_step(n_bits: int) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .data import TrainingTable
 from .pruning import Pruner
@@ -20,6 +22,17 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch
 # Shares of the epochs: dense training, then gradual pruning, then fine-tuning of what is left.
 PRUNING_STARTS, PRUNING_ENDS = 0.1, 0.6
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
+
+
+@contextmanager
+def one_thread():
+    """Train on one thread: small steps gain nothing from more, and sums come out the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class BatchLoader:
@@ -42,7 +55,8 @@ class BatchLoader:
                 order = np.zeros(2, dtype=np.int64)
         for index in np.array_split(order, self.n_batches):
             levels, target = self.table.take(index)
-            yield torch.from_numpy(levels), tuple(map(torch.from_numpy, target))
+            y, weight = map(torch.from_numpy, target)
+            yield {"levels": torch.from_numpy(levels), "weight": weight}, y
 
 
 def binary_loss(output: Tensor, y: Tensor) -> Tensor:
@@ -63,8 +77,12 @@ def squared_loss(output: Tensor, y: Tensor) -> Tensor:
 
 def accuracy(output: Tensor, y: Tensor) -> Tensor:
     """1 where the predicted class is right, per row."""
-    predicted = output[:, 0] > 0 if output.shape[1] == 1 else output.argmax(dim=1)
-    return (predicted == y).double()
+    return (predicted_class(output) == y).double()
+
+
+def predicted_class(output: Tensor) -> Tensor:
+    """Index of the class that each row of logits stands for."""
+    return (output[:, 0] > 0).long() if output.shape[1] == 1 else output.argmax(dim=1)
 
 
 class TrainingNet(NeuralNet):
@@ -103,8 +121,15 @@ class TrainingNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Weighted mean of the loss of each row."""
-        y, weight = (t.to(y_pred.device) for t in y_true)
-        return (self.criterion_(y_pred, y) * weight.to(y_pred.dtype)).mean()
+        weight = X["weight"].to(y_pred)
+        return (self.criterion_(y_pred, y_true.to(y_pred.device)) * weight).mean()
+
+    def predict(self, X):
+        """Class indices, or standardised targets, for callbacks that score."""
+        output = torch.cat(list(self.forward_iter(X)))
+        y = self.get_iterator(X).table.y if isinstance(X, TrainingTable) else None
+        classes = y is not None and y.dtype.kind == "i"
+        return (predicted_class(output) if classes else output).numpy()
 
     @property
     def progress(self) -> float:
@@ -122,9 +147,8 @@ class TrainingNet(NeuralNet):
         except KeyboardInterrupt:
             # A callback that stops training early does so between two epochs.
             self.interrupted_ = "whole" not in self.history[-1]
-        if self.kept_state_ is None:
-            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
-        self.module_.load_state_dict(self.kept_state_)
+        if self.kept_state_ is not None:
+            self.module_.load_state_dict(self.kept_state_)
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -133,6 +157,10 @@ class TrainingNet(NeuralNet):
         if pruned and self.progress < 1:
             self.pruner.prune(self.module_, self.progress)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if training and not all(np.isfinite(self.history[-1, "batches", :, "train_loss"])):
+            raise ValueError(
+                f"Training diverged: the loss is not finite. lr={self.lr} is too large; lower it."
+            )
         if pruned and self.progress >= 1:
             self.pruner.prune(self.module_, 1.0)
 
@@ -181,7 +209,7 @@ class ValidationScore(Callback):
     def on_batch_end(self, net, batch, y_pred, training=False, **kwargs):
         """Collect the predictions of validation batches."""
         if not training:
-            self.parts_.append((y_pred.detach().cpu(), *batch[1]))
+            self.parts_.append((y_pred.detach().cpu(), batch[1], batch[0]["weight"]))
 
     def on_epoch_end(self, net, **kwargs):
         """Score the epoch."""
@@ -295,7 +323,8 @@ def build_net(
     ours = [("weights_left", WeightsLeft())]
     if table_valid is not None:
         ours.append(("valid_score", ValidationScore()))
-    if not constant_lr and not any(isinstance(c, LRScheduler) for c in callbacks):
+    callbacks = _named(callbacks)
+    if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
         ours.append(("learning_rate", LearningRate()))
     ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
     if verbose:
@@ -314,7 +343,7 @@ def build_net(
         max_epochs=max_epochs,
         batch_size=batch_size,
         train_split=None if table_valid is None else predefined_split(table_valid),
-        callbacks=[*ours, *_named(callbacks)],
+        callbacks=[*ours, *callbacks],
         callbacks__print_log=None,
         verbose=0,
         device=device,
@@ -326,4 +355,10 @@ def build_net(
 
 
 def _named(callbacks) -> list:
-    return [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]
+    """Callbacks with their names, instances all of them."""
+    named = [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]
+    named = [(name, c() if isinstance(c, type) else c) for name, c in named]
+    for _, callback in named:
+        if not isinstance(callback, Callback):
+            raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
+    return named

@@ -33,6 +33,11 @@ class _FloatTwin:
     def _finish(self, net, table, limits):
         self._keep_training_state(net, table.encoding)
 
+    @property
+    def module_(self):
+        """The trained module, in eval mode and in float64."""
+        return super().module_.double()
+
     def _decision(self, X):
         import torch
 
@@ -44,7 +49,7 @@ class _FloatTwin:
             for rows in row_blocks(X.shape[0], len(self._encoding.feature)):
                 block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
                 levels = torch.from_numpy(self._encoding.levels(block))
-                result[rows] = self.module_(levels).double().numpy() * scale + mean
+                result[rows] = self.module_(levels).numpy() * scale + mean
         return result
 
     def simulate(self, X, **kwargs):

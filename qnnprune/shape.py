@@ -1,0 +1,22 @@
+"""What a network looks like; apart from the module, as a fitted estimator carries it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NetworkShape"]
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """All that is needed to build the module again, beside its state.
+
+    ``n_w_bits`` and ``n_a_bits`` of None build the float twin.
+    """
+
+    hidden_layer_sizes: tuple[int, ...]
+    n_outputs: int
+    activation: str
+    n_w_bits: int | None
+    n_a_bits: int | None
+    dropout: float = 0.0
