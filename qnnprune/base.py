@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
 from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
 from .data import fit_input_encoding, merge_rows
-from .defaults import auto_batch_size, auto_max_epochs
+from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import MODES, IntegerNetwork, decode
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
 from .report import accumulator_report
@@ -67,7 +67,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [StrOptions(_OPTIMIZERS), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -99,7 +99,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
-        dropout=0.1,
+        dropout="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -275,7 +275,6 @@ class BasePrunedNeuralNet(BaseEstimator):
             activation=self.activation,
             n_w_bits=self.n_w_bits,
             n_a_bits=self.n_a_bits,
-            dropout=self.dropout,
         )
 
     def _make_pruner(self, limits, module, *, going_on, partial):
@@ -298,6 +297,9 @@ class BasePrunedNeuralNet(BaseEstimator):
         if max_epochs == "auto":
             max_epochs = auto_max_epochs(len(table), batch_size)
         module = self._build_module(table.encoding, self._network_shape()).seed(seed)
+        module.input.dropout = self.dropout
+        if self.dropout == "auto":
+            module.input.dropout = auto_dropout(len(table))
         epochs_before = self._epochs_before(going_on)
         module.input.generator = torch.Generator(self.device).manual_seed(seed + epochs_before)
         if going_on:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["auto_batch_size", "auto_max_epochs", "auto_n_input_segments"]
+__all__ = ["auto_batch_size", "auto_dropout", "auto_max_epochs", "auto_n_input_segments"]
 
 _SEGMENTS = 128  # of all features together
 _MOST_SEGMENTS = 16
 _STEPS = 2000
-_FEWEST_EPOCHS, _MOST_EPOCHS = 20, 100
 
 
 def auto_n_input_segments(n_graded: int) -> int:
@@ -24,6 +23,15 @@ def auto_batch_size(n_rows: int) -> int:
 
 
 def auto_max_epochs(n_rows: int, batch_size: int) -> int:
-    """Epochs that make about 2,000 steps, between 20 and 100."""
+    """Epochs that make about 2,000 steps; at least 20, at most 100, and fewer for few rows.
+
+    Going over few rows again and again fits their noise.
+    """
     n_batches = -(-n_rows // batch_size)
-    return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, -(-_STEPS // n_batches)))
+    most = min(100, max(40, n_rows // 12))
+    return max(20, min(most, -(-_STEPS // n_batches)))
+
+
+def auto_dropout(n_rows: int) -> float:
+    """Share of the input codes dropped: a tenth, up to a half where there are few rows."""
+    return min(0.5, max(0.1, 150 / n_rows))

@@ -57,7 +57,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 2,000 steps, in 20 to 100 epochs.
+        Passes over the data; "auto" makes about 2,000 steps: 20 to 100 epochs, and at
+        most 40 for a few hundred rows.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -66,9 +67,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
-    dropout : float, default=0.1
-        Share of the input codes that each training step leaves out.  More of it helps
-        where targets are noisy, less where they are exact.
+    dropout : float or "auto", default="auto"
+        Share of the input codes that each training step leaves out.  "auto" is 0.1, and
+        more below 1,500 rows, up to 0.5.  More of it helps where targets are noisy, less
+        where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
@@ -152,7 +154,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         lr=1e-2,
         optimizer="adamw",
         alpha=1e-3,
-        dropout=0.1,
+        dropout="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -357,7 +359,8 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 2,000 steps, in 20 to 100 epochs.
+        Passes over the data; "auto" makes about 2,000 steps: 20 to 100 epochs, and at
+        most 40 for a few hundred rows.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -366,9 +369,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
-    dropout : float, default=0.1
-        Share of the input codes that each training step leaves out.  More of it helps
-        where targets are noisy, less where they are exact.
+    dropout : float or "auto", default="auto"
+        Share of the input codes that each training step leaves out.  "auto" is 0.1, and
+        more below 1,500 rows, up to 0.5.  More of it helps where targets are noisy, less
+        where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.

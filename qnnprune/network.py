@@ -41,9 +41,9 @@ class InputCodes(nn.Module):
     Training drops a share of them at random, so that no neuron leans on a few.
     """
 
-    def __init__(self, encoding: InputEncoding, dropout: float):
+    def __init__(self, encoding: InputEncoding):
         super().__init__()
-        self.dropout = dropout
+        self.dropout = 0.0
         self.generator: torch.Generator | None = None
         self.steps = encoding.steps
         self.low = int(encoding.input_range[:, 0].min(initial=0))
@@ -147,7 +147,7 @@ class PrunableMLP(nn.Module):
 
     def __init__(self, encoding: InputEncoding, shape: NetworkShape):
         super().__init__()
-        self.input = InputCodes(encoding, shape.dropout)
+        self.input = InputCodes(encoding)
         widths = (len(encoding.feature), *shape.hidden_layer_sizes)
         self.hidden = nn.ModuleList(
             HiddenLayer(n_in, n_out, shape) for n_in, n_out in zip(widths, widths[1:], strict=False)

@@ -19,4 +19,3 @@ class NetworkShape:
     activation: str
     n_w_bits: int | None
     n_a_bits: int | None
-    dropout: float = 0.0
