@@ -13,8 +13,6 @@ import numpy as np
 from sklearn.base import (
     BaseEstimator,
     _fit_context,
-    clone,
-    is_classifier,
 )
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
@@ -22,7 +20,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_is_fitted,
     validate_data,
 )
 
@@ -30,9 +27,9 @@ from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
 from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
-from .integer import MODES, IntegerNetwork, decode
+from .integer import MODES, IntegerNetwork
+from .prediction import IntegerPrediction, plain_real
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
-from .report import accumulator_report
 from .shape import NetworkShape
 
 __all__ = ["BasePrunedNeuralNet"]
@@ -46,7 +43,7 @@ _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
 
-class BasePrunedNeuralNet(BaseEstimator):
+class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
     """What the classifier and the regressor share; see their docstrings."""
 
     _parameter_constraints: dict = {
@@ -138,8 +135,6 @@ class BasePrunedNeuralNet(BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    # ------------------------------------------------------------------ fit
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Train, prune, compile to integers and verify the proof.
@@ -220,7 +215,7 @@ class BasePrunedNeuralNet(BaseEstimator):
         X, y = validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
         )
-        return _plain_real(X), y
+        return plain_real(X), y
 
     def _hidden_sizes(self) -> tuple:
         sizes = self.hidden_layer_sizes
@@ -402,105 +397,11 @@ class BasePrunedNeuralNet(BaseEstimator):
         self._encoding = encoding
         self._module_shape = self._network_shape()
         self._module_state = _to_numpy(net.module_.state_dict())
-        self._module = net.module_.eval().show_codes()
+        self._module = net.module_.cpu().eval().show_codes()
         self._moments = (self.optimizer, net.optimizer_.state_dict()["state"])
         self._fitted_with = {name: getattr(self, name) for name in _FIXED_BY_FIT}
         self.history_ = [_epoch_record(epoch) for epoch in net.history if "whole" in epoch]
         self.n_iter_ = len(self.history_)
-
-    # -------------------------------------------------------------- predict
-
-    def _validated(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        return _plain_real(X)
-
-    def _decision(self, X) -> np.ndarray:
-        X = self._validated(X)
-        if self.accumulator_mode not in MODES:
-            raise ValueError(f"accumulator_mode={self.accumulator_mode!r} must be one of {MODES}.")
-        if self.accumulator_mode == "exact":
-            return self.integer_network_.decision(X)
-        return self.integer_network_.simulate(
-            X, n_accum_bits=self.n_accum_bits, mode=self.accumulator_mode
-        ).decision
-
-    def predict(self, X):
-        """Predict in integer arithmetic.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
-            Labels as they came to `fit`, or target values.
-        """
-        return decode(self._decision(X), getattr(self, "classes_", None))
-
-    def simulate(self, X, *, n_accum_bits=None, mode="wrap"):
-        """Predict with accumulators of a given width, and report what happened.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-        n_accum_bits : int, optional
-            Width of every accumulator, 1 to 62 bits; the estimator's own by default.
-        mode : {"wrap", "saturate", "raise"}
-            What happens to a sum that leaves its register: two's-complement
-            wrap-around, clipping once after the whole sum, or an
-            `AccumulatorOverflowError`.
-
-        Returns
-        -------
-        SimulationResult
-            With ``predictions``, ``overflow_count``, ``overflow_rate``,
-            ``accumulator_min`` and ``accumulator_max``.
-        """
-        X = self._validated(X)
-        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
-        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode)
-
-    def accumulator_report(self, X=None):
-        """Tabulate limits, weights and proven widths, one row a layer.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features), optional
-            Rows to observe: adds the width they need and the overflows at `n_accum_bits`.
-
-        Returns
-        -------
-        AccumulatorReport
-            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
-        """
-        check_is_fitted(self)
-        network = self.integer_network_
-        return accumulator_report(
-            network,
-            **self._report_facts,
-            observed=None if X is None else network.simulate(self._validated(X)),
-        )
-
-    def float_twin(self):
-        """Make the same estimator in floats: the score to compare with.
-
-        Architecture, encoding and training stay; it comes unfitted.
-
-        Nothing is quantized or pruned; inputs keep 256 levels a segment.
-
-        Returns
-        -------
-        FloatTwinClassifier or FloatTwinRegressor
-            Unfitted, with this estimator's parameters.
-        """
-        from .twin import FloatTwinClassifier, FloatTwinRegressor
-
-        twin = FloatTwinClassifier if is_classifier(self) else FloatTwinRegressor
-        return twin(**clone(self).get_params(deep=False))
-
-    # ---------------------------------------------------------------- state
 
     @property
     def module_(self):
@@ -521,13 +422,6 @@ class BasePrunedNeuralNet(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _plain_real(X):
-    """X as it is, or in float64 where its type has no counterpart in an integer network."""
-    if X.dtype.kind in "mM":
-        raise ValueError(f"X has dtype {X.dtype}, but numbers are needed: convert it first.")
-    return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
 
 
 def _load_state(module, state):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .base import BasePrunedNeuralNet
+from .twin import FloatTwin
 
 __all__ = ["PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"]
 
@@ -284,6 +285,14 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         check_is_fitted(self)
         return self._n_outputs()
 
+    def float_twin(self) -> FloatTwinClassifier:
+        """Make the same estimator in floats, unfitted: the score to compare with.
+
+        Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
+        keep 256 levels a segment.
+        """
+        return FloatTwinClassifier(**clone(self).get_params(deep=False))
+
     def decision_function(self, X):
         """Logits of the integer network.
 
@@ -481,7 +490,23 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
 
         return squared_loss
 
+    def float_twin(self) -> FloatTwinRegressor:
+        """Make the same estimator in floats, unfitted: the score to compare with.
+
+        Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
+        keep 256 levels a segment.
+        """
+        return FloatTwinRegressor(**clone(self).get_params(deep=False))
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+class FloatTwinClassifier(FloatTwin, PrunedNeuralNetClassifier):
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
+
+
+class FloatTwinRegressor(FloatTwin, PrunedNeuralNetRegressor):
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

@@ -6,12 +6,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .data import row_blocks
-from .estimators import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
-__all__ = ["FloatTwinClassifier", "FloatTwinRegressor"]
+__all__ = ["FloatTwin"]
 
 
-class _FloatTwin:
+class FloatTwin:
     """Replaces what quantizes, prunes, proves and compiles."""
 
     _in_bits = 8  # 256 levels a segment: as good as continuous
@@ -57,11 +56,3 @@ class _FloatTwin:
         raise AttributeError("A float twin has no integer accumulators to simulate.")
 
     accumulator_report = simulate
-
-
-class FloatTwinClassifier(_FloatTwin, PrunedNeuralNetClassifier):
-    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
-
-
-class FloatTwinRegressor(_FloatTwin, PrunedNeuralNetRegressor):
-    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""
