@@ -115,12 +115,13 @@ def weight_budget(
     limit = omega(n_w_bits, n_in_bits, n_accum_bits)
     budget = math.floor(multiplier * limit)
     if budget < 1:
+        larger = "a larger multiplier, " if limit else ""
         raise ValueError(
             f"n_hidden_neurons_multiplier={multiplier} leaves a budget of 0 weights per neuron: "
             f"Omega is {limit} for n_w_bits={n_w_bits}, inputs of {n_in_bits} bits and "
             f"n_accum_bits={n_accum_bits}. Use a wider n_accum_bits, fewer n_w_bits, n_a_bits "
-            "or n_in_bits, a larger multiplier, or n_hidden_neurons_multiplier=None, which "
-            "leaves the limit to the exact accumulator range."
+            f"or n_in_bits, {larger}or n_hidden_neurons_multiplier=None, which leaves the limit "
+            "to the exact accumulator range."
         )
     return budget
 

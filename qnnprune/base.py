@@ -294,7 +294,8 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         module = self._build_module(table.encoding, self._network_shape()).seed(seed)
         module.input.dropout = self.dropout
         if self.dropout == "auto":
-            module.input.dropout = auto_dropout(len(table))
+            n_in = len(table.encoding.feature)
+            module.input.dropout = auto_dropout(len(table), table.encoding.n_features, n_in)
         epochs_before = self._epochs_before(going_on)
         module.input.generator = torch.Generator(self.device).manual_seed(seed + epochs_before)
         if going_on:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["auto_batch_size", "auto_dropout", "auto_max_epochs", "auto_n_input_segments"]
 
-_SEGMENTS = 128  # of all features together
+_SEGMENTS = 192  # of all features together
 _MOST_SEGMENTS = 16
 _STEPS = 2000
 
@@ -32,6 +32,9 @@ def auto_max_epochs(n_rows: int, batch_size: int) -> int:
     return max(20, min(most, -(-_STEPS // n_batches)))
 
 
-def auto_dropout(n_rows: int) -> float:
-    """Share of the input codes dropped: a tenth, up to a half where there are few rows."""
-    return min(0.5, max(0.1, 150 / n_rows))
+def auto_dropout(n_rows: int, n_features: int, n_in: int) -> float:
+    """Share of the input codes dropped: up to a tenth, or to three tenths of few rows.
+
+    Only as far as features have several of the `n_in` codes: none is lost altogether.
+    """
+    return (1 - n_features / n_in) * min(0.3, max(0.1, 100 / n_rows))

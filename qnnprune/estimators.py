@@ -38,7 +38,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         Width of every accumulator, in bits.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
-        an input of the network; 1 is plain uniform quantization.  "auto" shares 128
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 192
         segments out among the features that have more than two values, 1 to 16 each.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
@@ -69,9 +69,9 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
     dropout : float or "auto", default="auto"
-        Share of the input codes that each training step leaves out.  "auto" is 0.1, and
-        more below 1,500 rows, up to 0.5.  More of it helps where targets are noisy, less
-        where they are exact.
+        Share of the input codes that each training step leaves out.  "auto" is at
+        most 0.1, or 0.3 of a few hundred rows, and 0 where a feature has one code only.
+        More of it helps where targets are noisy; 0 is best where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
@@ -232,12 +232,14 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
 
     def _encode_target(self, y, weight, *, going_on, classes):
         y = column_or_1d(y, warn=True)
+        if y.dtype == object and any(label is None for label in y):
+            raise ValueError("y contains None: drop the rows without a label first.")
         check_classification_targets(y)
         if not going_on:
             self.classes_ = np.unique(y if classes is None else classes)
         if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
             raise ValueError(
-                f"y has only one class with a positive weight, {y[weight > 0][0]!r}: a classifier "
+                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: a classifier "
                 "needs at least two classes."
             )
         index = np.searchsorted(self.classes_, y)
@@ -348,7 +350,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         Width of every accumulator, in bits.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
-        an input of the network; 1 is plain uniform quantization.  "auto" shares 128
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 192
         segments out among the features that have more than two values, 1 to 16 each.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
@@ -379,9 +381,9 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
     dropout : float or "auto", default="auto"
-        Share of the input codes that each training step leaves out.  "auto" is 0.1, and
-        more below 1,500 rows, up to 0.5.  More of it helps where targets are noisy, less
-        where they are exact.
+        Share of the input codes that each training step leaves out.  "auto" is at
+        most 0.1, or 0.3 of a few hundred rows, and 0 where a feature has one code only.
+        More of it helps where targets are noisy; 0 is best where they are exact.
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.

@@ -245,6 +245,8 @@ class IntegerNetwork:
         return self.encoding.codes(self.encoding.levels(self._checked(X)))
 
     def _checked(self, X):
+        if hasattr(X, "columns") and self.feature_names is not None:
+            self._check_names(list(X.columns))
         X = np.asarray(X)
         if X.dtype.kind in "cmM":
             raise ValueError(f"X has dtype {X.dtype}, but this network takes real numbers.")
@@ -257,6 +259,14 @@ class IntegerNetwork:
         if X.dtype.kind == "f" and not np.isfinite(X).all():
             raise ValueError("X contains NaN or infinity: impute or drop these values first.")
         return X
+
+    def _check_names(self, names):
+        expected = list(self.feature_names)
+        if names != expected:
+            raise ValueError(
+                f"X has the columns {names}, but this network was fitted on {expected}, in that "
+                "order: X[list(network.feature_names)] selects them."
+            )
 
     def run(self, codes) -> np.ndarray:
         """Evaluate the network on input codes, with unbounded accumulators.

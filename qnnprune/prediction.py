@@ -57,7 +57,8 @@ class IntegerPrediction:
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
         n_accum_bits : int, optional
-            Width of every accumulator, 1 to 62 bits; the estimator's own by default.
+            Width of every accumulator, 1 to 62 bits; the estimator's parameter by default.
+            A neuron whose sum is never negative has an unsigned register.
         mode : {"wrap", "saturate", "raise"}
             What happens to a sum that leaves its register: two's-complement
             wrap-around, clipping once after the whole sum, or an

@@ -1028,3 +1028,9 @@ def test_cuda():
     assert next(restored.module_.parameters()).device.type == "cpu"
     model.partial_fit(X, Y)
     model.set_params(device="cpu").partial_fit(X, Y)
+
+
+def test_missing_labels_are_refused():
+    X = np.arange(8.0).reshape(4, 2)
+    with pytest.raises(ValueError, match="y contains None"):
+        PrunedNeuralNetClassifier().fit(X, np.array(["a", None, "b", "a"], dtype=object))

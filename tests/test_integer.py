@@ -325,3 +325,20 @@ def test_copies_predict_the_same(tiny_network, copied):
     X = _values(rng, 8, network)
     expected = network.decision(X)
     assert np.array_equal(copied(network).decision(X), expected)
+
+
+def test_columns_in_another_order_are_refused(tiny_network):
+    pd = pytest.importorskip("pandas")
+    network = tiny_network(np.random.default_rng(0))
+    names = [f"f{i}" for i in range(network.n_features_in)]
+    named = IntegerNetwork(
+        network.encoding,
+        network.layers,
+        n_w_bits=network.n_w_bits,
+        n_accum_bits=network.n_accum_bits,
+        feature_names=np.array(names),
+    )
+    X = pd.DataFrame(np.zeros((3, len(names))), columns=names)
+    np.testing.assert_array_equal(named.predict(X), network.predict(X))
+    with pytest.raises(ValueError, match="columns"):
+        named.predict(X.rename(columns={"f0": "other"}))
