@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 from .summary import net_name, print_check, print_head, print_table
@@ -156,7 +155,7 @@ def _fit(nets, X, y):
 
     shape = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5)
-    with bar, warnings.catch_warnings(), _one_thread():
+    with bar, warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         for done, (name, pipeline) in enumerate(nets.items()):
             bar.set_description("training " + net_name(name).strip())
@@ -167,23 +166,6 @@ def _fit(nets, X, y):
                 raise KeyboardInterrupt from stop
             except ValueError as error:
                 raise InputError(str(error).splitlines()[0]) from error
-
-
-@contextmanager
-def _one_thread():
-    """Train on one core.
-
-    In steps this small threads wait for each other, on a busy machine most of the time; and
-    the order of additions, so the result, would depend on the number of cores.
-    """
-    import torch
-
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _progress(bar, start):

@@ -27,10 +27,11 @@ from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
 from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
-from .integer import MODES, IntegerNetwork
+from .integer import IntegerNetwork
 from .prediction import IntegerPrediction, plain_real
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
 from .shape import NetworkShape
+from .simulation import MODES
 
 __all__ = ["BasePrunedNeuralNet"]
 

@@ -13,13 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .accumulators import accumulator_bits, accumulator_range, register_range
+from .accumulators import accumulator_bits, accumulator_range
 from .encoding import InputEncoding
-from .exceptions import AccumulatorOverflowError
+from .simulation import MODES, SimulationResult, Watch
 
-__all__ = ["MODES", "IntegerLayer", "IntegerNetwork", "SimulationResult", "decode"]
-
-MODES = ("exact", "wrap", "saturate", "raise")
+__all__ = ["IntegerLayer", "IntegerNetwork", "decode"]
 
 _BLOCK_VALUES = 2**20  # codes held at once: bounds the memory of any batch
 _COMPARED_THRESHOLDS = 15  # up to here comparing beats searching
@@ -107,75 +105,6 @@ class IntegerLayer:
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-
-
-@dataclass(frozen=True, eq=False)
-class SimulationResult:
-    """What narrow accumulators did to a batch.
-
-    Attributes
-    ----------
-    predictions : array of shape (n_samples,) or (n_samples, n_outputs)
-    decision : float64 array of shape (n_samples, n_logits)
-        The output layer's values, from which the predictions follow.
-    n_accum_bits : int
-        Width of the simulated registers, in bits.
-    mode : str
-    overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
-        Sums that left their register, per neuron.
-    accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
-        Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
-        int64, reversed, where there was no row to see.
-    n_samples : int
-    """
-
-    predictions: np.ndarray
-    decision: np.ndarray
-    n_accum_bits: int
-    mode: str
-    overflow_count: tuple[np.ndarray, ...]
-    accumulator_min: tuple[np.ndarray, ...]
-    accumulator_max: tuple[np.ndarray, ...]
-    n_samples: int
-
-    @property
-    def overflow_rate(self) -> float:
-        """Share of all sums, over rows, layers and neurons, that overflowed."""
-        sums = self.n_samples * sum(map(len, self.overflow_count))
-        return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
-
-
-class _Watch:
-    """Counts overflows and follows the observed range of every neuron of a network."""
-
-    def __init__(self, layers, n_accum_bits, mode):
-        self.mode, self.n_accum_bits = mode, n_accum_bits
-        self.registers = [register_range(r.accumulator_range, n_accum_bits) for r in layers]
-        self.count = [np.zeros(len(r), np.int64) for r in self.registers]
-        self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
-        self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
-
-    def store(self, index, acc, first_row):
-        """Put exact sums of layer `index` into its registers."""
-        acc = acc.astype(np.int64)
-        low, high = self.registers[index].T
-        over = (acc < low) | (acc > high)
-        self.count[index] += over.sum(axis=0)
-        self.low[index] = np.minimum(self.low[index], acc.min(axis=0))
-        self.high[index] = np.maximum(self.high[index], acc.max(axis=0))
-        if self.mode == "wrap":
-            return (acc - low) % (high - low + 1) + low
-        if self.mode == "saturate":
-            return np.clip(acc, low, high)
-        if over.any():
-            row, neuron = np.argwhere(over)[0]
-            raise AccumulatorOverflowError(
-                f"Row {first_row + row}: the sum {acc[row, neuron]} of neuron {neuron} in layer "
-                f"{index} leaves n_accum_bits={self.n_accum_bits} "
-                f"({low[neuron]} to {high[neuron]}). Use a wider accumulator, or mode='wrap' or "
-                "'saturate' to go on."
-            )
-        return acc
 
 
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -374,7 +303,7 @@ class IntegerNetwork:
             raise ValueError(f"n_accum_bits={bits!r} must be an integer from 1 to 62.")
         if mode not in MODES[1:]:
             raise ValueError(f"mode={mode!r} must be one of {MODES[1:]}.")
-        watch = _Watch(self.layers, int(bits), mode)
+        watch = Watch(self.layers, int(bits), mode)
         decision = self._decide(X, watch)
         return SimulationResult(
             predictions=decode(decision, self.classes),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .integer import MODES, decode
+from .integer import decode
 from .report import accumulator_report
+from .simulation import MODES
 
 __all__ = ["IntegerPrediction", "plain_real"]
 
