@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from .blocks import row_blocks
 from .exceptions import AccumulatorProofError
 
 __all__ = [
@@ -150,12 +151,11 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     weight = np.asarray(weight)
     low, high = np.asarray(input_range, dtype=np.int64).T
     ranges = np.empty((len(weight), 2), dtype=np.int64)
-    rows = max(1, _BLOCK_VALUES // max(len(low), 1))
-    for start in range(0, len(weight), rows):
-        block = weight[start : start + rows].astype(np.int64)
+    for rows in row_blocks(*weight.shape, _BLOCK_VALUES):
+        block = weight[rows].astype(np.int64)
         positive, negative = np.maximum(block, 0), np.minimum(block, 0)
-        ranges[start : start + rows, 0] = positive @ low + negative @ high
-        ranges[start : start + rows, 1] = positive @ high + negative @ low
+        ranges[rows, 0] = positive @ low + negative @ high
+        ranges[rows, 1] = positive @ high + negative @ low
     return ranges
 
 

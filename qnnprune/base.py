@@ -183,9 +183,8 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
         net = self._train(table, limits, seed, going_on=going_on, partial=partial)
-        epochs_before = self._epochs_before(going_on)
         self._finish(net, table, limits)
-        self._n_epochs = epochs_before + self.n_iter_
+        self._n_epochs = self._epochs_before(going_on) + self.n_iter_
         return self
 
     def _epochs_before(self, going_on) -> int:

@@ -7,19 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .blocks import row_blocks
 from .defaults import auto_n_input_segments
 from .encoding import InputEncoding, fit_encoding
 
-__all__ = ["TrainingTable", "fit_input_encoding", "merge_rows", "row_blocks"]
+__all__ = ["TrainingTable", "fit_input_encoding", "merge_rows"]
 
-_BLOCK_VALUES = 2**22  # values of a sparse table made dense at once
 _QUANTILE_ROWS = 200_000  # rows that quantiles are taken from, at most
-
-
-def row_blocks(n_samples: int, n_features: int) -> Iterator[slice]:
-    """Slices that cover `n_samples` rows in blocks of bounded size."""
-    rows = max(1, _BLOCK_VALUES // max(n_features, 1))
-    return (slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows))
 
 
 def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> InputEncoding:

@@ -239,8 +239,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
             self.classes_ = np.unique(y if classes is None else classes)
         if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
             raise ValueError(
-                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: a classifier "
-                "needs at least two classes."
+                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
+                "a classifier needs at least two classes."
             )
         index = np.searchsorted(self.classes_, y)
         index = np.minimum(index, len(self.classes_) - 1)
@@ -470,13 +470,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     def _scale_target(self, table, *, going_on):
         weight = table.weight / table.weight.mean()
         if not going_on:
-            # In units of the largest value, so that no square overflows or vanishes.
-            unit = np.abs(table.y).max(axis=0)
-            unit = np.where(unit > 0, unit, 1.0)
+            unit = _largest_magnitude(table.y)
             self._y_mean = np.average(table.y / unit, axis=0, weights=weight) * unit
             rest = table.y - self._y_mean
-            unit = np.abs(rest).max(axis=0)
-            unit = np.where(unit > 0, unit, 1.0)
+            unit = _largest_magnitude(rest)
             self._y_scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
             self._y_scale[self._y_scale == 0] = 1.0
         return replace(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
@@ -504,6 +501,12 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _largest_magnitude(y: np.ndarray) -> np.ndarray:
+    """A unit for each column in which no square overflows or vanishes."""
+    largest = np.abs(y).max(axis=0)
+    return np.where(largest > 0, largest, 1.0)
 
 
 class FloatTwinClassifier(FloatTwin, PrunedNeuralNetClassifier):

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from .accumulators import accumulator_bits, accumulator_range
+from .blocks import row_blocks
 from .encoding import InputEncoding
 from .simulation import MODES, SimulationResult, Watch
 
@@ -232,8 +233,8 @@ class IntegerNetwork:
         return len(self.layers[-1].weight)
 
     def _blocks(self, n_samples):
-        rows = max(1, _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers))
-        return [slice(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows)]
+        widest = max(max(layer.weight.shape) for layer in self.layers)
+        return row_blocks(n_samples, widest, _BLOCK_VALUES)
 
     def _run_block(self, codes, watch, first_row):
         for index, layer in enumerate(self.layers):

@@ -9,6 +9,7 @@ import torch
 from brevitas.nn import QuantIdentity, QuantLinear
 from torch import Tensor, nn
 
+from .accumulators import code_range
 from .encoding import InputEncoding
 from .quantizers import activation_quantizer, weight_quantizer
 from .shape import NetworkShape
@@ -46,7 +47,7 @@ class InputCodes(nn.Module):
         self.dropout = 0.0
         self.generator: torch.Generator | None = None
         self.steps = encoding.steps
-        self.low = int(encoding.input_range[:, 0].min(initial=0))
+        self.low = code_range(encoding.n_bits)[0]
         feature, offset = torch.from_numpy(encoding.feature), torch.from_numpy(encoding.offset)
         self.register_buffer("feature", feature, persistent=False)
         self.register_buffer("offset", offset.to(torch.float32), persistent=False)
@@ -156,7 +157,7 @@ class PrunableMLP(nn.Module):
 
     @torch.no_grad()
     def seed(self, seed: int) -> PrunableMLP:
-        """Draw initial weights, and what training drops, from generators of its own.
+        """Draw the initial weights from a generator of its own.
 
         The global one serves all threads, and is left alone.
         """

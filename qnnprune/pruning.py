@@ -22,7 +22,7 @@ def _gradual(progress: float) -> float:
 
 
 def _one_shot(progress: float) -> float:
-    return 1.0
+    return float(progress < 1)
 
 
 # Share of the weights above the limits that a row still keeps, by the progress (0 to 1)
@@ -208,8 +208,7 @@ class Pruner:
         live = self._live(index, weight)
         final = self._walk(index, weight, quantizer, sign, live).sum(axis=1)
         available = live.sum(axis=1)
-        excess = self.excess(progress) if progress < 1 else 0.0
-        keep = final + np.ceil((available - final) * excess).astype(np.int64)
+        keep = final + np.ceil((available - final) * self.excess(progress)).astype(np.int64)
         return _largest(self._rank(weight), live, keep)
 
     def _fix(self, index, weight, quantizer, sign):
@@ -245,12 +244,9 @@ class Pruner:
         return mask
 
     def _fits_alone(self, index, code, column):
-        limits = self.limits[index]
-        if limits.n_accum_bits is None:
-            return True
-        ends = code * limits.input_range[column]
-        half = 2 ** (limits.n_accum_bits - 1)
-        return -half <= ends.min() and ends.max() < half
+        ends = code * self.limits[index].input_range[column]
+        least, most, _ = _bounds(self.limits[index])
+        return least <= ends.min() and ends.max() <= most
 
 
 def _slope_sign(layer) -> np.ndarray:

@@ -123,8 +123,7 @@ class TrainingNet(NeuralNet):
     def predict(self, X):
         """Class indices, or standardised targets, for callbacks that score."""
         output = torch.cat(list(self.forward_iter(X)))
-        y = self.get_iterator(X).table.y if isinstance(X, TrainingTable) else None
-        classes = y is not None and y.dtype.kind == "i"
+        classes = isinstance(X, TrainingTable) and X.y.dtype.kind == "i"
         return (predicted_class(output) if classes else output).numpy()
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .data import row_blocks
+from .blocks import row_blocks
 
 __all__ = ["FloatTwin"]
 
@@ -25,8 +27,6 @@ class FloatTwin:
         return None
 
     def _network_shape(self):
-        from dataclasses import replace
-
         return replace(super()._network_shape(), n_w_bits=None, n_a_bits=None)
 
     def _finish(self, net, table, limits):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from qnnprune.data import fit_input_encoding, merge_rows, row_blocks
+from qnnprune.blocks import row_blocks
+from qnnprune.data import fit_input_encoding, merge_rows
 from qnnprune.training import BatchLoader
 
 
