@@ -35,14 +35,13 @@ import math
 import os
 import zipfile
 from io import BytesIO
-from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
 from .consistency import check_network
 from .encoding import InputEncoding
 from .exceptions import InvalidNetworkFileError
+from .files import write_whole
 from .integer import IntegerLayer, IntegerNetwork
 
 __all__ = ["FORMAT_VERSION", "load_network", "save_network"]
@@ -94,16 +93,7 @@ def save_network(network: IntegerNetwork, path) -> None:
     buffer = BytesIO()
     np.savez_compressed(buffer, **arrays)
     _parse(buffer.getvalue())
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, buffer.getvalue())
 
 
 def load_network(path) -> IntegerNetwork:
