@@ -153,9 +153,10 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     ranges = np.empty((len(weight), 2), dtype=np.int64)
     for rows in row_blocks(*weight.shape, _BLOCK_VALUES):
         block = weight[rows].astype(np.int64)
-        positive, negative = np.maximum(block, 0), np.minimum(block, 0)
-        ranges[rows, 0] = positive @ low + negative @ high
-        ranges[rows, 1] = positive @ high + negative @ low
+        # max(w lo, w hi) = (w (lo + hi) + |w| (hi - lo)) / 2, min likewise with a minus.
+        middle, spread = block @ (low + high), np.abs(block) @ (high - low)
+        ranges[rows, 0] = (middle - spread) // 2
+        ranges[rows, 1] = (middle + spread) // 2
     return ranges
 
 

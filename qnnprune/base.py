@@ -188,7 +188,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         return self
 
     def _epochs_before(self, going_on) -> int:
-        """Epochs of earlier calls that this training goes on from; other epochs, other draws."""
+        """Epochs of earlier calls that this training goes on from."""
         return self._n_epochs if going_on else 0
 
     def _check_unchanged(self):
@@ -281,7 +281,6 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         return pruner
 
     def _train(self, table, limits, seed, *, going_on, partial):
-        import torch
 
         from .training import build_net, one_thread
 
@@ -292,12 +291,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         if max_epochs == "auto":
             max_epochs = auto_max_epochs(len(table), batch_size)
         module = self._build_module(table.encoding, self._network_shape()).seed(seed)
-        module.input.dropout = self.dropout
-        if self.dropout == "auto":
+        dropout = self.dropout
+        if dropout == "auto":
             n_in = len(table.encoding.feature)
-            module.input.dropout = auto_dropout(len(table), table.encoding.n_features, n_in)
-        epochs_before = self._epochs_before(going_on)
-        module.input.generator = torch.Generator(self.device).manual_seed(seed + epochs_before)
+            dropout = auto_dropout(len(table), table.encoding.n_features, n_in)
         if going_on:
             _load_state(module, self._module_state)
         net = build_net(
@@ -310,13 +307,15 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             optimizer=self.optimizer,
             max_epochs=1 if partial else max_epochs,
             batch_size=batch_size,
+            dropout=dropout,
             early_stopping=self.early_stopping and not partial,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             callbacks=[] if self.callbacks is None else list(self.callbacks),
             verbose=self.verbose,
             device=self.device,
-            random_state=np.random.RandomState([seed, epochs_before]),
+            # Other epochs, other draws.
+            seed=[seed, self._epochs_before(going_on)],
             always_prune=partial or going_on,
             constant_lr=partial,
         )

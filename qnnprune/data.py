@@ -81,14 +81,13 @@ class TrainingTable:
 
     def __getitem__(self, index):
         """One row, as torch's `Dataset` has it: (levels, (y, weight))."""
-        levels, (y, weight) = self.take(np.array([index]))
-        return levels[0], (y[0], weight[0])
+        return self.levels(self.rows[[index]])[0], (self.y[index], self.weight[index])
 
-    def take(self, index: np.ndarray):
-        """A batch: levels of shape (n, n_features), and (y, weight)."""
-        rows = self.source[self.rows[index]]
-        levels = self.encoding.levels(rows.toarray()) if hasattr(rows, "toarray") else rows
-        return levels, (self.y[index], self.weight[index])
+    def levels(self, rows: np.ndarray) -> np.ndarray:
+        """Levels of some rows of `source`, of shape (len(rows), n_features)."""
+        if hasattr(self.source, "toarray"):
+            return self.encoding.levels(self.source[rows].toarray())
+        return self.source.take(rows, axis=0)
 
     def subset(self, index: np.ndarray) -> TrainingTable:
         """The table of some of the rows; nothing is copied but indices."""

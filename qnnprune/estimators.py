@@ -277,7 +277,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         return np.zeros(self._n_outputs()), np.ones(self._n_outputs())
 
     def _criterion(self):
-        from .training import binary_loss, multiclass_loss
+        from .losses import binary_loss, multiclass_loss
 
         return binary_loss if self._n_outputs() == 1 else multiclass_loss
 
@@ -485,7 +485,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         return self._y_mean, self._y_scale
 
     def _criterion(self):
-        from .training import squared_loss
+        from .losses import squared_loss
 
         return squared_loss
 

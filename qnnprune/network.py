@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,44 +15,49 @@ from .encoding import InputEncoding
 from .quantizers import activation_quantizer, weight_quantizer
 from .shape import NetworkShape
 
-__all__ = ["ACTIVATIONS", "PrunableMLP"]
+__all__ = ["ACTIVATIONS", "PrunableMLP", "quantizer"]
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation: float module, the window its quantizer covers, and whether the
-    quantizer's clipping is the whole of it."""
+    """An activation: float module, the window its quantizer covers, and the gradient
+    of its input from (gradient of its output, input, output)."""
 
     module: type[nn.Module]
     window: tuple[float, float]
-    clips: bool
+    gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
 
+
+_ATEN = torch.ops.aten
 
 ACTIVATIONS = {
-    "relu": Activation(nn.ReLU, (0.0, 2.0), True),
-    "identity": Activation(nn.Identity, (-2.0, 2.0), True),
-    "hardtanh": Activation(nn.Hardtanh, (-1.0, 1.0), True),
-    "sigmoid": Activation(nn.Sigmoid, (0.0, 1.0), False),
-    "tanh": Activation(nn.Tanh, (-1.0, 1.0), False),
+    "relu": Activation(
+        nn.ReLU, (0.0, 2.0), lambda grad, x, y: _ATEN.threshold_backward(grad, y, 0)
+    ),
+    "identity": Activation(nn.Identity, (-2.0, 2.0), lambda grad, x, y: grad),
+    "hardtanh": Activation(
+        nn.Hardtanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.hardtanh_backward(grad, x, -1, 1)
+    ),
+    "sigmoid": Activation(
+        nn.Sigmoid, (0.0, 1.0), lambda grad, x, y: _ATEN.sigmoid_backward(grad, y)
+    ),
+    "tanh": Activation(nn.Tanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.tanh_backward(grad, y)),
 }
 
 
 class InputCodes(nn.Module):
-    """Levels of the features to values of the input codes, from -1 to 1.
-
-    Training drops a share of them at random, so that no neuron leans on a few.
-    """
+    """Levels of the features to values of the input codes, from -1 to 1."""
 
     def __init__(self, encoding: InputEncoding):
         super().__init__()
-        self.dropout = 0.0
-        self.generator: torch.Generator | None = None
         self.steps = encoding.steps
         self.low = code_range(encoding.n_bits)[0]
         feature, offset = torch.from_numpy(encoding.feature), torch.from_numpy(encoding.offset)
         self.register_buffer("feature", feature, persistent=False)
         self.register_buffer("offset", offset.to(torch.float32), persistent=False)
-        self.plain = bool((encoding.feature == np.arange(len(encoding.feature))).all())
+        # Segments a feature has; None if that depends on the feature.
+        counts = np.unique(np.maximum(encoding.n_segments, 1))
+        self.n_segments = int(counts[0]) if len(counts) == 1 else None
 
     @property
     def scale(self) -> float:
@@ -66,13 +72,11 @@ class InputCodes(nn.Module):
     def forward(self, levels: Tensor) -> Tensor:
         """(n, n_features) integer levels to (n, n_in) values."""
         risen = levels.to(self.offset.dtype)
-        if not self.plain:
+        if self.n_segments is None:
             risen = risen.index_select(1, self.feature).sub_(self.offset)
-        value = risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
-        if self.training and self.dropout:
-            kept = torch.empty_like(value).bernoulli_(1 - self.dropout, generator=self.generator)
-            value.mul_(kept.div_(1 - self.dropout))
-        return value
+        elif self.n_segments > 1:
+            risen = (risen[:, :, None] - self.offset[: self.n_segments]).flatten(1)
+        return risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
 
 
 class HiddenLayer(nn.Module):
@@ -82,23 +86,21 @@ class HiddenLayer(nn.Module):
         super().__init__()
         self.linear = _linear(n_in, n_out, shape.n_w_bits)
         self.norm = nn.BatchNorm1d(n_out)
-        activation = ACTIVATIONS[shape.activation]
-        if shape.n_a_bits is None:
-            self.activation = activation.module()
-        else:
-            quantizer = activation_quantizer(shape.n_a_bits, activation.window)
-            self.activation = QuantIdentity(quantizer)
-            self.activation.act_quant.skip_create_quant_tensor = True
-            if not activation.clips:
-                self.activation = nn.Sequential(activation.module(), self.activation)
+        self.function = ACTIVATIONS[shape.activation]
+        self.activation = self.function.module()
+        self.requantize = nn.Identity()
+        if shape.n_a_bits is not None:
+            self.requantize = QuantIdentity(
+                activation_quantizer(shape.n_a_bits, self.function.window)
+            )
+            self.requantize.act_quant.skip_create_quant_tensor = True
 
     @property
     def quantizer(self):
-        """The `ActivationQuant` at the end of the layer."""
-        quantized = (
-            self.activation if isinstance(self.activation, QuantIdentity) else self.activation[-1]
-        )
-        return quantized.act_quant.fused_activation_quant_proxy.tensor_quant
+        """The `ActivationQuant` at the end of the layer; None if the layer is not quantized."""
+        if not isinstance(self.requantize, QuantIdentity):
+            return None
+        return self.requantize.act_quant.fused_activation_quant_proxy.tensor_quant
 
     def codes_of(self, value: Tensor) -> Tensor:
         """Output codes, counted from 0, of the linear layer's values.
@@ -114,13 +116,11 @@ class HiddenLayer(nn.Module):
             for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         value = (value - mean) / torch.sqrt(var + norm.eps) * gain + offset
-        if isinstance(self.activation, nn.Sequential):
-            value = self.activation[0](value)
-        return self.quantizer.codes(value)
+        return self.quantizer.codes(self.activation(value))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) values."""
-        return self.activation(self.norm(self.linear(x)))
+        return self.requantize(self.activation(self.norm(self.linear(x))))
 
 
 class OutputLayer(nn.Module):
@@ -203,6 +203,6 @@ def _linear(n_in: int, n_out: int, n_w_bits: int | None) -> nn.Linear:
     return layer
 
 
-def quantizer(linear: QuantLinear):
-    """The `MaskedWeightQuant` inside a quantized linear layer."""
-    return linear.weight_quant.tensor_quant
+def quantizer(linear: nn.Linear):
+    """The `MaskedWeightQuant` inside a linear layer; None if it is not quantized."""
+    return linear.weight_quant.tensor_quant if isinstance(linear, QuantLinear) else None

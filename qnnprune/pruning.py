@@ -34,6 +34,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"gradual": _gradual, "one_shot
 CRITERIA: dict[str, Callable[[np.ndarray], np.ndarray]] = {"l1": np.abs}
 
 
+# Masks change at most this often on the way to the limits.
+_STAGES = 20
+
+
 @dataclass(frozen=True)
 class LayerLimits:
     """The two limits on every neuron of one layer.
@@ -81,20 +85,20 @@ def keep_what_fits(
     ...                np.ones((1, 3), bool), limits)
     array([[ True, False,  True]])
     """
-    codes = np.where(candidates, codes, 0)
     kept = np.array(candidates)
+    codes = codes * kept
     full = np.flatnonzero(~_fits_whole(codes, limits))
     if not len(full):
         return kept
     codes, magnitude = codes[full], magnitude[full]
-    width = int(np.count_nonzero(codes, axis=1).max())
-    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1)[:, :width]
-    ranked = np.take_along_axis(codes, order, axis=1)
-    low, high = (bound[order] for bound in limits.input_range.T)
-    top = np.maximum(ranked * low, ranked * high)
-    bottom = np.minimum(ranked * low, ranked * high)
+    low, high = limits.input_range.T.astype(codes.dtype)
+    ends = codes * low, codes * high
+    count = np.count_nonzero(codes, axis=1)
+    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1)[:, : count.max()]
+    top, bottom = (np.take_along_axis(f(*ends), order, axis=1) for f in (np.maximum, np.minimum))
+    nonzero = np.arange(order.shape[1]) < count[:, None]
     fits = np.zeros(codes.shape, dtype=bool)
-    np.put_along_axis(fits, order, _walk(ranked != 0, top, bottom, limits), axis=1)
+    np.put_along_axis(fits, order, _walk(nonzero, top, bottom, limits), axis=1)
     kept[full] = fits
     return kept
 
@@ -114,30 +118,34 @@ def _fits_whole(codes, limits) -> np.ndarray:
     return (low >= least) & (high <= most) & (np.count_nonzero(codes, axis=1) <= budget)
 
 
-def _walk(nonzero, top, bottom, limits) -> np.ndarray:
-    """Columns in order: True where adding that weight stays within the limits."""
+def _walk(kept, top, bottom, limits) -> np.ndarray:
+    """Columns in order: True where adding that weight stays within the limits.
+
+    The room that is left only shrinks.  So where a row's sums first leave it, every later
+    weight that is larger than the room before that point goes, and the sums are taken
+    anew: a few rounds instead of one step a column.
+    """
     least, most, budget = _bounds(limits)
-    high, low, count = np.cumsum(top, 1), np.cumsum(bottom, 1), np.cumsum(nonzero, 1)
-    fits = nonzero & (high <= most) & (low >= least) & (count <= budget)
-    # Up to a row's first failure the cumulative sums are those of the kept weights.
-    first = np.where((nonzero & ~fits).any(axis=1), (nonzero & ~fits).argmax(axis=1), fits.shape[1])
-    start = int(first.min(initial=fits.shape[1]))
-    if start == fits.shape[1]:
-        return fits
-    fits[:, start:] = False
-    high = (top[:, :start] * fits[:, :start]).sum(axis=1)
-    low = (bottom[:, :start] * fits[:, :start]).sum(axis=1)
-    count = fits[:, :start].sum(axis=1)
-    for j in range(start, fits.shape[1]):
-        ok = (
-            nonzero[:, j]
-            & (high + top[:, j] <= most)
-            & (low + bottom[:, j] >= least)
-            & (count < budget)
-        )
-        fits[:, j] = ok
-        high, low, count = high + top[:, j] * ok, low + bottom[:, j] * ok, count + ok
-    return fits
+    rows = np.arange(len(kept))
+    while len(rows):
+        up, down, present = top[rows] * kept[rows], bottom[rows] * kept[rows], kept[rows]
+        high, low = np.cumsum(up, axis=1), np.cumsum(down, axis=1)
+        over = (high > most) | (low < least)
+        if budget < kept.shape[1]:
+            over |= np.cumsum(present, axis=1) > budget
+        over &= present
+        first = over.argmax(axis=1)
+        here = np.arange(len(rows)), first
+        failing = over[here]
+        too_large = up > (most - high[here] + up[here])[:, None]
+        too_large |= down < (least - low[here] + down[here])[:, None]
+        if budget < kept.shape[1]:
+            too_large |= (np.cumsum(present, axis=1)[here] > budget)[:, None]
+        too_large &= np.arange(kept.shape[1]) >= first[:, None]
+        too_large &= failing[:, None]
+        kept[rows] = present & ~too_large
+        rows = rows[failing]
+    return kept
 
 
 class Pruner:
@@ -164,6 +172,7 @@ class Pruner:
     ):
         self.limits = list(limits)
         self.excess, self.criterion, self.regrow = SCHEDULES[schedule], CRITERIA[criterion], regrow
+        self._stage = None
         self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
 
     def adopt(self, network) -> None:
@@ -182,19 +191,21 @@ class Pruner:
         From a progress of 1 on the limits hold for the integer weights as they are now,
         and only weights that were kept at the first such call can be kept.
         """
+        stage = int(progress * _STAGES) / _STAGES
         for index, layer in enumerate((*network.hidden, network.output)):
             weight, quantizer = layer.linear.weight, layer.linear.weight_quant.tensor_quant
             sign = _slope_sign(layer)
             if progress < 1:
-                mask = self._scheduled(index, weight, quantizer, sign, progress)
-                quantizer.set_mask(mask)
+                if stage != self._stage:
+                    quantizer.set_mask(self._scheduled(index, weight, quantizer, sign, stage))
                 quantizer.refresh_scale(weight)
             else:
                 self._fix(index, weight, quantizer, sign)
             quantizer.dense_gradient = progress < 1 or self.regrow
+        self._stage = stage
 
     def _walk(self, index, weight, quantizer, sign, candidates):
-        codes = quantizer.codes(weight).cpu().numpy() * sign[:, None]
+        codes = quantizer.codes(weight).cpu().numpy().astype(np.int32) * sign[:, None]
         return keep_what_fits(codes, self._rank(weight), candidates, self.limits[index])
 
     def _rank(self, weight):
@@ -206,6 +217,8 @@ class Pruner:
 
     def _scheduled(self, index, weight, quantizer, sign, progress):
         live = self._live(index, weight)
+        if self.excess(progress) == 1:
+            return np.array(live)
         final = self._walk(index, weight, quantizer, sign, live).sum(axis=1)
         available = live.sum(axis=1)
         keep = final + np.ceil((available - final) * self.excess(progress)).astype(np.int64)
@@ -252,8 +265,8 @@ class Pruner:
 def _slope_sign(layer) -> np.ndarray:
     """Sign of each neuron's slope: rows of negative slope are stored negated."""
     if not hasattr(layer, "norm"):
-        return np.ones(layer.linear.out_features, dtype=np.int64)
-    return np.where(layer.norm.weight.detach().cpu().numpy() < 0, -1, 1)
+        return np.ones(layer.linear.out_features, dtype=np.int32)
+    return np.where(layer.norm.weight.detach().cpu().numpy() < 0, -1, 1).astype(np.int32)
 
 
 def _largest(magnitude, candidates, keep) -> np.ndarray:

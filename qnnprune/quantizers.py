@@ -35,13 +35,13 @@ def optimal_step(n_bits: int) -> float:
 
 class _FakeQuantWeight(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, weight, scale, mask, largest, dense_gradient):
-        ctx.mask = None if dense_gradient else mask
-        return weight.div(scale).round_().clamp_(-largest, largest).mul_(scale).mul_(mask)
+    def forward(ctx, weight, quantizer):
+        ctx.quantizer = quantizer
+        return quantizer.value(weight)
 
     @staticmethod
     def backward(ctx, grad):
-        return grad if ctx.mask is None else grad * ctx.mask, None, None, None, None
+        return ctx.quantizer.gradient(grad), None
 
 
 class MaskedWeightQuant(nn.Module):
@@ -77,10 +77,17 @@ class MaskedWeightQuant(nn.Module):
 
     def forward(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Fake-quantize: value, scale, zero point and bit width, as Brevitas wants them."""
-        value = _FakeQuantWeight.apply(
-            weight, self.scale, self.mask, self.largest, self.dense_gradient
-        )
+        value = _FakeQuantWeight.apply(weight, self)
         return value, self.scale, self.zero_point, self.bit_width
+
+    def value(self, weight: Tensor) -> Tensor:
+        """Quantized and masked weights."""
+        rounded = weight.div(self.scale).round_().clamp_(-self.largest, self.largest)
+        return rounded.mul_(self.scale).mul_(self.mask)
+
+    def gradient(self, grad: Tensor) -> Tensor:
+        """Gradient of the weights from that of `value`: straight through the rounding."""
+        return grad if self.dense_gradient else grad * self.mask
 
     @torch.no_grad()
     def codes(self, weight: Tensor) -> Tensor:
@@ -106,17 +113,15 @@ class MaskedWeightQuant(nn.Module):
 
 class _FakeQuantActivation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, low, step, n_steps):
-        position = x.sub(low).div_(step)
+    def forward(ctx, x, quantizer):
+        position = quantizer.position(x)
         ctx.save_for_backward(position)
-        ctx.n_steps = n_steps
-        return position.round().clamp_(0, n_steps).mul_(step).add_(low)
+        ctx.quantizer = quantizer
+        return quantizer.value(position)
 
     @staticmethod
     def backward(ctx, grad):
-        (position,) = ctx.saved_tensors
-        inside = (position >= 0) & (position <= ctx.n_steps)
-        return grad * inside, None, None, None
+        return ctx.quantizer.gradient(grad, *ctx.saved_tensors), None
 
 
 class ActivationQuant(nn.Module):
@@ -144,8 +149,21 @@ class ActivationQuant(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Fake-quantize: value, scale, zero point and bit width, as Brevitas wants them."""
-        value = _FakeQuantActivation.apply(x, self.low, self.scale, self.n_steps)
-        return value, *self.constants
+        return _FakeQuantActivation.apply(x, self), *self.constants
+
+    def position(self, x: Tensor) -> Tensor:
+        """How many steps `x` lies above the low end of the window."""
+        return x.sub(self.low).div_(self.scale)
+
+    def value(self, position: Tensor) -> Tensor:
+        """Quantized value at a position."""
+        return position.round().clamp_(0, self.n_steps).mul_(self.scale).add_(self.low)
+
+    def gradient(self, grad: Tensor, position: Tensor) -> Tensor:
+        """Gradient of the input from that of `value`: `grad` where no rounded code is clipped."""
+        # The operator leaves its ends out: -0.5 rounds to 0, the upper half to one too many.
+        low, high = -0.5 - 2**-20, self.n_steps + 0.5
+        return torch.ops.aten.hardtanh_backward(grad, position, low, high)
 
     def codes(self, x: Tensor) -> Tensor:
         """Output codes counted from 0, in the precision of `x`."""

@@ -9,7 +9,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
-from torch import Tensor, nn
+from skorch.utils import TeeGenerator
 
 from .callbacks import (
     LearningRate,
@@ -20,11 +20,15 @@ from .callbacks import (
     predicted_class,
 )
 from .data import TrainingTable
+from .gradients import TrainingStep
 from .pruning import Pruner
 
 __all__ = ["OPTIMIZERS", "TrainingNet", "build_net"]
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+# Of the callbacks, only those that do something are called: there are many batches.
+_PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 # Shares of the epochs: dense training, then gradual pruning, then fine-tuning of what is left.
 PRUNING_STARTS, PRUNING_ENDS = 0.1, 0.6
@@ -59,26 +63,13 @@ class BatchLoader:
             order = self.random_state.permutation(n_rows)
             if n_rows == 1:
                 order = np.zeros(2, dtype=np.int64)
-        for index in np.array_split(order, self.n_batches):
-            levels, target = self.table.take(index)
-            y, weight = map(torch.from_numpy, target)
-            yield {"levels": torch.from_numpy(levels), "weight": weight}, y
-
-
-def binary_loss(output: Tensor, y: Tensor) -> Tensor:
-    """Log loss of one logit, per row."""
-    target = y.to(output.dtype)
-    return nn.functional.binary_cross_entropy_with_logits(output[:, 0], target, reduction="none")
-
-
-def multiclass_loss(output: Tensor, y: Tensor) -> Tensor:
-    """Cross entropy of one logit a class, per row."""
-    return nn.functional.cross_entropy(output, y, reduction="none")
-
-
-def squared_loss(output: Tensor, y: Tensor) -> Tensor:
-    """Squared error, averaged over the outputs, per row."""
-    return (output - y.to(output.dtype)).square().mean(dim=1)
+        rows = self.table.rows[order]
+        y = torch.from_numpy(self.table.y[order])
+        weight = torch.from_numpy(self.table.weight[order])
+        ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
+        for start, end in zip(ends, ends[1:], strict=False):
+            levels = torch.from_numpy(self.table.levels(rows[start:end]))
+            yield {"levels": levels, "weight": weight[start:end]}, y[start:end]
 
 
 class TrainingNet(NeuralNet):
@@ -91,17 +82,21 @@ class TrainingNet(NeuralNet):
         respects the limits; None trains without pruning.
     always_prune : bool
         Prune to the limits from the first epoch on, as further training does.
-    random_state : numpy.random.RandomState
-        Shuffles the rows.
+    dropout : float
+        Share of the input codes that a step leaves out.
+    seed : sequence of int
+        Of the generators that shuffle the rows and draw what is left out.
     """
 
-    def __init__(self, *args, pruner=None, always_prune=False, random_state=None, **kwargs):
-        self.pruner, self.always_prune, self.random_state = pruner, always_prune, random_state
+    def __init__(self, *args, pruner=None, always_prune=False, dropout=0.0, seed=(0,), **kwargs):
+        self.pruner, self.always_prune = pruner, always_prune
+        self.dropout, self.seed = dropout, seed
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset, training=False):
         """Batches of whole tensors; skorch's own loader collates row by row."""
-        return BatchLoader(dataset, self.batch_size, self.random_state if training else None)
+        random_state = np.random.RandomState(self.seed) if training else None
+        return BatchLoader(dataset, self.batch_size, random_state)
 
     def _set_training(self, training=True):
         # skorch walks all modules at every step; the mode changes twice an epoch at most.
@@ -117,8 +112,26 @@ class TrainingNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Weighted mean of the loss of each row."""
-        weight = X["weight"].to(y_pred)
-        return (self.criterion_(y_pred, y_true.to(y_pred.device)) * weight).mean()
+        return self.criterion_(y_pred, y_true.to(y_pred.device), X["weight"].to(y_pred))[0]
+
+    def train_step(self, batch, **fit_params):
+        """Gradients of one batch, and the optimizer's step."""
+        inputs, y = batch
+        tensors = [t.to(self.device) for t in (inputs["levels"], y, inputs["weight"].float())]
+        step = {}
+
+        def closure():  # some optimizers call it several times
+            loss, output = self.step_(*tensors)
+            step.setdefault("loss", loss)
+            step.setdefault("y_pred", output)
+            if self.listeners_["on_grad_computed"]:
+                parameters = TeeGenerator(self.get_all_learnable_params())
+                self.notify("on_grad_computed", named_parameters=parameters, batch=batch)
+            return loss
+
+        self._set_training(True)
+        self.optimizer_.step(closure)
+        return step
 
     def predict(self, X):
         """Class indices, or standardised targets, for callbacks that score."""
@@ -137,6 +150,9 @@ class TrainingNet(NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; an interrupt leaves the last whole epoch."""
         self.interrupted_, self.stop_training_, self.kept_state_ = False, False, None
+        self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
+        bits = np.random.PCG64(self.seed)
+        self.step_ = TrainingStep(self.module_, self.criterion_, self.dropout, bits)
         try:
             super().fit_loop(X, y, epochs, **kwargs)
         except KeyboardInterrupt:
@@ -151,7 +167,8 @@ class TrainingNet(NeuralNet):
         pruned = training and self.pruner is not None
         if pruned and self.progress < 1:
             self.pruner.prune(self.module_, self.progress)
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if iterator is not None:
+            self._run_batches(iterator, training, prefix, step_fn)
         if training and not all(np.isfinite(self.history[-1, "batches", :, "train_loss"])):
             raise ValueError(
                 f"Training diverged: the loss is not finite. lr={self.lr} is too large; lower it."
@@ -159,11 +176,32 @@ class TrainingNet(NeuralNet):
         if pruned and self.progress >= 1:
             self.pruner.prune(self.module_, 1.0)
 
+    def _run_batches(self, iterator, training, prefix, step_fn):
+        batches = self.history[-1]["batches"]
+        for batch in iterator:
+            batches.append({})
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            batches[-1][f"{prefix}_loss"] = step["loss"].item()
+            batches[-1][f"{prefix}_batch_size"] = len(batch[1])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
     def notify(self, method_name, **cb_kwargs):
         """Tell the callbacks; stop after an epoch once all of them have seen it."""
+        if method_name in _PER_BATCH:
+            for listen in self.listeners_[method_name]:
+                listen(self, **cb_kwargs)
+            return
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_epoch_end" and self.stop_training_:
             raise KeyboardInterrupt
+
+    def _listeners(self, method_name) -> list:
+        """The callbacks' methods of that name that do something."""
+        methods = [getattr(callback, method_name) for _, callback in self.callbacks_]
+        nothing = getattr(Callback, method_name)
+        return [m for m in methods if getattr(m, "__func__", None) is not nothing]
 
     def keep_state(self):
         """Make the current weights the ones that training ends with."""
@@ -173,8 +211,8 @@ class TrainingNet(NeuralNet):
 
 def build_net(
     module, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer, max_epochs,
-    batch_size, early_stopping, n_iter_no_change, tol, callbacks, verbose, device,
-    random_state, always_prune=False, constant_lr=False,
+    batch_size, dropout, early_stopping, n_iter_no_change, tol, callbacks, verbose, device, seed,
+    always_prune=False, constant_lr=False,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
 
@@ -182,7 +220,7 @@ def build_net(
     ----------
     module : PrunableMLP
     criterion : callable
-        (output, y) to the loss of each row.
+        One of `losses`.
     pruner : Pruner or None
     table_valid : TrainingTable or None
         Held-back rows.
@@ -227,7 +265,8 @@ def build_net(
         device=device,
         pruner=pruner,
         always_prune=always_prune,
-        random_state=random_state,
+        dropout=dropout,
+        seed=seed,
         **options,
     )
 

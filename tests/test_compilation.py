@@ -47,11 +47,10 @@ def layer_codes(layer, x):
     """Output of a hidden layer, its codes, and how far each is from a tie, in steps."""
     window = layer.quantizer
     value = layer.norm(layer.linear(x))
-    if isinstance(layer.activation, torch.nn.Sequential):
-        value = layer.activation[0](value)
+    value = layer.activation(value)
     position = (value - window.low) / window.scale
     from_tie = (position - position.floor() - 0.5).abs()
-    x = layer.activation(layer.norm(layer.linear(x)))
+    x = layer(x)
     codes = ((x - window.low) / window.scale).round() + code_range(window.n_bits)[0]
     return x, codes.numpy(), from_tie.numpy()
 

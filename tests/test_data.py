@@ -22,10 +22,8 @@ def fit(X, weight=None, n_segments=3, n_bits=2):
 
 def contents(table):
     """Levels, target and weight of every row, in order."""
-    levels, (y, weight) = table.take(np.arange(len(table)))
-    return [
-        (*map(tuple, (row, np.ravel(t))), w) for row, t, w in zip(levels, y, weight, strict=True)
-    ]
+    parts = zip(table.levels(table.rows), table.y, table.weight, strict=True)
+    return [(*map(tuple, (row, np.ravel(target))), weight) for row, target, weight in parts]
 
 
 # Few distinct values, so that rows repeat; weights that add up exactly.
@@ -148,7 +146,7 @@ def test_batches_have_nearly_equal_sizes(n_rows, batch_size):
     assert max(sizes) - min(sizes) <= 1
     seen = torch.cat(list(map(levels_of, batches))).numpy()
     assert len(np.unique(seen, axis=0)) == n_rows, "every row comes once"
-    assert not np.array_equal(seen, table.take(np.arange(n_rows))[0]), "rows are shuffled"
+    assert not np.array_equal(seen, table.levels(table.rows)), "rows are shuffled"
 
 
 def test_no_training_batch_has_a_single_row():
@@ -162,7 +160,7 @@ def test_no_training_batch_has_a_single_row():
 def test_validation_batches_keep_the_order():
     table = make_table(10)
     levels = torch.cat(list(map(levels_of, BatchLoader(table, 3))))
-    np.testing.assert_array_equal(levels, table.take(np.arange(10))[0])
+    np.testing.assert_array_equal(levels, table.levels(table.rows))
 
 
 def test_subset_and_items():
