@@ -8,20 +8,21 @@ product and every partial sum is an integer far below the 2**24 (float32) or 2**
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
 
 from .accumulators import accumulator_bits, accumulator_range
 from .blocks import row_blocks
-from .encoding import InputEncoding
+from .encoding import InputEncoding, shifted
+from .requantization import ThresholdCounter
 from .simulation import MODES, SimulationResult, Watch
 
 __all__ = ["IntegerLayer", "IntegerNetwork", "decode"]
 
-_BLOCK_VALUES = 2**20  # codes held at once: bounds the memory of any batch
-_COMPARED_THRESHOLDS = 15  # up to here comparing beats searching
+# Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
+_BLOCK_VALUES = 2**17
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,10 @@ class IntegerLayer:
         dtype = np.float32 if bound < 2**24 else np.float64
         return np.ascontiguousarray(self.weight.T.astype(dtype))
 
+    @cached_property
+    def _counter(self) -> ThresholdCounter:
+        return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
+
     def accumulate(self, codes: np.ndarray) -> np.ndarray:
         """Exact sums of products.
 
@@ -90,22 +95,21 @@ class IntegerLayer:
 
         Returns
         -------
-        int16 array of shape (n_samples, n_out)
+        int8 array of shape (n_samples, n_out)
         """
-        codes = np.full(acc.shape, self.output_low, dtype=np.int16)
-        if self.thresholds.shape[1] <= _COMPARED_THRESHOLDS:
-            for threshold in self.thresholds.T.astype(acc.dtype):
-                codes += acc >= threshold
-        else:
-            for column, thresholds in enumerate(self.thresholds):
-                codes[:, column] += np.searchsorted(thresholds, acc[:, column], side="right")
-        return codes
+        return shifted(self._counter.count(acc), self.output_low)
 
     def __getstate__(self):
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+
+
+def _all_finite(X: np.ndarray) -> bool:
+    # A sum is the quickest to say yes; it may overflow, though.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum())) or bool(np.isfinite(X).all())
 
 
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -174,6 +178,13 @@ class IntegerNetwork:
         """
         return self.encoding.codes(self.encoding.levels(self._checked(X)))
 
+    @cached_property
+    def _layers_by_segment(self) -> tuple[IntegerLayer, ...]:
+        """The layers, the first with its inputs in the order of `codes_by_segment`."""
+        first, order = self.layers[0], self.encoding.order_by_segment
+        first = replace(first, weight=first.weight[:, order], input_range=first.input_range[order])
+        return (first, *self.layers[1:])
+
     def _checked(self, X):
         if hasattr(X, "columns") and self.feature_names is not None:
             self._check_names(list(X.columns))
@@ -186,7 +197,7 @@ class IntegerNetwork:
             raise ValueError(
                 f"X has shape {X.shape}, but this network expects {self.n_features_in} columns."
             )
-        if X.dtype.kind == "f" and not np.isfinite(X).all():
+        if X.dtype.kind == "f" and not _all_finite(X):
             raise ValueError("X contains NaN or infinity: impute or drop these values first.")
         return X
 
@@ -225,7 +236,8 @@ class IntegerNetwork:
             )
         if codes.dtype.kind not in "iu" or ((codes < low) | (codes > high)).any():
             raise ValueError("codes must be integers within layers[0].input_range.")
-        blocks = [self._run_block(codes[s], None, 0) for s in self._blocks(len(codes))]
+        order = self.encoding.order_by_segment
+        blocks = [self._run_block(codes[s][:, order], None, 0) for s in self._blocks(len(codes))]
         return np.concatenate(blocks) if blocks else np.empty((0, self._n_logits))
 
     @property
@@ -237,7 +249,7 @@ class IntegerNetwork:
         return row_blocks(n_samples, widest, _BLOCK_VALUES)
 
     def _run_block(self, codes, watch, first_row):
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._layers_by_segment):
             acc = layer.accumulate(codes)
             if watch is not None:
                 acc = watch.store(index, acc, first_row)
@@ -265,7 +277,7 @@ class IntegerNetwork:
         result = np.empty((X.shape[0], self._n_logits))
         for rows in self._blocks(X.shape[0]):
             block = self._checked(X[rows].toarray()) if sparse else X[rows]
-            codes = self.encoding.codes(self.encoding.levels(block))
+            codes = self.encoding.codes_by_segment(self.encoding.levels(block))
             result[rows] = self._run_block(codes, watch, rows.start)
         return result
 

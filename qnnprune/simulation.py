@@ -61,23 +61,33 @@ class Watch:
         self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
 
     def store(self, index, acc, first_row):
-        """Put exact sums of layer `index` into its registers."""
-        acc = acc.astype(np.int64)
+        """Put exact sums of layer `index`, in a floating-point type, into its registers."""
         low, high = self.registers[index].T
+        least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
+        self.low[index] = np.minimum(self.low[index], least)
+        self.high[index] = np.maximum(self.high[index], most)
+        full = np.flatnonzero((least < low) | (most > high))
+        if len(full):
+            acc = np.array(acc)
+            acc[:, full] = self._store(index, acc[:, full], full, first_row)
+        return acc
+
+    def _store(self, index, acc, neurons, first_row):
+        """Sums of neurons some of whose sums leave the register."""
+        low, high = self.registers[index][neurons].T.astype(acc.dtype)
         over = (acc < low) | (acc > high)
-        self.count[index] += over.sum(axis=0)
-        self.low[index] = np.minimum(self.low[index], acc.min(axis=0))
-        self.high[index] = np.maximum(self.high[index], acc.max(axis=0))
-        if self.mode == "wrap":
-            return (acc - low) % (high - low + 1) + low
+        self.count[index][neurons] += np.count_nonzero(over, axis=0)
+        if self.mode == "raise":
+            row, column = np.argwhere(over)[0]
+            raise AccumulatorOverflowError(
+                f"Row {first_row + row}: the sum {int(acc[row, column])} of neuron "
+                f"{neurons[column]} in layer {index} leaves n_accum_bits={self.n_accum_bits} "
+                f"({int(low[column])} to {int(high[column])}). Use a wider accumulator, or "
+                "mode='wrap' or 'saturate' to go on."
+            )
         if self.mode == "saturate":
             return np.clip(acc, low, high)
-        if over.any():
-            row, neuron = np.argwhere(over)[0]
-            raise AccumulatorOverflowError(
-                f"Row {first_row + row}: the sum {acc[row, neuron]} of neuron {neuron} in layer "
-                f"{index} leaves n_accum_bits={self.n_accum_bits} "
-                f"({low[neuron]} to {high[neuron]}). Use a wider accumulator, or mode='wrap' or "
-                "'saturate' to go on."
-            )
-        return acc
+        # A sum overflows only where the register is narrower than the sum's own range, so
+        # all of this is exact: integers that the type holds, and powers of two.
+        span = high - low + 1
+        return acc - np.floor((acc - low) / span) * span

@@ -164,3 +164,42 @@ def test_extreme_values_keep_thresholds_sorted_and_finite(scale):
     assert np.isfinite(encoding.thresholds).all()
     assert (np.diff(encoding.thresholds) >= 0).all()
     assert _encode(encoding, [[-scale], [scale]]).tolist() == [[-128, -128], [127, 127]]
+
+
+@given(
+    thresholds=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5, unique=True
+    ).map(sorted)
+)
+def test_float32_reaches_a_threshold_exactly_when_its_float64_does(thresholds):
+    encoding = InputEncoding(np.array([thresholds]), np.array([len(thresholds)]), n_bits=1)
+    with np.errstate(over="ignore"):
+        near = np.float32(thresholds)
+    X = np.concatenate([np.nextafter(near, np.float32(s * np.inf)) for s in (-1, 1)] + [near])
+    X = X[np.isfinite(X)].repeat(5000)[:, None]  # many rows, as few are compared in another way
+    expected = (X.astype(np.float64) >= np.array(thresholds)).sum(axis=1)
+    np.testing.assert_array_equal(encoding.levels(X)[:, 0], expected)
+
+
+@pytest.mark.parametrize("n_levels", [3, 48, 70, 300])
+def test_many_rows_have_the_levels_of_few(n_levels):
+    rng = np.random.default_rng(n_levels)
+    thresholds = np.sort(rng.normal(size=(4, n_levels)), axis=1)
+    encoding = InputEncoding(thresholds, np.full(4, n_levels), n_bits=1)
+    X = rng.normal(size=(9000, 4))
+    X[:3] = thresholds[:, :3].T  # exactly on a threshold
+    levels = encoding.levels(X)
+    np.testing.assert_array_equal(levels[:9], encoding.levels(X[:9]))
+    assert levels[17, 2] == sum(t <= X[17, 2] for t in thresholds[2])
+    np.testing.assert_array_equal(encoding.levels(np.asfortranarray(X)), levels)
+
+
+def test_codes_by_segment_are_the_codes_in_another_order():
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=99), np.arange(99) % 2, np.ones(99), rng.normal(size=99)]
+    encoding = fit_encoding(columns, None, n_segments=3, n_bits=2)
+    levels = encoding.levels(np.array(columns).T)
+    codes, order = encoding.codes(levels), encoding.order_by_segment
+    # First segments of the four features, then the second and third ones of two.
+    assert order.tolist() == [0, 3, 4, 5, 1, 6, 2, 7]
+    np.testing.assert_array_equal(encoding.codes_by_segment(levels), codes[:, order])

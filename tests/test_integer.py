@@ -194,7 +194,7 @@ def test_sums_beyond_single_precision_are_exact():
     assert acc.tolist() == [[127 * 127 * 3000 - 127, 127 * 127 * 3000]]
 
 
-@pytest.mark.parametrize("n_bits", [4, 5])
+@pytest.mark.parametrize("n_bits", [3, 4])
 def test_a_sum_that_equals_a_threshold_reaches_it(n_bits):
     thresholds = np.repeat([[-2, 3]], 2 ** (n_bits - 1), axis=1)[:, 1:]
     layer = IntegerLayer(np.array([[1]]), np.array([[-4, 3]]), thresholds, output_low=-8)
