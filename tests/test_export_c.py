@@ -173,13 +173,14 @@ def zoo(tiny_network, tmp_path_factory):
         n_classes = max(2, shape["n_outputs"]) if number % 3 else None
         classes = None if n_classes is None else np.arange(n_classes)
         network = tiny_network(rng, classes=classes, **shape)
-        if number % 2:
+        if number % 5 > 1:
             for layer in network.layers:
                 layer.weight[rng.random(layer.weight.shape) < 0.7] = 0
         network = scaled(network, 40 if TYPES[kind][0] in "iu" else 1)
         prefix = f"n{number}"
         headers[prefix] = (network, kind)
-        to_c(network, folder / f"{prefix}.h", prefix=prefix, input=kind)
+        optimize = "size" if number % 4 else "speed"
+        to_c(network, folder / f"{prefix}.h", prefix=prefix, input=kind, optimize=optimize)
         rows.append(rows_of(rng, network, kind))
     return folder, headers, rows
 

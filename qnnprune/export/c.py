@@ -84,7 +84,9 @@ class CHeader:
         )
 
 
-def to_c(model, path=None, *, prefix: str = "qnn", input: str = "float") -> CHeader:
+def to_c(
+    model, path=None, *, prefix: str = "qnn", input: str = "float", optimize: str = "size"
+) -> CHeader:
     """Write a network as one C99 header that predicts as ``predict`` does, on every row.
 
     With the prefix ``qnn`` the header offers, for a classifier,
@@ -125,6 +127,9 @@ def to_c(model, path=None, *, prefix: str = "qnn", input: str = "float") -> CHea
           a converter or a camera.  No floats at all.
         - "codes": the int8 codes that ``quantize_input`` returns.  Codes beyond ``input_range``
           are not checked, and void the proof.
+    optimize : {"size", "speed"}, default="size"
+        "size" packs the lists of a layer's inputs into half the bytes where they are dense
+        enough; "speed" leaves them at a byte for each weight, which takes fewer instructions.
 
     Returns
     -------
@@ -156,17 +161,17 @@ def to_c(model, path=None, *, prefix: str = "qnn", input: str = "float") -> CHea
     >>> print(header.text[header.text.index("static inline int iris_predict") :][:54])
     static inline int iris_predict(const iris_input_t *x)
     """
-    _check_options(prefix, input)
+    _check_options(prefix, input, optimize)
     network = integer_network_of(model)
     check_network(network)
     source = Source(prefix)
     n_segments, layers = read_parts(network, all_codes=input == "codes")
     if input != "codes":
         _add_encoding(source, network, n_segments, np.dtype(_INPUT_TYPES[input]))
-    lowered = [_lower(index, layer) for index, layer in enumerate(layers)]
+    lowered = [_lower(index, layer, optimize) for index, layer in enumerate(layers)]
     for index, layer in enumerate(lowered):
         write_layer(source, index, layer)
-    write_raw(source, [layer.shape[1] for layer in lowered], encodes=input != "codes")
+    write_raw(source, lowered, encodes=input != "codes")
     _add_output(source, network, layers[-1])
     header = _finish(source, network, lowered, input, path)
     if path is not None:
@@ -174,9 +179,11 @@ def to_c(model, path=None, *, prefix: str = "qnn", input: str = "float") -> CHea
     return header
 
 
-def _check_options(prefix, input) -> None:
-    if not isinstance(input, str) or input not in _INPUT_TYPES:
-        raise ValueError(f"input={input!r} must be one of {list(_INPUT_TYPES)}.")
+def _check_options(prefix, input, optimize) -> None:
+    allowed = {"input": (input, list(_INPUT_TYPES)), "optimize": (optimize, ["size", "speed"])}
+    for name, (value, choices) in allowed.items():
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} must be one of {choices}.")
     if not isinstance(prefix, str) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", prefix):
         raise ValueError(
             f"prefix={prefix!r} must begin a C name: a letter, then letters, digits and '_'."
@@ -191,7 +198,7 @@ def _add_encoding(source, network: IntegerNetwork, n_segments, dtype) -> None:
     write_encode(source, segments, network.encoding.n_bits, thresholds)
 
 
-def _lower(index: int, layer: IntegerLayer) -> Layer:
+def _lower(index: int, layer: IntegerLayer, optimize: str) -> Layer:
     ranges = layer.accumulator_range
     low, high = int(ranges[:, 0].min(initial=0)), int(ranges[:, 1].max(initial=0))
     if max(-low - 1, high).bit_length() > _MOST_SUM_BITS:
@@ -204,7 +211,8 @@ def _lower(index: int, layer: IntegerLayer) -> Layer:
         thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
     return Layer(
         shape=layer.weight.shape,
-        weight=sparse_weight(layer.weight),
+        n_kept=np.count_nonzero(layer.weight),
+        weight=sparse_weight(layer.weight, steps=optimize == "size"),
         sum_range=(low, high),
         sum_type=narrowest([low, high]),
         thresholds=thresholds,
@@ -260,13 +268,12 @@ def _checked_label(label: str) -> str:
 
 def _finish(source: Source, network: IntegerNetwork, layers, input: str, path) -> CHeader:
     """Put the comment, the guard, constants and types ahead of the functions."""
-    sizes = [layer.shape[1] for layer in layers]
     n_sums, sum_type = layers[-1].shape[0], layers[-1].sum_type
-    buffers = buffer_sizes(sizes, encodes=input != "codes")
+    buffers = buffer_sizes(layers, encodes=input != "codes")
     counts = {
         "flash_bytes": source.flash_bytes,
         "ram_bytes": sum(buffers) + n_sums * sum_type.itemsize,
-        "nonzeros": sum(len(layer.weight.index) for layer in layers),
+        "nonzeros": sum(layer.n_kept for layer in layers),
         "macs": sum(layer.weight.size for layer in network.layers),
     }
     head = _head(source.p, network, layers, input, counts)
@@ -312,7 +319,7 @@ def _layer_lines(layers) -> str:
     for index, layer in enumerate(layers):
         (n_out, n_in), (low, high) = layer.shape, layer.sum_range
         sums = f"{low}..{high} in {c_type(layer.sum_type)}"
-        lines.append(f" * {index:>5} {n_in:>7} {n_out:>7} {len(layer.weight.index):>8}  {sums}")
+        lines.append(f" * {index:>5} {n_in:>7} {n_out:>7} {layer.n_kept:>8}  {sums}")
     return "\n".join(lines)
 
 

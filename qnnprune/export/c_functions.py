@@ -13,7 +13,7 @@ import numpy as np
 
 from .argmax import LinearScores, RankScores
 from .c_source import Source, c_type
-from .c_tables import PAGE, Comparison, SparseWeight
+from .c_tables import PAGE, SPACING, Comparison, SparseWeight, spaced_size
 
 __all__ = [
     "Layer",
@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+_EACH = "for (unsigned n = *count++; n > 0; n--)"
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer as C runs it.
@@ -36,6 +39,8 @@ class Layer:
     ----------
     shape : tuple of int
         (neurons, inputs).
+    n_kept : int
+        Weights that are not 0.
     weight : SparseWeight
     sum_range : tuple of int
         What every sum, and every part of one, lies within, inclusive: the proof.
@@ -45,15 +50,23 @@ class Layer:
     """
 
     shape: tuple[int, int]
+    n_kept: int
     weight: SparseWeight
     sum_range: tuple[int, int]
     sum_type: np.dtype
     thresholds: Comparison | None
 
     @property
+    def n_cells(self) -> int:
+        """Bytes of the codes that come in, as the layer reads them."""
+        n_in = self.shape[1]
+        return spaced_size(n_in) if self.weight.layout == "step" else n_in
+
+    @property
     def tables(self) -> dict[str, np.ndarray]:
         """The layer's tables, by the names that C gives them."""
-        tables = {"count": self.weight.count, "index": self.weight.index}
+        place = "step" if self.weight.layout == "step" else "index"
+        tables = {"count": self.weight.count, place: self.weight.place}
         if self.weight.value is not None:
             tables["weight"] = self.weight.value
         if self.thresholds is not None:
@@ -104,12 +117,14 @@ def write_layer(source: Source, index: int, layer: Layer) -> None:
     is_hidden, sum_type = layer.thresholds is not None, c_type(layer.sum_type)
     source.add(f"""
 /* Layer {index}: {n_in} codes to {n_out} {"codes" if is_hidden else "sums"}, \
-{len(layer.weight.index)} of {n_in * n_out} weights.
+{layer.n_kept} of {n_in * n_out} weights.
  * Proven: every sum, and every part of one, lies within {low}..{high}. */""")
     pointers = []
     for name, values in layer.tables.items():
         source.table(f"layer{index}_{name}", values)
         pointers.append(f"    const {c_type(values.dtype)} *{name} = {p}_layer{index}_{name};")
+    if layer.weight.layout == "step":
+        pointers.append("    const int8_t *at;")
     finish = _requantize(layer.thresholds) if is_hidden else "*out++ = sum;"
     source.add(f"""
 static inline void {p}_layer{index}(const int8_t *code, {"int8_t" if is_hidden else sum_type} *out)
@@ -124,32 +139,45 @@ static inline void {p}_layer{index}(const int8_t *code, {"int8_t" if is_hidden e
 
 
 def _accumulate(layer: Layer) -> str:
-    """C that adds up one neuron's runs of weights, in the order of `SparseWeight`."""
-    sum_type, count = c_type(layer.sum_type), layer.weight.count
-    n_pages, largest = (count.shape[1], 1) if count.ndim == 2 else (count.shape[2], count.shape[1])
-    code = "page" if n_pages > 1 else "code"
-    total = "part" if largest > 1 else "sum"
-    terms = [f"{total} + {code}[*index++]", f"{total} - {code}[*index++]"]
-    if layer.weight.value is not None:
-        terms = [f"sum + *weight++ * {code}[*index++]"]
-    body = "\n".join(
-        f"for (unsigned n = *count++; n > 0; n--) {total} = ({sum_type})({term});" for term in terms
+    """C that adds up one neuron's lists of weights, in the order of `SparseWeight`."""
+    sum_type, layout, count = c_type(layer.sum_type), layer.weight.layout, layer.weight.count
+    if layout == "value":
+        term = "sum + *weight++ * {code}[*index++]"
+        return _over_pages(layer, count.shape[1], [f"sum = ({sum_type})({term});"])
+    n_magnitudes = count.shape[1]
+    total = "part" if n_magnitudes > 1 else "sum"
+    if layout == "step":
+        body = "\n".join(_walk(total, sign, sum_type) for sign in "+-")
+    else:
+        terms = [f"{total} = ({sum_type})({total} {sign} {{code}}[*index++]);" for sign in "+-"]
+        body = _over_pages(layer, count.shape[2], terms)
+    if n_magnitudes == 1:
+        return body
+    return _block(
+        f"for (int magnitude = 1; magnitude <= {n_magnitudes}; magnitude++)",
+        f"{sum_type} part = 0;\n{body}\nsum = ({sum_type})(sum + magnitude * part);",
     )
-    if n_pages > 1:
-        body = _loop(
-            f"int first = 0; first < {layer.shape[1]}; first += {PAGE}",
-            f"const int8_t *page = code + first;\n{body}",
-        )
-    if largest > 1:
-        body = _loop(
-            f"int magnitude = 1; magnitude <= {largest}; magnitude++",
-            f"{sum_type} part = 0;\n{body}\nsum = ({sum_type})(sum + magnitude * part);",
-        )
-    return body
 
 
-def _loop(header: str, body: str) -> str:
-    return f"for ({header}) {{\n{indent(body, ' ' * 4)}\n}}"
+def _over_pages(layer: Layer, n_pages: int, terms: list[str]) -> str:
+    code = "page" if n_pages > 1 else "code"
+    body = "\n".join(f"{_EACH} {term.format(code=code)}" for term in terms)
+    if n_pages == 1:
+        return body
+    return _block(
+        f"for (int first = 0; first < {layer.shape[1]}; first += {PAGE})",
+        f"const int8_t *page = code + first;\n{body}",
+    )
+
+
+def _walk(total: str, sign: str, sum_type: str) -> str:
+    add = f"{total} = ({sum_type})({total} {sign} *at);"
+    steps = f"const unsigned two = *step++;\nat += two & 15;\n{add}\nat += two >> 4;\n{add}"
+    return f"at = code;\n{_block(_EACH, steps)}"
+
+
+def _block(header: str, body: str) -> str:
+    return f"{header} {{\n{indent(body, ' ' * 4)}\n}}"
 
 
 def _requantize(thresholds: Comparison) -> str:
@@ -165,37 +193,60 @@ def _requantize(thresholds: Comparison) -> str:
     return "\n".join(lines)
 
 
-def buffer_sizes(sizes: list[int], *, encodes: bool) -> list[int]:
+def buffer_sizes(layers: list[Layer], *, encodes: bool) -> list[int]:
     """Bytes of the two buffers of codes that the layers take turns with; 0 for one not needed.
 
     Parameters
     ----------
-    sizes : list of int
-        Codes that each layer takes.
+    layers : list of Layer
     encodes : bool
-        False where the first layer takes its codes from the caller.
+        False where the first layer's codes come from the caller.
     """
-    own = [max(1, size) for size in sizes]  # C has no empty arrays
-    own[0] *= encodes
-    return [max(own[::2]), max(own[1::2], default=0)]
+    sizes = [max(1, layer.n_cells) for layer in layers]  # C has no empty arrays
+    sizes[0] *= encodes or layers[0].weight.layout == "step"
+    return [max(sizes[::2]), max(sizes[1::2], default=0)]
 
 
-def write_raw(source: Source, sizes: list[int], *, encodes: bool) -> None:
+def write_raw(source: Source, layers: list[Layer], *, encodes: bool) -> None:
     """All layers, up to the sums of the last."""
-    p, buffers, lines = source.p, ["even", "odd"], []
-    for start, size in enumerate(buffer_sizes(sizes, encodes=encodes)):
-        # Compilers take a buffer that nothing fills, as nothing is read, for a mistake.
-        initial = " = {0}" if 0 in sizes[start::2] else ""
-        lines += [f"int8_t {buffers[start]}[{size}]{initial};"] if size else []
-    lines += [f"{p}_encode(x, even);"] if encodes else []
-    places = ["even" if encodes else "x", *(buffers[i % 2] for i in range(1, len(sizes))), "sum"]
-    for index, (code, out) in enumerate(zip(places, places[1:], strict=False)):
+    p, buffers = source.p, ["even", "odd"]
+    if any(layer.weight.layout == "step" for layer in layers):
+        _write_space(source)
+    lines = [f"{p}_encode(x, even);"] if encodes else []
+    code = "even" if encodes else "x"
+    for index, layer in enumerate(layers):
+        if layer.weight.layout == "step":
+            lines.append(f"{p}_space({code}, {layer.shape[1]}, {buffers[index % 2]});")
+            code = buffers[index % 2]
+        out = "sum" if index == len(layers) - 1 else buffers[(index + 1) % 2]
         lines.append(f"{p}_layer{index}({code}, {out});")
+        code = out
+    lines = _buffers(layers, encodes) + lines
     source.add(f"""
 /* The integer sums of the output layer, {p.upper()}_N_SUMS of them. */
 static inline void {p}_raw(const {p}_input_t *x, {p}_sum_t *sum)
 {{
 {indent(chr(10).join(lines), " " * 4)}
+}}""")
+
+
+def _buffers(layers: list[Layer], encodes: bool) -> list[str]:
+    sizes = buffer_sizes(layers, encodes=encodes)
+    lines = []
+    for name, size, users in zip(("even", "odd"), sizes, (layers[::2], layers[1::2]), strict=True):
+        # Compilers take a buffer that nothing fills, as nothing is read, for a mistake.
+        initial = "" if all(layer.shape[1] for layer in users) else " = {0}"
+        lines += [f"int8_t {name}[{size}]{initial};"] if size else []
+    return lines
+
+
+def _write_space(source: Source) -> None:
+    source.add(f"""
+/* Move codes apart, in place if need be: a 0 ahead of every {SPACING}, where steps can rest. */
+static inline void {source.p}_space(const int8_t *code, int n, int8_t *spaced)
+{{
+    int at = n + (n + {SPACING - 1}) / {SPACING};
+    while (at-- > 0) spaced[at] = (int8_t)(at % {SPACING + 1} ? code[--n] : 0);
 }}""")
 
 

@@ -14,16 +14,20 @@ from ..integer import IntegerLayer, IntegerNetwork
 
 __all__ = [
     "PAGE",
+    "SPACING",
     "Comparison",
     "SparseWeight",
     "compare",
     "input_thresholds",
     "narrowest",
     "read_parts",
+    "spaced_size",
     "sparse_weight",
 ]
 
 PAGE = 256  # inputs that an index of one byte reaches
+SPACING = 14  # with a zero between, a step of half a byte leads from any zero to the next
+_MOST_STEPS = 1.25  # of each weight
 _SIGNED = [np.int8, np.int16, np.int32, np.int64]
 _UNSIGNED = [np.uint8, np.uint16, np.uint32, np.uint64]
 
@@ -91,71 +95,129 @@ def _with_inputs(layer: IntegerLayer, columns: np.ndarray) -> IntegerLayer:
 
 @dataclass(frozen=True)
 class SparseWeight:
-    """The weights that pruning left, in the order in which C adds them up.
+    """The weights that pruning left, neuron by neuron, as lists of their inputs.
 
-    Neuron by neuron, in pages of `PAGE` inputs, so that one byte says which input.
-    A ternary layer lists the inputs of weight +1, then those of weight -1; so does any
-    layer of few magnitudes, once for each magnitude.  Other layers keep a byte for each weight.
+    ======  ==============  ================================================================
+    layout  axes of count   what the lists hold
+    ======  ==============  ================================================================
+    index   (neuron,        A byte for each weight: its input within a page of `PAGE`.  A
+            magnitude,      list for each magnitude and sign says what the weights are: a
+            page, sign)     ternary layer needs no more than additions.
+    step    (neuron,        Half a byte for each weight: the step from the input before.  Inputs
+            magnitude,      lie apart, with a 0 ahead of every `SPACING`, so that longer ways
+            sign)           rest there and add nothing.  Counts are of bytes.
+    value   (neuron,        A byte for the input, within its page, and one for the weight:
+            page)           for wide weights.
+    ======  ==============  ================================================================
 
     Attributes
     ----------
+    layout : {"index", "step", "value"}
     count : unsigned integer array
-        Weights in each run, with axes (neuron, magnitude, page, sign) or, where there
-        are values, (neuron, page).
-    index : uint8 array of shape (n_nonzero,)
-        Input of each weight, within its page.
-    value : int8 array of shape (n_nonzero,), or None
-        The weights themselves, where magnitudes are not listed apart.
+        Length of each list.
+    place : uint8 array
+        Indexes or pairs of steps.
+    value : int8 array, or None
+        Weights, in layout "value".
     """
 
+    layout: str
     count: np.ndarray
-    index: np.ndarray
-    value: np.ndarray | None
+    place: np.ndarray
+    value: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tables."""
-        return sum(a.nbytes for a in (self.count, self.index, self.value) if a is not None)
+        return self.count.nbytes + self.place.nbytes * (1 if self.value is None else 2)
 
 
-def sparse_weight(weight: np.ndarray) -> SparseWeight:
-    """Lay a weight matrix out in whichever way takes fewer bytes.
+def sparse_weight(weight: np.ndarray, *, steps: bool = True) -> SparseWeight:
+    """Lay a weight matrix out in whichever way takes the fewest bytes.
+
+    Parameters
+    ----------
+    weight : int8 array of shape (n_out, n_in)
+    steps : bool
+        Whether layout "step" may be taken, which runs slower.  It is only where it adds
+        at most a quarter more often than there are weights.
 
     Examples
     --------
     >>> sparse = sparse_weight(np.array([[0, 1, -1, 1], [0, 0, 0, -1]]))
-    >>> sparse.count.ravel(), sparse.index
-    (array([2, 1, 0, 1], dtype=uint8), array([1, 3, 2, 3], dtype=uint8))
+    >>> sparse.layout, sparse.count.ravel(), sparse.place
+    ('index', array([2, 1, 0, 1], dtype=uint8), array([1, 3, 2, 3], dtype=uint8))
     """
-    return min(_by_magnitude(weight), _by_value(weight), key=lambda sparse: sparse.nbytes)
+    layouts = [_by_index(weight), _by_value(weight)]
+    if steps:
+        walked = _by_step(weight)
+        is_short = 2 * len(walked.place) <= _MOST_STEPS * np.count_nonzero(weight)
+        layouts += [walked] if is_short else []
+    return min(layouts, key=lambda sparse: sparse.nbytes)
 
 
-def _by_magnitude(weight: np.ndarray) -> SparseWeight:
-    rows, columns = np.nonzero(weight)
-    value = weight[rows, columns].astype(np.int64)
-    largest = int(np.abs(value).max(initial=1))
-    shape = (len(weight), largest, _pages(weight), 2)
-    runs = np.ravel_multi_index(
-        (rows, np.abs(value) - 1, columns // PAGE, (value < 0).astype(np.intp)), shape
-    )
-    order = np.argsort(runs, kind="stable")
-    return SparseWeight(_counted(runs, shape), (columns % PAGE)[order].astype(np.uint8), None)
+def spaced_size(n_codes: int) -> int:
+    """Places that codes take with a 0 ahead of every `SPACING`."""
+    return max(1, n_codes + -(-n_codes // SPACING))
+
+
+def _by_index(weight: np.ndarray) -> SparseWeight:
+    (row, magnitude, sign), column = _entries(weight)
+    shape = (len(weight), int(magnitude.max(initial=0)) + 1, _pages(weight), 2)
+    lists = np.ravel_multi_index((row, magnitude, column // PAGE, sign), shape)
+    order = np.argsort(lists, kind="stable")
+    return SparseWeight("index", _counted(lists, shape), (column % PAGE)[order].astype(np.uint8))
+
+
+def _by_step(weight: np.ndarray) -> SparseWeight:
+    (row, magnitude, sign), column = _entries(weight)
+    shape = (len(weight), int(magnitude.max(initial=0)) + 1, 2)
+    lists = np.ravel_multi_index((row, magnitude, sign), shape)
+    order = np.argsort(lists, kind="stable")
+    count = np.bincount(lists, minlength=int(np.prod(shape)))
+    walks = [_walk(columns) for columns in np.split(column[order], np.cumsum(count))[:-1]]
+    steps = np.array([step for walk in walks for step in walk], dtype=np.uint8)
+    count = np.array([len(walk) // 2 for walk in walks]).reshape(shape)
+    return SparseWeight("step", _narrow(count), steps[::2] | steps[1::2] << 4)
+
+
+def _walk(columns: np.ndarray) -> list[int]:
+    """Steps of at most 15 to all columns, an even number of them, over zeros where it is far."""
+    period, at, steps = SPACING + 1, 0, []
+    for place in (columns + columns // SPACING + 1).tolist():
+        while place - at > period:
+            zero = at // period * period + period
+            steps.append(zero - at)
+            at = zero
+        steps.append(place - at)
+        at = place
+    return [0] * (len(steps) % 2) + steps  # a step of 0 stays on the zero at the start
 
 
 def _by_value(weight: np.ndarray) -> SparseWeight:
-    rows, columns = np.nonzero(weight)
+    row, column = np.nonzero(weight)
     shape = (len(weight), _pages(weight))
-    runs = np.ravel_multi_index((rows, columns // PAGE), shape)
-    value = weight[rows, columns].astype(np.int8)
-    return SparseWeight(_counted(runs, shape), (columns % PAGE).astype(np.uint8), value)
+    count = _counted(np.ravel_multi_index((row, column // PAGE), shape), shape)
+    value = weight[row, column].astype(np.int8)
+    return SparseWeight("value", count, (column % PAGE).astype(np.uint8), value)
+
+
+def _entries(weight: np.ndarray) -> tuple[tuple, np.ndarray]:
+    """Row, magnitude less 1 and sign (0 positive, 1 negative) of all weights; their columns."""
+    row, column = np.nonzero(weight)
+    value = weight[row, column].astype(np.int64)
+    return (row, np.abs(value) - 1, (value < 0).astype(np.int64)), column
 
 
 def _pages(weight: np.ndarray) -> int:
     return max(1, -(-weight.shape[1] // PAGE))
 
 
-def _counted(runs: np.ndarray, shape: tuple) -> np.ndarray:
-    count = np.bincount(runs, minlength=int(np.prod(shape))).reshape(shape)
+def _counted(lists: np.ndarray, shape: tuple) -> np.ndarray:
+    return _narrow(np.bincount(lists, minlength=int(np.prod(shape))).reshape(shape))
+
+
+def _narrow(count: np.ndarray) -> np.ndarray:
     return count.astype(narrowest(count, signed=False))
 
 
