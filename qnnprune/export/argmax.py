@@ -121,7 +121,7 @@ def _rounded(layer: IntegerLayer, n_bits: int) -> LinearScores | None:
         reach = (largest * np.abs(layer.scale) + np.abs(layer.bias)).max()
     if room <= 0 or not np.isfinite(reach):
         return None
-    shift = int(np.frexp(room / reach)[1]) - 1 if reach > 0 else 0
+    shift = int(np.frexp(room)[1] - np.frexp(reach)[1]) - 1
     multiplier, offset = (np.rint(np.ldexp(v, shift)) for v in (layer.scale, layer.bias))
     return LinearScores(multiplier.astype(np.int64), offset.astype(np.int64), n_bits)
 

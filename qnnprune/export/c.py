@@ -127,9 +127,10 @@ def to_c(
           a converter or a camera.  No floats at all.
         - "codes": the int8 codes that ``quantize_input`` returns.  Codes beyond ``input_range``
           are not checked, and void the proof.
-    optimize : {"size", "speed"}, default="size"
-        "size" packs the lists of a layer's inputs into half the bytes where they are dense
-        enough; "speed" leaves them at a byte for each weight, which takes fewer instructions.
+    optimize : {"speed", "size"}, default="speed"
+        "speed" spends a byte on each weight and adds four at a time; "size" packs the lists of
+        a layer's inputs into half of the bytes where they are dense enough, and takes up to twice
+        the instructions.
 
     Returns
     -------
@@ -163,6 +164,7 @@ def to_c(
     """
     _check_options(prefix, input, optimize)
     network = integer_network_of(model)
+    labels = _plain_labels(network.classes)
     check_network(network)
     source = Source(prefix)
     n_segments, layers = read_parts(network, all_codes=input == "codes")
@@ -172,7 +174,7 @@ def to_c(
     for index, layer in enumerate(lowered):
         write_layer(source, index, layer)
     write_raw(source, lowered, encodes=input != "codes")
-    _add_output(source, network, layers[-1])
+    _add_output(source, layers[-1], labels)
     header = _finish(source, network, lowered, input, path)
     if path is not None:
         write_whole(path, header.text.encode("ascii"))
@@ -216,41 +218,55 @@ def _lower(index: int, layer: IntegerLayer, optimize: str) -> Layer:
         sum_range=(low, high),
         sum_type=narrowest([low, high]),
         thresholds=thresholds,
+        unroll=optimize == "speed",
     )
 
 
-def _add_output(source: Source, network: IntegerNetwork, layer: IntegerLayer) -> None:
-    is_classifier, n_sums = network.classes is not None, len(layer.weight)
-    if is_classifier:
+def _add_output(source: Source, layer: IntegerLayer, labels: np.ndarray | None) -> None:
+    n_sums = len(layer.weight)
+    if labels is not None:
         write_scores(source, integer_scores(layer))
         write_classify(source, n_sums)
-        _add_labels(source, network.classes)
+        _add_labels(source, labels)
     source.add(f"#ifndef {source.p.upper()}_INTEGER_ONLY")
     write_decision(source, layer.scale, layer.bias)
-    if not is_classifier:
+    if labels is None:
         write_regress(source, n_sums)
     source.add("#endif")
 
 
-def _add_labels(source: Source, classes) -> None:
-    source.add(
-        f"/* Labels by index; {source.p.upper()}_INTEGER_ONLY leaves out those in floats. */"
-    )
-    labels = np.array(np.asarray(classes).tolist())
-    if labels.dtype.kind in "biu":
-        values = labels.astype(np.int64 if labels.dtype.kind == "b" else labels.dtype)
-        source.table("label", values.astype(narrowest(values)), counted=False)
-    elif labels.dtype.kind == "f" and np.isfinite(labels).all():
-        source.add(f"#ifndef {source.p.upper()}_INTEGER_ONLY")
+def _add_labels(source: Source, labels: np.ndarray) -> None:
+    macro = f"{source.p.upper()}_INTEGER_ONLY"
+    source.add(f"/* Labels by index; {macro} leaves out those in floats. */")
+    if labels.dtype.kind == "U":
+        source.strings("label", labels.tolist())
+    elif labels.dtype.kind == "f":
+        source.add(f"#ifndef {macro}")
         source.table("label", labels, counted=False)
         source.add("#endif")
-    elif labels.dtype.kind == "U" and labels.tolist() == np.asarray(classes).tolist():
-        source.strings("label", [_checked_label(label) for label in labels.tolist()])
     else:
-        raise ValueError(
-            f"The labels {classes!r} have no form in C, as not all are str or finite numbers: "
-            "turn them into str first."
-        )
+        labels = labels.astype(np.int64) if labels.dtype.kind == "b" else labels
+        source.table("label", labels.astype(narrowest(labels)), counted=False)
+
+
+def _plain_labels(classes) -> np.ndarray | None:
+    """Labels as an array of str, float64 or integers; None of a regressor."""
+    if classes is None:
+        return None
+    items = np.asarray(classes).tolist()
+    is_plain = np.asarray(classes).dtype.kind in "biufU"
+    labels = np.asarray(classes) if is_plain else np.array(items)
+    kind = labels.dtype.kind if labels.tolist() == items else None
+    if kind == "U":
+        return np.array([_checked_label(label) for label in items])
+    if kind == "f" and np.isfinite(labels).all():
+        return labels.astype(np.float64)
+    if kind is not None and kind in "biu":
+        return labels
+    raise ValueError(
+        f"The labels {classes!r} have no form in C, as not all are str or all finite numbers: "
+        "turn them into str first."
+    )
 
 
 def _checked_label(label: str) -> str:

@@ -47,6 +47,8 @@ class Layer:
     sum_type : numpy dtype
     thresholds : Comparison or None
         With shape (neurons, 2**n_bits - 1); None on the output layer.
+    unroll : bool
+        Whether to add four at a time where lists are of indexes.
     """
 
     shape: tuple[int, int]
@@ -55,6 +57,7 @@ class Layer:
     sum_range: tuple[int, int]
     sum_type: np.dtype
     thresholds: Comparison | None
+    unroll: bool
 
     @property
     def n_cells(self) -> int:
@@ -125,6 +128,8 @@ def write_layer(source: Source, index: int, layer: Layer) -> None:
         pointers.append(f"    const {c_type(values.dtype)} *{name} = {p}_layer{index}_{name};")
     if layer.weight.layout == "step":
         pointers.append("    const int8_t *at;")
+    if layer.weight.layout == "index" and layer.unroll:
+        pointers.append("    unsigned n;")
     finish = _requantize(layer.thresholds) if is_hidden else "*out++ = sum;"
     source.add(f"""
 static inline void {p}_layer{index}(const int8_t *code, {"int8_t" if is_hidden else sum_type} *out)
@@ -142,15 +147,16 @@ def _accumulate(layer: Layer) -> str:
     """C that adds up one neuron's lists of weights, in the order of `SparseWeight`."""
     sum_type, layout, count = c_type(layer.sum_type), layer.weight.layout, layer.weight.count
     if layout == "value":
-        term = "sum + *weight++ * {code}[*index++]"
-        return _over_pages(layer, count.shape[1], [f"sum = ({sum_type})({term});"])
+        term = f"{_EACH} sum = ({sum_type})(sum + *weight++ * {{code}}[*index++]);"
+        return _over_pages(layer, count.shape[1], [term])
     n_magnitudes = count.shape[1]
     total = "part" if n_magnitudes > 1 else "sum"
     if layout == "step":
         body = "\n".join(_walk(total, sign, sum_type) for sign in "+-")
     else:
-        terms = [f"{total} = ({sum_type})({total} {sign} {{code}}[*index++]);" for sign in "+-"]
-        body = _over_pages(layer, count.shape[2], terms)
+        add = _unrolled if layer.unroll else _rolled
+        lists = [add(total, sign, sum_type) for sign in "+-"]
+        body = _over_pages(layer, count.shape[2], lists)
     if n_magnitudes == 1:
         return body
     return _block(
@@ -159,9 +165,21 @@ def _accumulate(layer: Layer) -> str:
     )
 
 
-def _over_pages(layer: Layer, n_pages: int, terms: list[str]) -> str:
-    code = "page" if n_pages > 1 else "code"
-    body = "\n".join(f"{_EACH} {term.format(code=code)}" for term in terms)
+def _rolled(total: str, sign: str, sum_type: str) -> str:
+    return f"{_EACH} {total} = ({sum_type})({total} {sign} {{code}}[*index++]);"
+
+
+def _unrolled(total: str, sign: str, sum_type: str) -> str:
+    four = " ".join(f"{sign} {{code}}[index[{i}]]" for i in range(4))
+    return (
+        "n = *count++;\n"
+        f"for (; n >= 4; n -= 4, index += 4) {total} = ({sum_type})({total} {four});\n"
+        f"for (; n > 0; n--) {total} = ({sum_type})({total} {sign} {{code}}[*index++]);"
+    )
+
+
+def _over_pages(layer: Layer, n_pages: int, lists: list[str]) -> str:
+    body = "\n".join(lists).format(code="page" if n_pages > 1 else "code")
     if n_pages == 1:
         return body
     return _block(
@@ -171,8 +189,11 @@ def _over_pages(layer: Layer, n_pages: int, terms: list[str]) -> str:
 
 
 def _walk(total: str, sign: str, sum_type: str) -> str:
-    add = f"{total} = ({sum_type})({total} {sign} *at);"
-    steps = f"const unsigned two = *step++;\nat += two & 15;\n{add}\nat += two >> 4;\n{add}"
+    steps = (
+        "const int8_t *first = at + (*step & 15);\n"
+        "at = first + (*step++ >> 4);\n"
+        f"{total} = ({sum_type})({total} {sign} *first {sign} *at);"
+    )
     return f"at = code;\n{_block(_EACH, steps)}"
 
 
