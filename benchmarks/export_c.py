@@ -1,11 +1,14 @@
 """The C header of a network beside emlearn's C of a float MLP with the same hidden layers.
 
-    python benchmarks/export_c.py [--data FOLDER] [--emlearn PYTHON] [--output FILE]
+    python benchmarks/export_c.py [--data FOLDER] [--emlearn PYTHON] [--arm GCC QEMU]
+        [--output FILE]
 
 Trains both on standardised features, compiles with gcc and runs on all held-back rows in float32: rows
 on which C and ``predict`` differ (0 is what is promised), bytes at -Os (sections of code, constants
 and initialised data of one object file; emlearn's expf not counted), and instructions per
-prediction (callgrind, inclusive, on the first rows; x86-64 at -O2).  FOLDER holds ``load.py``;
+prediction (callgrind, inclusive, on the first rows; -O2).  With --arm, also Thumb-2 instructions with
+floats in software, of the second row, as a microcontroller without a floating-point unit has them:
+GCC is a cross compiler for 32-bit ARM Linux, QEMU is qemu-arm.  FOLDER holds ``load.py``;
 without it the sets are scikit-learn's own.  PYTHON is an interpreter that has emlearn, if not this one.
 """
 
@@ -35,6 +38,9 @@ DATA_SETS = ["airfoil", "banknote", "concrete", "electricity", "isolet_1560", "p
 DATA_SETS += ["pima_diabetes", "sonar", "spambase", "steel_plates"]
 MOST_TRAINING_ROWS = 10_000
 COUNTED_ROWS = 20
+
+# What microcontrollers without a floating-point unit run, as far as qemu-arm emulates it.
+ARM = ["-mthumb", "-march=armv7-a", "-mfloat-abi=soft"]
 
 # One object file: a row in, a value out.
 ROW = """
@@ -131,10 +137,20 @@ class Compiled:
         )
         return int(re.search(rb"Collected : (\d+)", done.stderr)[1]) / len(X)
 
-    def _build(self, level):
+    def n_arm_instructions(self, X, gcc: str, qemu: str) -> int:
+        """Thumb-2 instructions that a second row takes, one traced line for each."""
+        self._build("-O2", gcc, "-static", *ARM)
+        traced = [qemu, "-singlestep", "-d", "nochain,exec", str(self.folder / "main")]
+        counts = []
+        for rows in (X[:1], X[:2]):
+            done = subprocess.run(traced, check=True, capture_output=True, input=rows.tobytes())
+            counts.append(len(re.findall(rb"^Trace", done.stderr, re.M)))
+        return counts[1] - counts[0]
+
+    def _build(self, level, gcc="gcc", *flags):
         sources = [self.folder / "row.c", self.folder / "main.c"]
         target = ["-o", self.folder / "main", "-lm"]
-        command("gcc", "-std=c99", level, "-w", *self.flags, *sources, *target)
+        command(gcc, "-std=c99", level, "-w", *flags, *self.flags, *sources, *target)
 
 
 def ours(net, optimize: str, folder: Path) -> Compiled:
@@ -155,7 +171,7 @@ def emlearns(mlp, python: str, folder: Path) -> Compiled:
     return Compiled(folder, f"net_{function}(x, {n_features})", n_features, include)
 
 
-def measure(split, hidden, python, folder: Path) -> dict:
+def measure(split, hidden, python, arm, folder: Path) -> dict:
     """One row of the table."""
     X_train, X_test, y_train, y_test = split
     X_train, y_train = X_train[:MOST_TRAINING_ROWS], y_train[:MOST_TRAINING_ROWS]
@@ -179,6 +195,8 @@ def measure(split, hidden, python, folder: Path) -> dict:
     for name, program in programs.items():
         row[f"bytes, {name}"] = program.n_bytes()
         row[f"instructions, {name}"] = program.n_instructions(X_test)
+        if arm:
+            row[f"Thumb-2, {name}"] = program.n_arm_instructions(X_test, *arm)
     return row
 
 
@@ -195,10 +213,13 @@ def table(results: dict[str, dict]) -> str:
     lines = ["| set | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in results.items():
         lines.append(f"| {name} | " + " | ".join(cell(row[c]) for c in columns) + " |")
-    for kind in ("bytes", "instructions"):
+    for kind in dict.fromkeys(name.split(",")[0] for name in kinds):
         for own in ("size", "speed"):
             ratios = [row[f"{kind}, emlearn"] / row[f"{kind}, {own}"] for row in results.values()]
-            lines += ["", f"{kind.capitalize()}, emlearn / {own}: mean {np.mean(ratios):.1f}, "]
+            lines += [
+                "",
+                f"{kind[0].upper()}{kind[1:]}, emlearn / {own}: mean {np.mean(ratios):.1f}, ",
+            ]
             lines[-1] += f"from {min(ratios):.1f} to {max(ratios):.1f}."
     return "\n".join(lines)
 
@@ -218,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder with load.py")
     parser.add_argument("--emlearn", default=sys.executable, help="Python that has emlearn")
+    parser.add_argument("--arm", nargs=2, metavar=("GCC", "QEMU"), help="also count Thumb-2")
     parser.add_argument("--hidden", type=int, nargs="+", default=[64, 64])
     parser.add_argument("--output", help="also write the table to this file")
     options = parser.parse_args()
@@ -225,7 +247,9 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, split in sets(options.data):
-            results[name] = measure(split, tuple(options.hidden), options.emlearn, Path(folder))
+            results[name] = measure(
+                split, tuple(options.hidden), options.emlearn, options.arm, Path(folder)
+            )
             print(name, results[name], file=sys.stderr, flush=True)
     hidden = ", ".join(map(str, options.hidden))
     text = (

@@ -151,6 +151,14 @@ SHAPES = [
 ]
 
 
+# Scale and bias that only scores of 64 or 32 bits, or ranks, tell apart as float64 does.
+FINE = {
+    0: ([1.0, 1.0], [0.0, 1e-12]),
+    2: ([0.1, 0.3], [0.2, 0.0]),
+    4: ([1.0, -1.0], [0.0, 1e-7]),
+}
+
+
 def scaled(network, factor):
     """The network with thresholds that integers straddle."""
     encoding = network.encoding
@@ -175,6 +183,8 @@ def zoo(tiny_network, tmp_path_factory):
         n_classes = max(2, shape["n_outputs"]) if number % 7 > 1 else None
         classes = None if n_classes is None else np.arange(n_classes)
         network = tiny_network(rng, classes=classes, **shape)
+        if number % 10 in FINE and shape["n_outputs"] > 1:
+            network.layers[-1].scale[:2], network.layers[-1].bias[:2] = FINE[number % 10]
         if number % 4 > 1:
             for layer in network.layers:
                 layer.weight[rng.random(layer.weight.shape) < 0.7] = 0
@@ -197,6 +207,10 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_compiled_header_equals_python_on_every_row(zoo, command):
     folder, headers, rows = zoo
+    texts = "".join((folder / f"{p}.h").read_text() for p in headers)
+    kinds = ["int16_t", "int32_t", "int64_t", "uint8_t"]  # the last for ranks
+    assert all(re.search(rf"typedef {kind} n\d+_score_t", texts) for kind in kinds)
+    assert all(f"_{table}[" in texts for table in ("step", "index", "weight", "rank"))
     program = compiled(folder, main_of(headers), command)
     results = run(program, headers, rows)
     for (p, (network, kind)), X, result in zip(headers.items(), rows, results, strict=True):
@@ -419,7 +433,7 @@ def test_scores_decide_as_logits_do(scale, bias):
         ([0.0, 0.0], [0.0, 0.0], 15),
         ([1.0, -1.0], [0.0, 1e-7], 31),  # what only finer scores tell apart
         ([1.0, 1.0], [0.0, 1e-12], 62),
-        ([5e-324, 1e-320], [0.0, 5e-324], 15),
+        ([5e-324, 1e-320], [0.0, 5e-324], 31),
         ([0.1, 0.3], [0.2, 0.0], None),  # float64 rounds to ties that exact arithmetic has not
         ([1e308, -1e308], [1e308, 0.0], None),
     ],
@@ -480,6 +494,7 @@ def test_number_labels_come_through(tiny_network, tmp_path):
 
 def test_string_literals_are_closed():
     assert c_string("a1\x01") == r'"a1\001"'
+    assert c_string("\ud800") == r'"\134ud800"'
     assert c_string("é1") == r'"\303\2511"'
 
 

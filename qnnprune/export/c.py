@@ -312,7 +312,7 @@ def _head(p: str, network: IntegerNetwork, layers, input: str, counts: dict) -> 
  *
 {_layer_lines(layers)}
  *
- * {counts["nonzeros"]} weights are left of {counts["macs"]}; the pruned ones take no bytes and no time.
+ * {counts["nonzeros"]} weights are left of {counts["macs"]}; only these are stored and added.
  * Flash: {counts["flash_bytes"]} bytes of tables, besides code, labels, and scale and bias where used.
  * RAM: {counts["ram_bytes"]} bytes of buffers on the stack of {p}_predict; nothing is static.
  *
@@ -350,5 +350,5 @@ def _input_lines(p: str, network: IntegerNetwork, input: str) -> str:
     lines = [f" * Input: {macro}_N_FEATURES features in {kind}."]
     if kind in ("float", "double"):
         lines[0] += "  A NaN counts as below every threshold."
-    names = [] if network.feature_names is None else network.feature_names.tolist()
+    names = [] if network.feature_names is None else map(str, network.feature_names)
     return "\n".join(lines + [f" *   x[{i}]: {c_string(name)}" for i, name in enumerate(names)])

@@ -13,7 +13,7 @@ import numpy as np
 
 from .argmax import LinearScores, RankScores
 from .c_source import Source, c_type
-from .c_tables import PAGE, SPACING, Comparison, SparseWeight, spaced_size
+from .c_tables import PAGE, SPACING, Comparison, SparseWeight, narrowest, spaced_size
 
 __all__ = [
     "Layer",
@@ -283,9 +283,10 @@ def write_scores(source: Source, scores: LinearScores | RankScores) -> None:
         }
         value = f"({c_type(dtype)})sum * {p}_multiplier[output] + {p}_offset[output]"
     else:
-        dtype = scores.rank.dtype
+        dtype = narrowest(scores.rank, signed=False)
         comment = "the places of the\n * logits sum * scale + bias among all that can occur"
-        tables = {"start": scores.start, "rank": scores.rank}
+        start = scores.start.astype(narrowest(scores.start))
+        tables = {"start": start, "rank": scores.rank.astype(dtype)}
         value = f"{p}_rank[{p}_start[output] + sum]"
     source.add(
         f"/* Scores of the classes, checked for every two classes at any two sums: {comment}. */"

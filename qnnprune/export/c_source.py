@@ -27,7 +27,8 @@ def c_string(text: str) -> str:
     "caff\303\250 \042\052/\042 \077\077/"
     """
     # An octal escape ends after three digits, whatever follows; a hexadecimal one would not.
-    plain = (chr(b) if 32 <= b < 127 and b not in b'"\\?*' else f"\\{b:03o}" for b in text.encode())
+    data = text.encode("utf-8", "backslashreplace")
+    plain = (chr(b) if 32 <= b < 127 and b not in b'"\\?*' else f"\\{b:03o}" for b in data)
     return f'"{"".join(plain)}"'
 
 
