@@ -3,3 +3,5 @@
 Every function takes a fitted estimator or an `IntegerNetwork`.  What a target needs
 beyond numpy is imported when it is called, and named in the error if it is missing.
 """
+
+from .c import to_c as to_c
