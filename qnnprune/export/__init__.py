@@ -3,3 +3,7 @@
 Every function takes a fitted estimator or an `IntegerNetwork`.  What a target needs
 beyond numpy is imported when it is called, and named in the error if it is missing.
 """
+
+from .onnx import to_onnx
+
+__all__ = ["to_onnx"]
