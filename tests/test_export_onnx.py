@@ -14,8 +14,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.encoding import InputEncoding
-from qnnprune.export import graph, to_onnx
+from qnnprune.export import operators, to_onnx
 from qnnprune.export.onnx import register_skl2onnx
+from qnnprune.integer import IntegerLayer
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -84,7 +85,7 @@ def test_the_reference_implementation_agrees(tiny_network, n_bits):
 def one_threshold(threshold):
     """One feature, one code: the decision is -1 below the threshold and 0 from there on."""
     encoding = InputEncoding(np.array([[threshold]]), np.ones(1, dtype=np.int64), 1)
-    layer = graph.IntegerLayer(
+    layer = IntegerLayer(
         np.ones((1, 1), dtype=np.int8), encoding.input_range, scale=np.ones(1), bias=np.zeros(1)
     )
     return IntegerNetwork(encoding, [layer], n_w_bits=2, n_accum_bits=8)
@@ -127,7 +128,7 @@ def test_constant_features_change_nothing(tiny_network):
     network = tiny_network(rng, n_features=4)
     network.encoding.thresholds[:] = np.inf
     network.encoding.n_segments[:] = 0
-    layers = [graph.IntegerLayer(np.ones((1, 4), dtype=np.int8), np.zeros((4, 2), dtype=np.int64),
+    layers = [IntegerLayer(np.ones((1, 4), dtype=np.int8), np.zeros((4, 2), dtype=np.int64),
                                  scale=np.ones(1), bias=np.ones(1))]  # fmt: skip
     constant = IntegerNetwork(
         InputEncoding(network.encoding.thresholds, network.encoding.n_segments, 2),
@@ -334,7 +335,8 @@ def test_integer_features_and_a_grid_search():
     skl2onnx = pytest.importorskip("skl2onnx")
     register_skl2onnx()
     X, y = load_diabetes(return_X_y=True)
-    X = (X * 1000).astype(np.int64)
+    X = (X * 1e8).astype(np.int64)  # float32 would not hold them
+    X[:, 1] = 2**24 + (X[:, 1] > 0)
     net = PrunedNeuralNetRegressor((8,), max_epochs=2, random_state=0)
     search = GridSearchCV(net, {"n_a_bits": [2, 3]}, cv=2).fit(X, y)
     check_outputs(search, X, run(skl2onnx.to_onnx(search, X[:1]), X))
@@ -368,7 +370,7 @@ def test_bad_input(tiny_network, tmp_path, monkeypatch):
     headless = IntegerNetwork(network.encoding, network.layers[:-1], n_w_bits=3, n_accum_bits=8)
     with pytest.raises(ValueError, match="layer 1"):
         to_onnx(headless)
-    monkeypatch.setattr(graph, "_LARGEST_SUM", 5)
+    monkeypatch.setattr(operators, "_LARGEST_SUM", 5)
     with pytest.raises(ValueError, match="Layer 0 .* inputs of 2 bits.*Fewer inputs"):
         to_onnx(network)
 

@@ -5,5 +5,6 @@ beyond numpy is imported when it is called, and named in the error if it is miss
 """
 
 from .onnx import to_onnx
+from .qonnx import to_qonnx
 
-__all__ = ["to_onnx"]
+__all__ = ["to_onnx", "to_qonnx"]

@@ -1,7 +1,7 @@
 """ONNX: the integer network in standard operators, and whole pipelines through skl2onnx.
 
 What the graph computes is exact, not close: codes and accumulators are integers (see
-`qnnprune.export.graph`), and the affine map of the output layer is float64, in the order of
+`qnnprune.export.operators`), and the affine map of the output layer is float64, in the order of
 `IntegerNetwork.decision`.  So labels are equal, and decision values equal to the last bit.
 The only rounding is that of ``probabilities`` and ``variable`` to float32, the type that
 scikit-learn's converters give them.
@@ -22,12 +22,11 @@ from ..consistency import check_network
 from ..files import write_whole
 from ..integer import IntegerNetwork
 from .common import integer_network_of, require
-from .graph import Graph, add_logits
+from .graph import Graph, Tensor, attributes_of, element_type, model_proto
+from .operators import add_logits
 
-__all__ = ["IR_VERSION", "OPSET", "register_skl2onnx", "to_onnx"]
+__all__ = ["register_skl2onnx", "to_onnx"]
 
-OPSET = 17  # of ai.onnx; what is used here came with 14 or earlier
-IR_VERSION = 8  # the one of that opset: onnx itself writes newer ones than runtimes read
 _OLDEST_OPSET = 14  # Add of uint8
 
 
@@ -92,28 +91,32 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     outputs = _add_outputs(graph, network, logits)
     if decision:
         graph.add("Identity", logits, output="decision")
-        outputs["decision"] = (np.dtype(np.float64), [None, len(network.layers[-1].weight)])
-    proto = _model_proto(graph, {"X": (np.dtype(dtype), [None, network.n_features_in])}, outputs)
+        outputs["decision"] = Tensor(np.dtype(np.float64), [None, _n_logits(network)])
+    inputs = {"X": Tensor(np.dtype(dtype), [None, network.n_features_in])}
+    proto = model_proto(graph, inputs, outputs)
     if path is not None:
         write_whole(path, proto.SerializeToString())
     return proto
 
 
-def _add_outputs(graph: Graph, network: IntegerNetwork, logits: str) -> dict:
+def _add_outputs(graph: Graph, network: IntegerNetwork, logits: str) -> dict[str, Tensor]:
     """Add what scikit-learn's converters put out; return type and shape of each."""
-    float32 = np.dtype(np.float32)
+    float32, n_logits = np.dtype(np.float32), _n_logits(network)
     if network.classes is None:
         graph.add("Cast", logits, to=float32, output="variable")
-        return {"variable": (float32, [None, len(network.layers[-1].weight)])}
+        return {"variable": Tensor(float32, [None, n_logits])}
     labels = _label_tensor(network.classes)
-    _add_label(graph, logits, labels, _is_binary(network), "label")
-    graph.add("Cast", _add_probabilities(graph, logits, _is_binary(network)), to=float32,
-              output="probabilities")  # fmt: skip
-    return {"label": (labels.dtype, [None]), "probabilities": (float32, [None, len(labels)])}
+    _add_label(graph, logits, labels, n_logits == 1, "label")
+    probabilities = _add_probabilities(graph, logits, n_logits == 1)
+    graph.add("Cast", probabilities, to=float32, output="probabilities")
+    return {
+        "label": Tensor(labels.dtype, [None]),
+        "probabilities": Tensor(float32, [None, len(labels)]),
+    }
 
 
-def _is_binary(network: IntegerNetwork) -> bool:
-    return len(network.layers[-1].weight) == 1
+def _n_logits(network: IntegerNetwork) -> int:
+    return len(network.layers[-1].weight)
 
 
 def _label_tensor(classes) -> np.ndarray:
@@ -146,55 +149,6 @@ def _add_probabilities(graph: Graph, logits: str, binary: bool) -> str:
     if binary:
         logits = graph.add("Pad", logits, np.array([0, 1, 0, 0]), np.float64(0))
     return graph.add("Softmax", logits, axis=1)
-
-
-def _model_proto(graph: Graph, inputs: dict, outputs: dict):
-    """`inputs` and `outputs`: name to (dtype, shape); None is any number of rows."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    from .. import __version__
-
-    nodes = [
-        helper.make_node(n.op, n.inputs, [n.output], name=n.output, **_attributes(n.attributes))
-        for n in graph.nodes
-    ]
-    proto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "qnnprune",
-            [_value_info(name, *kind) for name, kind in inputs.items()],
-            [_value_info(name, *kind) for name, kind in outputs.items()],
-            [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="qnnprune",
-        producer_version=__version__,
-    )
-    onnx.checker.check_model(proto)
-    return proto
-
-
-def _value_info(name: str, dtype: np.dtype, shape: list):
-    from onnx import helper
-
-    return helper.make_tensor_value_info(name, _element_type(dtype), shape)
-
-
-def _element_type(dtype: np.dtype) -> int:
-    from onnx import TensorProto, helper
-
-    if dtype.kind == "O":
-        return TensorProto.STRING
-    return helper.np_dtype_to_tensor_dtype(dtype)
-
-
-def _attributes(attributes: dict) -> dict:
-    return {
-        name: _element_type(value) if isinstance(value, np.dtype) else value
-        for name, value in attributes.items()
-    }
 
 
 def register_skl2onnx() -> None:
@@ -260,7 +214,7 @@ def _convert_classifier(scope, operator, container) -> None:
     from skl2onnx.common.utils_classifier import get_label_classes
 
     network, graph, logits = _converted_logits(operator)
-    binary = _is_binary(network)
+    binary = _n_logits(network) == 1
     label, probabilities = (variable.full_name for variable in operator.outputs)
     labels = _label_tensor(get_label_classes(scope, operator.raw_operator))
     _add_label(graph, logits, labels, binary, label)
@@ -289,7 +243,7 @@ def _regressor_shape(operator) -> None:
     check_input_and_output_numbers(operator, input_count_range=1, output_count_range=1)
     source = operator.inputs[0]
     kind = DoubleTensorType if isinstance(source.type, DoubleTensorType) else FloatTensorType
-    n_outputs = len(integer_network_of(operator.raw_operator).layers[-1].weight)
+    n_outputs = _n_logits(integer_network_of(operator.raw_operator))
     operator.outputs[0].set_type(kind([source.get_first_dimension(), n_outputs]))
 
 
@@ -325,12 +279,12 @@ def _add_to_container(graph: Graph, scope, operator, container) -> None:
     names = {name: scope.get_unique_variable_name(name) for name in made if name not in outside}
     for name, value in graph.constants.items():
         content = value.tolist() if value.dtype == object else numpy_helper.from_array(value)
-        container.add_initializer(names[name], _element_type(value.dtype), value.shape, content)
+        container.add_initializer(names[name], element_type(value.dtype), value.shape, content)
     for node in graph.nodes:
         container.add_node(
             node.op,
             [names.get(name, name) for name in node.inputs],
             names.get(node.output, node.output),
             name=scope.get_unique_operator_name(node.op),
-            **_attributes(node.attributes),
+            **attributes_of(node),
         )
