@@ -46,9 +46,9 @@ def random_codes(rng, network, n_samples):
     return rng.integers(low, high + 1, (n_samples, len(low)))
 
 
-def assert_equal_everywhere(network, codes):
+def assert_equal_everywhere(network, codes, **options):
     """Every sum and every code exactly; the affine map in float32."""
-    tensors = execute(to_qonnx(network, batch_size=len(codes)), codes)
+    tensors = execute(to_qonnx(network, batch_size=len(codes), **options), codes)
     expected = network.run(codes)
     for index, layer in enumerate(network.layers):
         acc = codes.astype(np.int64) @ layer.weight.T
@@ -68,6 +68,19 @@ def test_integers_are_equal(tiny_network, seed, shape):
     rng = np.random.default_rng(seed)
     network = tiny_network(rng, **shape)
     assert_equal_everywhere(network, random_codes(rng, network, 11))
+
+
+@settings(max_examples=20)
+@given(seed=seeds, shape=shapes, n_a_bits=st.integers(2, 4))
+def test_steps_count_the_same(tiny_network, seed, shape, n_a_bits):
+    rng = np.random.default_rng(seed)
+    network = tiny_network(rng, **shape | {"n_a_bits": n_a_bits})
+    assert_equal_everywhere(network, random_codes(rng, network, 11), thresholds_as="Quant")
+
+
+def test_steps_are_operators_that_hls4ml_knows(tiny_network):
+    proto = to_qonnx(tiny_network(np.random.default_rng(2)), thresholds_as="Quant")
+    assert {node.op_type for node in proto.graph.node} == {"MatMul", "Add", "Mul", "Quant"}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +172,8 @@ def test_bad_input(tiny_network, tmp_path, monkeypatch):
     for batch_size in (0, -1, True, 1.0, "1", None):
         with pytest.raises(ValueError, match=f"batch_size={batch_size!r}"):
             to_qonnx(network, batch_size=batch_size)
+    with pytest.raises(ValueError, match="thresholds_as='finn'"):
+        to_qonnx(network, thresholds_as="finn")
     with pytest.raises(TypeError, match="opset"):
         to_qonnx(network, opset=9)
     with pytest.raises(FileNotFoundError):
