@@ -1,3 +1,4 @@
+import shutil
 import sys
 import warnings
 
@@ -81,6 +82,35 @@ def test_steps_count_the_same(tiny_network, seed, shape, n_a_bits):
 def test_steps_are_operators_that_hls4ml_knows(tiny_network):
     proto = to_qonnx(tiny_network(np.random.default_rng(2)), thresholds_as="Quant")
     assert {node.op_type for node in proto.graph.node} == {"MatMul", "Add", "Mul", "Quant"}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="hls4ml's emulation is compiled by g++")
+@pytest.mark.filterwarnings("ignore:Failed to propagate quantization bias")
+def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_network, tmp_path):
+    hls4ml = pytest.importorskip("hls4ml")
+    cleanup_model = pytest.importorskip("qonnx.util.cleanup").cleanup_model
+    network = tiny_network(np.random.default_rng(1), n_hidden=(5,), n_outputs=3, n_w_bits=2)
+    first, last = network.layers
+    low, high = first.input_range.T
+    extremes = [np.where(first.weight * sign > 0, high, low) for sign in (1, -1)]
+    codes = np.vstack([*extremes, random_codes(np.random.default_rng(2), network, 200)])
+    acc = codes @ first.weight.T
+    assert np.array_equal(np.c_[acc.min(axis=0), acc.max(axis=0)], first.accumulator_range)
+
+    proto = cleanup_model(ModelWrapper(to_qonnx(network, thresholds_as="Quant"))).model
+    config = hls4ml.utils.config_from_onnx_model(
+        proto, granularity="name", backend="Vitis", default_precision="fixed<32,16>"
+    )
+    for index, layer in enumerate([first, last]):
+        bits = layer.accumulator_bits.max()
+        widths = {"accum": f"fixed<{bits},{bits}>", "result": f"fixed<{bits},{bits}>"}
+        config["LayerName"][f"MatMul_{index}"]["Precision"] = widths
+    model = hls4ml.converters.convert_from_onnx_model(
+        proto, hls_config=config, output_dir=str(tmp_path), backend="Vitis"
+    )
+    model.compile()
+    decision = model.predict(codes.astype(np.float32))
+    np.testing.assert_allclose(decision, network.run(codes), atol=1e-3)
 
 
 @pytest.mark.parametrize(
