@@ -347,10 +347,10 @@ def test_opsets_that_are_too_old(mixed_pipeline):
     register_skl2onnx()
     pipeline, frame, inputs = mixed_pipeline
     options = {PrunedNeuralNetClassifier: {"zipmap": False}}
-    oldest = skl2onnx.to_onnx(pipeline, frame[:1], target_opset=14, options=options)
+    oldest = skl2onnx.to_onnx(pipeline, frame[:1], target_opset=13, options=options)
     assert run(oldest, inputs)["probabilities"].shape == (150, 3)
-    with pytest.raises(ValueError, match="target_opset=13 is too old"):
-        skl2onnx.to_onnx(pipeline, frame[:1], target_opset=13, options=options)
+    with pytest.raises(ValueError, match="target_opset=12 is too old"):
+        skl2onnx.to_onnx(pipeline, frame[:1], target_opset=12, options=options)
 
 
 def test_bad_input(tiny_network, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from .operators import add_logits
 
 __all__ = ["register_skl2onnx", "to_onnx"]
 
-_OLDEST_OPSET = 14  # Add of uint8
+_OLDEST_OPSET = 13  # axes of Squeeze as an input
 
 
 def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False):
@@ -48,7 +48,7 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     Returns
     -------
     onnx.ModelProto
-        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.13 and later.  Takes
+        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.  Takes
         ``X`` of shape (n_samples, n_features), any number of rows, and gives what
         scikit-learn's converters give: a classifier ``label``, int64 or string of shape
         (n_samples,), and ``probabilities``, float32 of shape (n_samples, n_classes); a
