@@ -123,19 +123,13 @@ def test_any_number_of_rows(tiny_network):
         assert outputs["probabilities"].shape == (n_samples, 2)
 
 
-def test_constant_features_change_nothing(tiny_network):
-    rng = np.random.default_rng(1)
-    network = tiny_network(rng, n_features=4)
-    network.encoding.thresholds[:] = np.inf
-    network.encoding.n_segments[:] = 0
-    layers = [IntegerLayer(np.ones((1, 4), dtype=np.int8), np.zeros((4, 2), dtype=np.int64),
-                                 scale=np.ones(1), bias=np.ones(1))]  # fmt: skip
-    constant = IntegerNetwork(
-        InputEncoding(network.encoding.thresholds, network.encoding.n_segments, 2),
-        layers, n_w_bits=2, n_accum_bits=8,
-    )  # fmt: skip
-    X = rng.normal(size=(5, 4)).astype(np.float32)
-    assert run(to_onnx(constant), X)["variable"].tolist() == [[1.0]] * 5
+def test_constant_features_change_nothing():
+    encoding = InputEncoding(np.full((4, 3), np.inf), np.zeros(4, dtype=np.int64), 2)
+    weight, ones = np.ones((1, 4), dtype=np.int8), np.ones(1)
+    layer = IntegerLayer(weight, encoding.input_range, scale=ones, bias=ones)
+    network = IntegerNetwork(encoding, [layer], n_w_bits=2, n_accum_bits=8)
+    X = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    assert run(to_onnx(network), X)["variable"].tolist() == [[1.0]] * 5
 
 
 @pytest.mark.parametrize("n_w_bits, n_a_bits", [(2, 2), (7, 8), (8, 7), (8, 8)])
@@ -144,7 +138,8 @@ def test_no_pair_of_products_leaves_int16(tiny_network, n_w_bits, n_a_bits):
     sizes = {"n_w_bits": n_w_bits, "n_a_bits": n_a_bits, "n_in_bits": n_a_bits}
     network = tiny_network(np.random.default_rng(2), n_hidden=(40, 40), **sizes)
     proto = to_onnx(network)
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}  # fmt: skip
+    tensors = proto.graph.initializer
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     products = [node for node in proto.graph.node if node.op_type == "MatMulInteger"]
     assert len(products) == 3
     for node in products:
