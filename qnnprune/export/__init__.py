@@ -4,4 +4,8 @@ Every function takes a fitted estimator or an `IntegerNetwork`.  What a target n
 beyond numpy is imported when it is called, and named in the error if it is missing.
 """
 
-from .c import to_c as to_c
+from .c import to_c
+from .onnx import register_skl2onnx, to_onnx
+from .qonnx import to_qonnx
+
+__all__ = ["register_skl2onnx", "to_c", "to_onnx", "to_qonnx"]

@@ -85,7 +85,7 @@ class CHeader:
 
 
 def to_c(
-    model, path=None, *, prefix: str = "qnn", input: str = "float", optimize: str = "size"
+    model, path=None, *, prefix: str = "qnn", input: str = "float", optimize: str = "speed"
 ) -> CHeader:
     """Write a network as one C99 header that predicts as ``predict`` does, on every row.
 
