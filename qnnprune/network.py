@@ -173,6 +173,17 @@ class PrunableMLP(nn.Module):
         """The linear layers, from the input to the output."""
         return [layer.linear for layer in (*self.hidden, self.output)]
 
+    def tensors(self) -> list[Tensor]:
+        """What training changes: weights, scales, masks, and what normalises and shifts."""
+        found: list[Tensor] = []
+        for layer in (*self.hidden, self.output):
+            found.append(layer.linear.weight)
+            if isinstance(layer.linear, QuantLinear):
+                found += [quantizer(layer.linear).scale, quantizer(layer.linear).mask]
+        for norm in (layer.norm for layer in self.hidden):
+            found += [norm.weight, norm.bias, norm.running_mean, norm.running_var]
+        return [*found, self.output.gain, self.output.bias]
+
     def show_codes(self) -> PrunableMLP:
         """Let the weights come as Brevitas quant tensors, which know their integers.
 

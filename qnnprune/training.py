@@ -159,7 +159,7 @@ class TrainingNet(NeuralNet):
             # A callback that stops training early does so between two epochs.
             self.interrupted_ = "whole" not in self.history[-1]
         if self.kept_state_ is not None:
-            self.module_.load_state_dict(self.kept_state_)
+            self._restore(self.kept_state_)
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -205,8 +205,12 @@ class TrainingNet(NeuralNet):
 
     def keep_state(self):
         """Make the current weights the ones that training ends with."""
-        state = self.module_.state_dict()
-        self.kept_state_ = {key: value.detach().clone() for key, value in state.items()}
+        self.kept_state_ = [tensor.detach().clone() for tensor in self.module_.tensors()]
+
+    @torch.no_grad()
+    def _restore(self, state):
+        for tensor, kept in zip(self.module_.tensors(), state, strict=True):
+            tensor.copy_(kept)
 
 
 def build_net(
