@@ -112,8 +112,11 @@ def make_stock(regression, hidden, epochs, n_features, n_outputs):
     """Stock Brevitas layers of the same network and widths, under skorch as it comes."""
     import torch
     from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU
-    from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat
-    from brevitas.quant import Uint8ActPerTensorFloat
+    from brevitas.quant import (
+        Int8ActPerTensorFloat,
+        Int8WeightPerTensorFloat,
+        Uint8ActPerTensorFloat,
+    )
     from skorch import NeuralNetClassifier, NeuralNetRegressor
     from torch import nn
 

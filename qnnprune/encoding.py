@@ -201,21 +201,24 @@ def fit_encoding(
     >>> encoding.codes(encoding.levels(np.array([[-9.0], [0.6], [1.5], [9.0]]))).ravel()
     array([-2, -1,  0,  1], dtype=int8)
     """
-    edges = [_segment_edges(np.asarray(c, np.float64), weight, n_segments) for c in columns]
+    values, edges = [], []
+    for column in columns:
+        distinct, inverse = np.unique(np.asarray(column, np.float64), return_inverse=True)
+        mass = np.bincount(inverse, weights=weight).astype(np.float64)
+        values.append(distinct)
+        edges.append(_segment_edges(distinct, mass, n_segments))
     counts = np.array([len(e) - 1 for e in edges], dtype=np.int64)
     steps = 2**n_bits - 1
+    ramp = (np.arange(steps) + 0.5) / steps
     thresholds = np.full((len(edges), max(1, counts.max(initial=0)) * steps), np.inf)
-    for row, edge in zip(thresholds, edges, strict=True):
-        ramp = (np.arange(steps) + 0.5) / steps
-        ramps = edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp
-        row[: ramps.size] = np.maximum.accumulate(ramps.ravel())
+    for row, edge, distinct in zip(thresholds, edges, values, strict=True):
+        ramps = (edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp).ravel()
+        row[: ramps.size] = np.maximum.accumulate(_apart(ramps, distinct))
     return InputEncoding(thresholds, counts, n_bits)
 
 
-def _segment_edges(column: np.ndarray, weight: np.ndarray | None, n_segments: int) -> np.ndarray:
+def _segment_edges(values: np.ndarray, mass: np.ndarray, n_segments: int) -> np.ndarray:
     """Distinct values that bound the segments of one feature, ascending."""
-    values, inverse = np.unique(column, return_inverse=True)
-    mass = np.bincount(inverse, weights=weight).astype(np.float64)
     if len(values) <= n_segments + 1:
         return values
     mass = np.minimum(mass, mass.sum() * min(_LARGEST_ATOM, 1 / n_segments))
@@ -224,3 +227,16 @@ def _segment_edges(column: np.ndarray, weight: np.ndarray | None, n_segments: in
     shares[[0, -1]] = _CLIPPED_SHARE / n_segments, 1 - _CLIPPED_SHARE / n_segments
     found = np.searchsorted(cumulative, shares * cumulative[-1])
     return np.unique(values[np.minimum(found, len(values) - 1)])
+
+
+def _apart(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Thresholds at least a quarter of the gap away from the training values around them.
+
+    No training value changes sides, and none does so either where other software scales
+    features with other roundings.
+    """
+    if len(values) < 2:
+        return thresholds
+    above = np.clip(np.searchsorted(values, thresholds), 1, len(values) - 1)
+    low, high = values[above - 1], values[above]
+    return np.clip(thresholds, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high)

@@ -20,7 +20,8 @@ def _encode(encoding, X):
 def test_worked_example():
     column = np.array([3.0, 0.0, 2.0, 1.0, 1.0])
     encoding = fit_encoding([column], None, n_segments=3, n_bits=2)
-    ramp = [1 / 6, 1 / 2, 5 / 6]  # where 0 .. 3 steps round up to the next
+    # Where 0 .. 3 steps round up to the next, but no nearer to a value than a quarter:
+    ramp = [1 / 4, 1 / 2, 3 / 4]  # not 1/6 and 5/6
     assert encoding.thresholds[0] == pytest.approx([t + r for t in range(3) for r in ramp])
     # 1.6 is past the first segment, 0.6 * 3 = 1.8 steps into the second, before the third.
     assert _encode(encoding, [[1.6], [-9.0], [2.5], [9.0]]).tolist() == [
@@ -35,7 +36,7 @@ def test_outermost_rows_are_clipped_and_segments_hold_equal_shares():
     column = np.arange(1000.0)
     encoding = fit_encoding([column], None, n_segments=2, n_bits=1)
     # Edges 2, 499 and 997: shares 0.0025, 0.5 and 0.9975 of the rows; thresholds in between.
-    assert encoding.thresholds.tolist() == [[250.5, 748.0]]
+    assert encoding.thresholds.tolist() == [[250.5, 747.75]]  # 748 is a value
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,9 @@ def test_outermost_rows_are_clipped_and_segments_hold_equal_shares():
     [
         # The zeros count for 250 rows of 350, not for 900 of 1000: edges 0, 13 and 100.
         (4, [6.5, 56.5]),
-        # For 125 of 225, as no value gets more than one share: edges 0, 16, 44, 72 and 100.
-        (8, [8.0, 30.0, 58.0, 86.0]),
+        # For 125 of 225, as no value gets more than one share: edges 0, 16, 44, 72 and 100;
+        # the middles are values themselves.
+        (8, [7.75, 29.75, 57.75, 85.75]),
     ],
 )
 def test_a_frequent_value_does_not_swallow_the_segments(n_segments, thresholds):
@@ -54,12 +56,13 @@ def test_a_frequent_value_does_not_swallow_the_segments(n_segments, thresholds):
 
 
 def _code(x, low_edge, high_edge, bits):
-    """Code of one segment in exact arithmetic, or None close to a tie."""
-    ramp = (Fraction(x) - low_edge) / (high_edge - low_edge)
-    position = min(max(ramp, Fraction(0)), Fraction(1)) * (2**bits - 1)
-    if abs(position % 1 - Fraction(1, 2)) < Fraction(1, 10**6):
+    """Code of one segment between two neighbouring values, in exact arithmetic."""
+    steps, gap = 2**bits - 1, Fraction(high_edge - low_edge)
+    thresholds = [low_edge + gap * (2 * k + 1) / (2 * steps) for k in range(steps)]
+    nearest = [max(low_edge + gap / 4, min(high_edge - gap / 4, t)) for t in thresholds]
+    if any(abs(Fraction(x) - t) < Fraction(1, 10**6) for t in nearest):
         return None
-    return round(position) - 2 ** (bits - 1)
+    return sum(t <= Fraction(x) for t in nearest) - 2 ** (bits - 1)
 
 
 @given(
@@ -95,6 +98,22 @@ def test_codes_stay_within_their_range_and_rise_with_x(features, bits):
     assert codes.dtype == np.int8
     assert (np.diff(codes.astype(int), axis=0) >= 0).all()
     assert np.array_equal(codes[[0, -1]].T, encoding.input_range)
+
+
+@given(
+    column=st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=40),
+    n_segments=st.integers(1, 6),
+    bits=st.integers(1, 4),
+)
+def test_no_threshold_is_near_a_training_value(column, n_segments, bits):
+    column = np.array(column)
+    encoding = fit_encoding([column], None, n_segments=n_segments, n_bits=bits)
+    values, found = np.unique(column), encoding.thresholds[np.isfinite(encoding.thresholds)]
+    gaps = np.diff(values)
+    for threshold in found:
+        nearest = np.abs(values - threshold).min()
+        gap = gaps[np.searchsorted(values, threshold) - 1]
+        assert nearest >= 0.25 * gap * (1 - 1e-6)
 
 
 def test_constant_features_give_one_code_that_never_changes():
