@@ -5,7 +5,17 @@ beyond numpy is imported when it is called, and named in the error if it is miss
 """
 
 from .c import to_c
+from .fhe import compile_fhe
+from .fhe_deployment import FheClient, FheServer
 from .onnx import register_skl2onnx, to_onnx
 from .qonnx import to_qonnx
 
-__all__ = ["register_skl2onnx", "to_c", "to_onnx", "to_qonnx"]
+__all__ = [
+    "FheClient",
+    "FheServer",
+    "compile_fhe",
+    "register_skl2onnx",
+    "to_c",
+    "to_onnx",
+    "to_qonnx",
+]
