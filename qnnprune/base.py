@@ -30,6 +30,7 @@ from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import IntegerNetwork
 from .prediction import IntegerPrediction, plain_real
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
+from .rounding import round_thresholds
 from .shape import NetworkShape
 from .simulation import MODES
 
@@ -54,6 +55,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         "n_a_bits": [Interval(Integral, 2, 8, closed="both")],
         "n_in_bits": [Interval(Integral, 1, 8, closed="both"), None],
         "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
+        "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
         "accumulator_guarantee": ["boolean"],
@@ -86,6 +88,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         n_a_bits=2,
         n_in_bits=None,
         n_accum_bits=8,
+        n_rounding_bits=0,
         n_input_segments="auto",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
@@ -114,6 +117,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         self.n_a_bits = n_a_bits
         self.n_in_bits = n_in_bits
         self.n_accum_bits = n_accum_bits
+        self.n_rounding_bits = n_rounding_bits
         self.n_input_segments = n_input_segments
         self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
         self.accumulator_guarantee = accumulator_guarantee
@@ -238,6 +242,11 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
                     f"input of {n_bits} bits ({name}={n_bits}). Use n_accum_bits of {n_bits} or "
                     f"more, or a smaller {name}."
                 )
+        if self.n_rounding_bits >= self.n_accum_bits:
+            raise ValueError(
+                f"n_rounding_bits={self.n_rounding_bits} must be less than "
+                f"n_accum_bits={self.n_accum_bits}, as rounding would leave nothing of a sum."
+            )
 
     def _fit_encoding(self, X, weight, seed):
         return fit_input_encoding(
@@ -373,9 +382,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         from .compilation import compile_layers
 
         self._keep_training_state(net, table.encoding)
+        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
         network = IntegerNetwork(
             table.encoding,
-            compile_layers(net.module_, table.encoding.input_range, *self._output_map()),
+            round_thresholds(layers, self.n_rounding_bits),
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),
