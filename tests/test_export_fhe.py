@@ -1,17 +1,22 @@
 import itertools
+import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 import qnnprune
 from qnnprune import PrunedNeuralNetClassifier
+from qnnprune.exceptions import InvalidNetworkFileError
 from qnnprune.export import FheClient, FheServer, compile_fhe
 
 pytest.importorskip("concrete.fhe")
 
+_INPUTS, _CONSTANT = [0, 1], [0, 0, 0]
 _ROWS = np.array([[-2.0, 0.3, 1.0], [0.0, 0.0, 0.0], [5.0, -0.4, -5.0]])
 
 
@@ -68,7 +73,8 @@ def test_clear_and_simulated_equal_predict_for_every_input(network, encrypted):
 def test_encrypted_equals_predict(network, encrypted):
     encrypted.keygen()
     assert np.array_equal(encrypted.decision(_ROWS, mode="encrypted"), network.decision(_ROWS))
-    assert encrypted.predict(_ROWS[:1], mode="encrypted").tolist() == [network.predict(_ROWS)[0]]
+    sparse = csr_matrix(_ROWS[:1])
+    assert encrypted.predict(sparse, mode="encrypted").tolist() == [network.predict(_ROWS)[0]]
 
 
 def test_low_bits_are_removed_exactly(grid_network):
@@ -124,6 +130,7 @@ _CLIENT = """
 import sys
 from pathlib import Path
 import numpy as np
+from qnnprune.exceptions import InvalidNetworkFileError
 from qnnprune.export import FheClient
 
 step, folder = sys.argv[1], Path(sys.argv[2])
@@ -262,3 +269,41 @@ def test_an_unfitted_estimator():
 
     with pytest.raises(NotFittedError, match="call fit first"):
         compile_fhe(PrunedNeuralNetClassifier())
+
+
+def test_missing_concrete_names_the_extra(network, folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "concrete.fhe", None)
+    for call in (
+        lambda: compile_fhe(network),
+        lambda: FheClient.load(folders[0]),
+        lambda: FheServer.load(folders[1]),
+    ):
+        with pytest.raises(ImportError, match=r"pip install 'qnnprune\[fhe\]'"):
+            call()
+
+
+def test_missing_folders(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        FheClient.load(tmp_path)
+    with pytest.raises(OSError):
+        FheServer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("network.npz", "PK"),
+        ("codes.json", "{"),
+        ("codes.json", "[]"),
+        ("codes.json", json.dumps({"inputs": _INPUTS})),
+        ("codes.json", json.dumps({"inputs": [0.5], "constant": _CONSTANT})),
+        ("codes.json", json.dumps({"inputs": [99], "constant": _CONSTANT})),
+        ("codes.json", json.dumps({"inputs": [], "constant": _CONSTANT})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": [0]})),
+    ],
+)
+def test_damaged_folders(folders, tmp_path, name, text):
+    shutil.copytree(folders[0], tmp_path / "client")
+    (tmp_path / "client" / name).write_text(text)
+    with pytest.raises(InvalidNetworkFileError):
+        FheClient.load(tmp_path / "client")

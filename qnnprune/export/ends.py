@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..exceptions import InvalidNetworkFileError
 from ..integer import IntegerLayer, IntegerNetwork, decode
 from .lookups import LookupNetwork
 
@@ -69,7 +70,29 @@ class Ends:
 
     @staticmethod
     def load(folder: Path) -> Ends:
-        """Read what `save` wrote."""
-        found = json.loads((folder / "codes.json").read_text(encoding="utf-8"))
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        OSError
+            If a file is missing.
+        InvalidNetworkFileError
+            If a file is damaged.
+        """
         network = IntegerNetwork.load(folder / "network.npz")
-        return Ends(network, *(np.array(found[key], np.int64) for key in ("inputs", "constant")))
+        text = (folder / "codes.json").read_bytes()
+        try:
+            found = json.loads(text)
+            ends = Ends(network, *(np.array(found[key]) for key in ("inputs", "constant")))
+            ends._check()
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidNetworkFileError(f"{folder / 'codes.json'!s} is damaged.") from error
+        return ends
+
+    def _check(self) -> None:
+        n_logits, n_in = self.network.layers[-1].weight.shape
+        whole = {self.inputs.dtype.kind, self.constant.dtype.kind} == {"i"}
+        if not whole or self.inputs.ndim != 1 or self.constant.shape != (n_logits,):
+            raise ValueError("not integers of the right number")
+        if self.inputs.min() < 0 or self.inputs.max() >= n_in:
+            raise ValueError("an input that the network does not have")

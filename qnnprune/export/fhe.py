@@ -169,9 +169,9 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     model : IntegerNetwork, PrunedNeuralNetClassifier or PrunedNeuralNetRegressor
     p_error : float
         Bound on the chance that one table lookup errs, between 0 and 1.  At the default
-        a network of 100 lookups errs once in ten thousand million rows.  Larger is
-        somewhat faster: about a tenth at 2**-30, and up to twice at 2**-20, where one row
-        in ten thousand may differ from ``predict``.
+        a network of 100 lookups errs once in ten thousand million rows.  At 2**-30 a row
+        is a few percent faster; at 2**-20 by a fifth (tables of 4 bits) to a half (wider
+        ones), and one row in ten thousand may differ from ``predict``.
 
     Returns
     -------
