@@ -15,8 +15,6 @@ without it the sets are scikit-learn's own.  PYTHON is an interpreter that has e
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -25,15 +23,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from sklearn import datasets
-from sklearn.model_selection import train_test_split
+import sets
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.preprocessing import StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.export import to_c
 
-OWN_SETS = ["digits", "breast_cancer", "wine", "iris", "diabetes"]
 DATA_SETS = ["airfoil", "banknote", "concrete", "electricity", "isolet_1560", "pendigits"]
 DATA_SETS += ["pima_diabetes", "sonar", "spambase", "steel_plates"]
 MOST_TRAINING_ROWS = 10_000
@@ -76,20 +71,6 @@ activations = ["relu"] * (n - 1) + [sys.argv[2]]
 open(sys.argv[3], "w").write(c_generate_net_loadable(activations, weights, biases, "net"))
 print(emlearn.includedir)
 """
-
-
-def sets(folder):
-    """Pairs of a name and X_train, X_test, y_train, y_test."""
-    if folder is None:
-        for name in OWN_SETS:
-            X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-            yield name, train_test_split(X, y, test_size=0.25, random_state=0)
-        return
-    spec = importlib.util.spec_from_file_location("load", Path(folder) / "load.py")
-    loader = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loader)
-    for name in DATA_SETS:
-        yield name, loader.load(name)
 
 
 def command(*arguments, **options) -> bytes:
@@ -175,9 +156,7 @@ def measure(split, hidden, python, arm, folder: Path) -> dict:
     """One row of the table."""
     X_train, X_test, y_train, y_test = split
     X_train, y_train = X_train[:MOST_TRAINING_ROWS], y_train[:MOST_TRAINING_ROWS]
-    scaler = StandardScaler().fit(X_train)
-    X_train, X_test = (scaler.transform(X).astype(np.float32) for X in (X_train, X_test))
-    regression = len(np.unique(y_train)) > 30
+    regression = sets.is_regression(y_train)
     estimators = [PrunedNeuralNetRegressor, MLPRegressor]
     if not regression:
         estimators = [PrunedNeuralNetClassifier, MLPClassifier]
@@ -229,11 +208,6 @@ def cell(value) -> str:
     return f"{value:.3f}" if isinstance(value, float) and abs(value) <= 1 else f"{value:,.0f}"
 
 
-def machine() -> str:
-    """Cores and instruction set."""
-    return f"{os.cpu_count()} cores, {os.uname().machine}"
-
-
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -246,7 +220,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, split in sets(options.data):
+        for name in sets.OWN if options.data is None else DATA_SETS:
+            split = sets.load_numeric(name, options.data)
             results[name] = measure(
                 split, tuple(options.hidden), options.emlearn, options.arm, Path(folder)
             )
@@ -254,7 +229,7 @@ def main() -> None:
     hidden = ", ".join(map(str, options.hidden))
     text = (
         f"Hidden layers of {hidden}; ternary weights, 8-bit accumulators proven; one seed, 30 epochs. "
-        f"emlearn: the float MLP of scikit-learn. gcc on {machine()}.\n\n{table(results)}"
+        f"emlearn: the float MLP of scikit-learn. gcc on {sets.machine()}.\n\n{table(results)}"
     )
     print(text)
     if options.output:

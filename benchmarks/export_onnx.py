@@ -2,8 +2,7 @@
 
     python benchmarks/export_onnx.py [--data FOLDER] [--max-epochs 3] [--output FILE]
 
-FOLDER holds sets as ``NAME.npz`` and a ``load.py`` with ``names()`` and ``load(name)``; without
-it, scikit-learn's own sets are used.  Trains each set for a few epochs (what a network
+FOLDER holds ``load.py``; without it the sets are scikit-learn's own.  Trains each set for a few epochs (what a network
 has learned makes no difference here), then compares ONNX Runtime, at its default optimization
 level, with scikit-learn: the estimator on float32 features, all rows and as many whose values
 lie on thresholds of the encoding or one step beside; and the whole pipeline, from the raw
@@ -13,25 +12,21 @@ columns in float64.  Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pandas as pd
+import sets
 import skl2onnx
-from sklearn import datasets
 from sklearn.compose import make_column_transformer
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.export.onnx import register_skl2onnx, to_onnx
 
-SETS = ["digits", "breast_cancer", "wine", "iris", "diabetes"]
 TIMED_ROWS = 10_000
 COLUMNS = [
     "set",
@@ -45,22 +40,6 @@ COLUMNS = [
     "`predict`, ms",
     "kB",
 ]
-
-
-def loader(folder: str | None):
-    """Names of the sets, and a function from a name to X_train, X_test, y_train, y_test."""
-    if folder is None:
-        return SETS, load_small
-    spec = importlib.util.spec_from_file_location("load", Path(folder) / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.names(), module.load
-
-
-def load_small(name: str):
-    """75 % training and 25 % held-back rows of one of scikit-learn's own sets."""
-    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return train_test_split(X, y, random_state=0)
 
 
 def as_frame(X) -> pd.DataFrame:
@@ -79,8 +58,7 @@ def fit_pipeline(frame: pd.DataFrame, y, max_epochs: int):
         (StandardScaler(), numeric),
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), words),
     )
-    regression = np.asarray(y).dtype.kind == "f"
-    make = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
+    make = PrunedNeuralNetRegressor if sets.is_regression(y) else PrunedNeuralNetClassifier
     return make_pipeline(columns, make(max_epochs=max_epochs, random_state=0)).fit(frame, y)
 
 
@@ -140,9 +118,9 @@ def milliseconds(function, *arguments) -> float:
     return min(seconds) * 1e3 * 100_000 / TIMED_ROWS
 
 
-def measure(name: str, load, max_epochs: int) -> list[str]:
+def measure(name: str, folder: str | None, max_epochs: int) -> list[str]:
     """One row of the table."""
-    X_train, X_test, y_train, _ = load(name)
+    X_train, X_test, y_train, _ = sets.load(name, folder)
     frame = as_frame(pd.concat([pd.DataFrame(X_train), pd.DataFrame(X_test)], ignore_index=True))
     pipeline = fit_pipeline(frame[: len(X_train)], y_train, max_epochs)
     net = pipeline[-1]
@@ -170,15 +148,6 @@ def markdown(rows: list[list]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def instruction_set() -> str:
-    """The widest vector instructions of this processor, as Linux names them."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return "unknown instruction set"
-    return next((f for f in ("avx512_vnni", "avx512f", "avx2") if f in flags), "no AVX2")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="folder of sets; scikit-learn's own by default")
@@ -187,14 +156,13 @@ def main():
     parser.add_argument("--output", help="Markdown file to write as well")
     options = parser.parse_args()
     register_skl2onnx()
-    names, load = loader(options.data)
     rows = []
-    for name in options.sets or names:
-        rows.append(measure(name, load, options.max_epochs))
+    for name in options.sets or sets.names(options.data):
+        rows.append(measure(name, options.data, options.max_epochs))
         print(*rows[-1], flush=True)
     text = (
         f"Networks of default size after {options.max_epochs} epochs; times for 100,000 rows on "
-        f"one thread of a machine with {os.cpu_count()} cores ({instruction_set()}), ONNX Runtime "
+        f"one thread; {sets.machine()}. ONNX Runtime "
         f"{onnxruntime.__version__}. Half of the rows checked lie on thresholds or one float32 "
         "beside; pipelines take their raw columns, in float64. Different is a row whose label, or "
         "whose target in float32, is another.\n\n" + markdown(rows)
