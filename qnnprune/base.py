@@ -30,7 +30,6 @@ from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import IntegerNetwork
 from .prediction import IntegerPrediction, plain_real
 from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
-from .rounding import round_thresholds
 from .shape import NetworkShape
 from .simulation import MODES
 
@@ -279,6 +278,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             activation=self.activation,
             n_w_bits=self.n_w_bits,
             n_a_bits=self.n_a_bits,
+            n_rounding_bits=self.n_rounding_bits,
         )
 
     def _make_pruner(self, limits, module, *, going_on, partial):
@@ -382,10 +382,9 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         from .compilation import compile_layers
 
         self._keep_training_state(net, table.encoding)
-        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
         network = IntegerNetwork(
             table.encoding,
-            round_thresholds(layers, self.n_rounding_bits),
+            compile_layers(net.module_, table.encoding.input_range, *self._output_map()),
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),

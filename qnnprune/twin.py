@@ -27,7 +27,8 @@ class FloatTwin:
         return None
 
     def _network_shape(self):
-        return replace(super()._network_shape(), n_w_bits=None, n_a_bits=None)
+        shape = super()._network_shape()
+        return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0)
 
     def _finish(self, net, table, limits):
         self._keep_training_state(net, table.encoding)
