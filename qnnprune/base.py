@@ -25,13 +25,17 @@ from sklearn.utils.validation import (
 
 from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
+from .criteria import CRITERIA
 from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import IntegerNetwork
+from .limits import LayerLimits
 from .prediction import IntegerPrediction, plain_real
-from .pruning import CRITERIA, SCHEDULES, LayerLimits, Pruner
+from .pruning import Pruner, check_methods
+from .schedules import SCHEDULES
 from .shape import NetworkShape
 from .simulation import MODES
+from .trimming import trim_layers
 
 __all__ = ["BasePrunedNeuralNet"]
 
@@ -60,6 +64,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         "accumulator_guarantee": ["boolean"],
         "pruning_schedule": [StrOptions(set(SCHEDULES))],
         "pruning_criterion": [StrOptions(set(CRITERIA))],
+        "neuron_sparsity": [Interval(Real, 0, 1, closed="neither")],
         "accumulator_mode": [StrOptions(set(MODES))],
         "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -93,6 +98,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         accumulator_guarantee=True,
         pruning_schedule="gradual",
         pruning_criterion="l1",
+        neuron_sparsity=0.5,
         accumulator_mode="exact",
         max_epochs="auto",
         batch_size="auto",
@@ -122,6 +128,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         self.accumulator_guarantee = accumulator_guarantee
         self.pruning_schedule = pruning_schedule
         self.pruning_criterion = pruning_criterion
+        self.neuron_sparsity = neuron_sparsity
         self.accumulator_mode = accumulator_mode
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -180,6 +187,8 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(np.iinfo(np.int32).max)
+        if not going_on:
+            self._pruning_seed = seed  # further training keeps the draws of "random"
         y = self._encode_target(y, weight, going_on=going_on, classes=classes)
         encoding = self._encoding if going_on else self._fit_encoding(X, weight, seed)
         limits = self._limits(encoding)
@@ -213,6 +222,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
                 "integers, for instance (128, 128)."
             )
         self._check_widths()
+        check_methods(self.pruning_schedule, self.pruning_criterion)
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
         X, y = validate_data(
@@ -282,7 +292,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         )
 
     def _make_pruner(self, limits, module, *, going_on, partial):
-        pruner = Pruner(limits, self.pruning_schedule, self.pruning_criterion, regrow=partial)
+        pruner = Pruner(
+            limits, self.pruning_schedule, self.pruning_criterion,
+            neuron_sparsity=self.neuron_sparsity, regrow=partial, seed=self._pruning_seed,
+        )  # fmt: skip
         if partial:
             pruner.start_regrowth(module)
         elif going_on:
@@ -382,9 +395,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         from .compilation import compile_layers
 
         self._keep_training_state(net, table.encoding)
+        layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
         network = IntegerNetwork(
             table.encoding,
-            compile_layers(net.module_, table.encoding.input_range, *self._output_map()),
+            trim_layers(layers, step=2**self.n_rounding_bits),
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),

@@ -31,15 +31,24 @@ def predicted_class(output: Tensor) -> Tensor:
 
 
 class LearningRate(Callback):
-    """Linear warm-up, then half a cosine down to zero, step by step."""
+    """Linear warm-up, then half a cosine down to zero, step by step.
 
-    def on_train_begin(self, net, **kwargs):
-        """Note the rate that was asked for."""
-        self.step_, self.n_steps_ = 0, None
+    Parameters
+    ----------
+    restarts : bool
+        Whether all of that happens twice: until the limits hold, and from then on.
+    """
+
+    def __init__(self, restarts=False):
+        self.restarts = restarts
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        """Know the length of the whole schedule."""
-        self.n_steps_ = net.max_epochs * len(net.get_iterator(dataset_train))
+        """Know the length of the schedule that this epoch belongs to."""
+        epoch, first = len(net.history), net.last_dense_epoch if self.restarts else net.max_epochs
+        if epoch in (1, first + 1):
+            self.step_ = 0
+        n_epochs = first if epoch <= first else net.max_epochs - first
+        self.n_steps_ = n_epochs * len(net.get_iterator(dataset_train))
 
     def on_batch_begin(self, net, training=False, **kwargs):
         """Set the rate of the coming step."""

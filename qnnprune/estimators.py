@@ -53,11 +53,33 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         Prune every neuron until the exact worst-case range of its sum fits
         `n_accum_bits`, for every input.  False leaves only the count, and above a
         multiplier of 1 an overflow becomes possible; the report says so.
-    pruning_schedule : {"gradual", "one_shot"}, default="gradual"
-        "gradual" tightens the limits along a cubic curve between 10 % and 60 % of the
-        epochs, "one_shot" reaches them at 60 % in one step.  Fine-tuning follows.
-    pruning_criterion : {"l1"}, default="l1"
-        What weights of a row are ranked by: their magnitude.
+    pruning_schedule : str, default="gradual"
+        When weights go.  The limits hold after 60 % of the epochs; fine-tuning follows.
+
+        - "gradual": along a cubic curve from 10 % of the epochs on [1]_.
+        - "one_shot": dense training, then one cut.
+        - "after_training": the same, but either part has a learning-rate schedule of
+          its own [2]_.
+        - "before_training": only the highest-ranked initial weights are trained [3]_.
+        - "in_training": the same, and after each epoch every neuron swaps its
+          lowest-ranked 30 % for others at random [3]_.
+        - "set": sparse evolutionary training, from an Erdős–Rényi graph with ε = 20; after
+          each epoch a layer swaps its lowest-ranked 30 % for others at random [4]_.
+    pruning_criterion : str, default="l1"
+        What goes.  The first three rank the weights of a neuron, the others remove whole
+        hidden neurons first and then rank weights by "l1".
+
+        - "l1": magnitude of the weight [2]_.
+        - "random": none, as a control [5]_.
+        - "activation": magnitude of the weight times the mean absolute deviation of its
+          input on training rows [6]_.
+        - "neuron_l2": L2 norm of a neuron's weights, incoming times outgoing [7]_.
+        - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
+        - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
+          that varies less, and so on [8]_.
+    neuron_sparsity : float, default=0.5
+        Share of every hidden layer's neurons that the "neuron" criteria remove, between
+        0 and 1; at least one stays.
     accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
         What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
@@ -123,6 +145,21 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
 
+    References
+    ----------
+    .. [1] M. Zhu and S. Gupta, "To prune, or not to prune", 2017.
+    .. [2] S. Han et al., "Learning both weights and connections for efficient neural
+       networks", NeurIPS 2015.
+    .. [3] "A comparative study of neural network pruning strategies for industrial
+       applications", Frontiers in Computer Science 2025.
+    .. [4] D. C. Mocanu et al., "Scalable training of artificial neural networks with
+       adaptive sparse connectivity inspired by network science", Nat. Commun. 2018.
+    .. [5] D. Blalock et al., "What is the state of neural network pruning?", MLSys 2020.
+    .. [6] H. Hu et al., "Network trimming: a data-driven neuron pruning approach towards
+       efficient deep architectures", 2016.
+    .. [7] H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017.
+    .. [8] M. Babaeizadeh et al., "NoiseOut: a simple way to prune neural networks", 2016.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -155,6 +192,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         accumulator_guarantee=True,
         pruning_schedule="gradual",
         pruning_criterion="l1",
+        neuron_sparsity=0.5,
         accumulator_mode="exact",
         max_epochs="auto",
         batch_size="auto",
@@ -186,6 +224,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
             accumulator_guarantee=accumulator_guarantee,
             pruning_schedule=pruning_schedule,
             pruning_criterion=pruning_criterion,
+            neuron_sparsity=neuron_sparsity,
             accumulator_mode=accumulator_mode,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -372,11 +411,33 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         Prune every neuron until the exact worst-case range of its sum fits
         `n_accum_bits`, for every input.  False leaves only the count, and above a
         multiplier of 1 an overflow becomes possible; the report says so.
-    pruning_schedule : {"gradual", "one_shot"}, default="gradual"
-        "gradual" tightens the limits along a cubic curve between 10 % and 60 % of the
-        epochs, "one_shot" reaches them at 60 % in one step.  Fine-tuning follows.
-    pruning_criterion : {"l1"}, default="l1"
-        What weights of a row are ranked by: their magnitude.
+    pruning_schedule : str, default="gradual"
+        When weights go.  The limits hold after 60 % of the epochs; fine-tuning follows.
+
+        - "gradual": along a cubic curve from 10 % of the epochs on [1]_.
+        - "one_shot": dense training, then one cut.
+        - "after_training": the same, but either part has a learning-rate schedule of
+          its own [2]_.
+        - "before_training": only the highest-ranked initial weights are trained [3]_.
+        - "in_training": the same, and after each epoch every neuron swaps its
+          lowest-ranked 30 % for others at random [3]_.
+        - "set": sparse evolutionary training, from an Erdős–Rényi graph with ε = 20; after
+          each epoch a layer swaps its lowest-ranked 30 % for others at random [4]_.
+    pruning_criterion : str, default="l1"
+        What goes.  The first three rank the weights of a neuron, the others remove whole
+        hidden neurons first and then rank weights by "l1".
+
+        - "l1": magnitude of the weight [2]_.
+        - "random": none, as a control [5]_.
+        - "activation": magnitude of the weight times the mean absolute deviation of its
+          input on training rows [6]_.
+        - "neuron_l2": L2 norm of a neuron's weights, incoming times outgoing [7]_.
+        - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
+        - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
+          that varies less, and so on [8]_.
+    neuron_sparsity : float, default=0.5
+        Share of every hidden layer's neurons that the "neuron" criteria remove, between
+        0 and 1; at least one stays.
     accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
         What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
@@ -438,6 +499,21 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     -----
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+
+    References
+    ----------
+    .. [1] M. Zhu and S. Gupta, "To prune, or not to prune", 2017.
+    .. [2] S. Han et al., "Learning both weights and connections for efficient neural
+       networks", NeurIPS 2015.
+    .. [3] "A comparative study of neural network pruning strategies for industrial
+       applications", Frontiers in Computer Science 2025.
+    .. [4] D. C. Mocanu et al., "Scalable training of artificial neural networks with
+       adaptive sparse connectivity inspired by network science", Nat. Commun. 2018.
+    .. [5] D. Blalock et al., "What is the state of neural network pruning?", MLSys 2020.
+    .. [6] H. Hu et al., "Network trimming: a data-driven neuron pruning approach towards
+       efficient deep architectures", 2016.
+    .. [7] H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017.
+    .. [8] M. Babaeizadeh et al., "NoiseOut: a simple way to prune neural networks", 2016.
 
     Examples
     --------

@@ -216,6 +216,26 @@ class PrunableMLP(nn.Module):
             found += [norm.weight, norm.bias, norm.running_mean, norm.running_var]
         return [*found, self.output.gain, self.output.bias]
 
+    @torch.no_grad()
+    def layer_inputs(self, levels: np.ndarray) -> list[np.ndarray]:
+        """What every layer gets in eval mode.
+
+        Parameters
+        ----------
+        levels : unsigned integer array of shape (n, n_features)
+
+        Returns
+        -------
+        list of float32 arrays of shape (n, n_in)
+        """
+        was_training = self.training
+        self.eval()
+        values = [self.input(torch.from_numpy(levels).to(self.output.gain.device))]
+        for layer in self.hidden:
+            values.append(layer(values[-1]))
+        self.train(was_training)
+        return [value.cpu().numpy() for value in values]
+
     def show_codes(self) -> PrunableMLP:
         """Let the weights come as Brevitas quant tensors, which know their integers.
 

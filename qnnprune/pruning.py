@@ -1,151 +1,42 @@
-"""Which weights go, and when: L1-unstructured pruning of every row, under a proof.
+"""Masks: a criterion and a schedule applied to a network, under the limits.
 
-A row keeps its largest weights as long as they fit two limits: a count, and the exact
-worst-case range of the accumulator.  Until the schedule ends a row keeps more than that
-and pruned weights still learn, so they can come back; then the choice is fixed.
+Whatever the method, from the end of the pruning phase on every row respects its two limits,
+and only weights that were kept then can be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from .accumulators import accumulator_range
+from .criteria import CRITERIA, Seen
+from .limits import LayerLimits, keep_what_fits, largest, register_bounds
+from .schedules import SCHEDULES
 
-__all__ = ["CRITERIA", "SCHEDULES", "LayerLimits", "Pruner", "keep_what_fits"]
+__all__ = ["Pruner", "check_methods"]
 
-
-def _gradual(progress: float) -> float:
-    return (1.0 - progress) ** 3
-
-
-def _one_shot(progress: float) -> float:
-    return float(progress < 1)
-
-
-# Share of the weights above the limits that a row still keeps, by the progress (0 to 1)
-# of the pruning phase; at its end it is 0 for every schedule.  "gradual" is the cubic
-# schedule of Zhu and Gupta 2017, "To prune, or not to prune".
-SCHEDULES: dict[str, Callable[[float], float]] = {"gradual": _gradual, "one_shot": _one_shot}
-
-# What a row's weights are ranked by: weight matrix to an array of the same shape.
-CRITERIA: dict[str, Callable[[np.ndarray], np.ndarray]] = {"l1": np.abs}
-
-
-# Masks change at most this often on the way to the limits.
+# Dense schedules change masks at most this often on the way to the limits.
 _STAGES = 20
+# Training rows on which inputs and neurons are measured, at most.
+_ROWS = 2048
 
 
-@dataclass(frozen=True)
-class LayerLimits:
-    """The two limits on every neuron of one layer.
+def check_methods(schedule: str, criterion: str) -> None:
+    """Refuse methods that do not go together.
 
-    Attributes
-    ----------
-    input_range : integer array of shape (n_in, 2)
-        Codes of each input, inclusive.
-    n_accum_bits : int or None
-        Width that the exact range must fit, in bits; None: no such limit.
-    budget : int or None
-        Nonzero weights a neuron may keep; None: no such limit.
+    Raises
+    ------
+    ValueError
+        If the schedule regrows weights, but the criterion removes whole neurons.
     """
-
-    input_range: np.ndarray
-    n_accum_bits: int | None = None
-    budget: int | None = None
-
-
-def keep_what_fits(
-    codes: np.ndarray, magnitude: np.ndarray, candidates: np.ndarray, limits: LayerLimits
-) -> np.ndarray:
-    """Walk every row by falling magnitude and keep each weight that still fits.
-
-    Parameters
-    ----------
-    codes : integer-valued array of shape (n_out, n_in)
-        Weight codes, with the sign that they have in the integer network.
-    magnitude : float array of shape (n_out, n_in)
-        What is ranked: larger goes first.
-    candidates : bool array of shape (n_out, n_in)
-        Weights that may be kept.
-    limits : LayerLimits
-
-    Returns
-    -------
-    bool array of shape (n_out, n_in)
-        In a row that loses no nonzero candidate all candidates stay, those that round
-        to 0 too; otherwise just the nonzero ones that fit.
-
-    Examples
-    --------
-    >>> limits = LayerLimits(np.array([[-4, 3]] * 3), n_accum_bits=5)
-    >>> keep_what_fits(np.array([[3, -2, 1]]), np.array([[3.0, 2.0, 1.0]]),
-    ...                np.ones((1, 3), bool), limits)
-    array([[ True, False,  True]])
-    """
-    kept = np.array(candidates)
-    codes = codes * kept
-    full = np.flatnonzero(~_fits_whole(codes, limits))
-    if not len(full):
-        return kept
-    codes, magnitude = codes[full], magnitude[full]
-    low, high = limits.input_range.T.astype(codes.dtype)
-    ends = codes * low, codes * high
-    count = np.count_nonzero(codes, axis=1)
-    order = np.argsort(np.where(codes != 0, -magnitude, np.inf), axis=1)[:, : count.max()]
-    top, bottom = (np.take_along_axis(f(*ends), order, axis=1) for f in (np.maximum, np.minimum))
-    nonzero = np.arange(order.shape[1]) < count[:, None]
-    fits = np.zeros(codes.shape, dtype=bool)
-    np.put_along_axis(fits, order, _walk(nonzero, top, bottom, limits), axis=1)
-    kept[full] = fits
-    return kept
-
-
-def _bounds(limits: LayerLimits) -> tuple[float, float, float]:
-    """Least and most that a sum may reach, and the count; two's complement even for
-    sums that are never negative, since a later weight may make them so."""
-    bits = limits.n_accum_bits
-    half = np.inf if bits is None else 2 ** (bits - 1)
-    return -half, half - 1, np.inf if limits.budget is None else limits.budget
-
-
-def _fits_whole(codes, limits) -> np.ndarray:
-    """Rows that respect the limits as they are."""
-    least, most, budget = _bounds(limits)
-    low, high = accumulator_range(codes, limits.input_range).T
-    return (low >= least) & (high <= most) & (np.count_nonzero(codes, axis=1) <= budget)
-
-
-def _walk(kept, top, bottom, limits) -> np.ndarray:
-    """Columns in order: True where adding that weight stays within the limits.
-
-    The room that is left only shrinks.  So where a row's sums first leave it, every later
-    weight that is larger than the room before that point goes, and the sums are taken
-    anew: a few rounds instead of one step a column.
-    """
-    least, most, budget = _bounds(limits)
-    rows = np.arange(len(kept))
-    while len(rows):
-        up, down, present = top[rows] * kept[rows], bottom[rows] * kept[rows], kept[rows]
-        high, low = np.cumsum(up, axis=1), np.cumsum(down, axis=1)
-        over = (high > most) | (low < least)
-        if budget < kept.shape[1]:
-            over |= np.cumsum(present, axis=1) > budget
-        over &= present
-        first = over.argmax(axis=1)
-        here = np.arange(len(rows)), first
-        failing = over[here]
-        too_large = up > (most - high[here] + up[here])[:, None]
-        too_large |= down < (least - low[here] + down[here])[:, None]
-        if budget < kept.shape[1]:
-            too_large |= (np.cumsum(present, axis=1)[here] > budget)[:, None]
-        too_large &= np.arange(kept.shape[1]) >= first[:, None]
-        too_large &= failing[:, None]
-        kept[rows] = present & ~too_large
-        rows = rows[failing]
-    return kept
+    if SCHEDULES[schedule].rewires and CRITERIA[criterion].removes_neurons:
+        raise ValueError(
+            f"pruning_schedule={schedule!r} moves single weights from epoch to epoch, but "
+            f"pruning_criterion={criterion!r} removes whole neurons. Use another schedule, for "
+            "instance 'gradual', or a criterion for weights, for instance 'l1'."
+        )
 
 
 class Pruner:
@@ -159,8 +50,12 @@ class Pruner:
         A key of `SCHEDULES`.
     criterion : str
         A key of `CRITERIA`.
+    neuron_sparsity : float
+        Share of every hidden layer's neurons that go, where the criterion removes neurons.
     regrow : bool
         Choose anew at every call, and let pruned weights learn, even at the limits.
+    seed : int
+        Of what is drawn at random.
     """
 
     def __init__(
@@ -168,22 +63,40 @@ class Pruner:
         limits: Sequence[LayerLimits],
         schedule: str = "gradual",
         criterion: str = "l1",
+        *,
+        neuron_sparsity: float = 0.5,
         regrow: bool = False,
+        seed: int = 0,
     ):
+        check_methods(schedule, criterion)
         self.limits = list(limits)
-        self.excess, self.criterion, self.regrow = SCHEDULES[schedule], CRITERIA[criterion], regrow
-        self._stage = None
+        self.schedule, self.criterion = SCHEDULES[schedule], CRITERIA[criterion]
+        self.neuron_sparsity, self.regrow = neuron_sparsity, regrow
+        self.seed, self._random = seed, np.random.default_rng(seed)
+        self._stage, self._rows = None, None
+        self._seen: list[Seen | None] = [None] * len(self.limits)
+        self._target: list[np.ndarray | None] = [None] * len(self.limits)
         self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
+        # What feeds each layer: inputs that vary, and neurons that are not removed.
+        self._feeding = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
 
     def adopt(self, network) -> None:
         """Go on from a network that is pruned already: what it lost stays away."""
         for index, linear in enumerate(network.linears):
             self._fixed[index] = linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0
+        for index, mask in enumerate(self._fixed[:-1]):
+            self._feeding[index + 1] &= mask.any(axis=1)
 
     def start_regrowth(self, network) -> None:
         """Let pruned weights learn from the first batch on."""
         for linear in network.linears:
             linear.weight_quant.tensor_quant.dense_gradient = self.regrow
+
+    def watch(self, table) -> None:
+        """Measure activations on the first rows of a `TrainingTable`: their order is by hash."""
+        if self.criterion.needs_rows:
+            share = table.weight[:_ROWS].astype(np.float32)
+            self._rows = table.levels(table.rows[:_ROWS]), share / share.sum()
 
     def prune(self, network, progress: float) -> None:
         """Move every layer to where the schedule stands at `progress`.
@@ -191,86 +104,151 @@ class Pruner:
         From a progress of 1 on the limits hold for the integer weights as they are now,
         and only weights that were kept at the first such call can be kept.
         """
-        stage = int(progress * _STAGES) / _STAGES
-        for index, layer in enumerate((*network.hidden, network.output)):
-            weight, quantizer = layer.linear.weight, layer.linear.weight_quant.tensor_quant
-            sign = _slope_sign(layer)
+        stage = 1.0 if progress >= 1 else int(progress * _STAGES) / _STAGES
+        if stage != self._stage:
+            self._look(network)
+            self._remove_neurons(network, self.schedule.excess(stage))
+        for index, module in enumerate((*network.hidden, network.output)):
+            layer = self._layer(index, module)
+            if progress >= 1:
+                self._fix(index, layer)
+            elif self.schedule.is_sparse:
+                layer.set_mask(self._rewired(index, layer))
+            elif stage != self._stage:
+                layer.set_mask(self._scheduled(layer, stage))
             if progress < 1:
-                if stage != self._stage:
-                    quantizer.set_mask(self._scheduled(index, weight, quantizer, sign, stage))
-                quantizer.refresh_scale(weight)
-            else:
-                self._fix(index, weight, quantizer, sign)
-            quantizer.dense_gradient = progress < 1 or self.regrow
+                layer.refresh_scale()
+            dense = progress < 1 and not self.schedule.is_sparse
+            layer.quantizer.dense_gradient = dense or self.regrow
         self._stage = stage
 
-    def _walk(self, index, weight, quantizer, sign, candidates):
-        codes = quantizer.codes(weight).cpu().numpy().astype(np.int32) * sign[:, None]
-        return keep_what_fits(codes, self._rank(weight), candidates, self.limits[index])
+    def _layer(self, index, module) -> _Layer:
+        is_output = index + 1 == len(self.limits)
+        rows = np.ones(len(module.linear.weight), bool) if is_output else self._feeding[index + 1]
+        magnitude = np.abs(module.linear.weight.detach().cpu().numpy())
+        return _Layer(
+            module,
+            limits=self.limits[index],
+            live=np.outer(rows, self._feeding[index]),
+            rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
+        )
 
-    def _rank(self, weight):
-        return self.criterion(weight.detach().cpu().numpy())
+    def _look(self, network):
+        if self._rows is not None:
+            levels, share = self._rows
+            self._seen = [Seen(values, share) for values in network.layer_inputs(levels)]
 
-    def _live(self, index, weight):
-        low, high = self.limits[index].input_range.T
-        return np.broadcast_to(low < high, weight.shape)
+    def _remove_neurons(self, network, excess):
+        if not self.criterion.removes_neurons:
+            return
+        weights = [
+            (linear.weight.detach() * linear.weight_quant.tensor_quant.mask).cpu().numpy()
+            for linear in network.linears
+        ]
+        for index in range(1, len(weights)):
+            kept = self._feeding[index]
+            n_removed = min(round(self.neuron_sparsity * len(kept)), len(kept) - 1)
+            keep = len(kept) - n_removed + math.ceil(n_removed * excess)
+            if kept.sum() > keep:
+                self._feeding[index] = self.criterion.surviving(
+                    kept, keep, weights[index - 1], weights[index], self._seen[index]
+                )
 
-    def _scheduled(self, index, weight, quantizer, sign, progress):
-        live = self._live(index, weight)
-        if self.excess(progress) == 1:
-            return np.array(live)
-        final = self._walk(index, weight, quantizer, sign, live).sum(axis=1)
-        available = live.sum(axis=1)
-        keep = final + np.ceil((available - final) * self.excess(progress)).astype(np.int64)
-        return _largest(self._rank(weight), live, keep)
+    def _scheduled(self, layer, progress):
+        if self.schedule.excess(progress) == 1:
+            return layer.live
+        final = layer.count_that_fits()
+        available = layer.live.sum(axis=1)
+        excess = np.ceil((available - final) * self.schedule.excess(progress)).astype(np.int64)
+        return largest(layer.rank, layer.live, final + excess)
 
-    def _fix(self, index, weight, quantizer, sign):
+    def _rewired(self, index, layer):
+        if self._target[index] is not None:
+            step, mask = self.schedule.rewire, (layer.mask(),)
+        else:
+            step, mask = self.schedule.start, ()
+            # What fits depends on the scale, and the scale on what is kept.
+            layer.set_mask(largest(layer.rank, layer.live, layer.count_that_fits()))
+            layer.refresh_scale()
+            self._target[index] = layer.count_that_fits()
+        return step(*mask, layer.rank, layer.live, self._target[index], self._random)
+
+    def _fix(self, index, layer):
         candidates = self._fixed[index]
         if candidates is None:
-            candidates = self._scheduled(index, weight, quantizer, sign, 1.0)
-            quantizer.set_mask(candidates)
-            quantizer.refresh_scale(weight)
-            candidates = self._walk(index, weight, quantizer, sign, candidates)
-            candidates = self._revive(index, weight, quantizer, sign, candidates)
+            started_sparse = self._target[index] is not None
+            candidates = layer.mask() if started_sparse else self._scheduled(layer, 1.0)
+            layer.set_mask(candidates & layer.live)
+            layer.refresh_scale()
+            candidates = layer.revive(layer.what_fits(candidates))
             self._fixed[index] = None if self.regrow else candidates
-        mask = self._walk(index, weight, quantizer, sign, candidates)
-        quantizer.set_mask(self._revive(index, weight, quantizer, sign, mask))
+        layer.set_mask(layer.revive(layer.what_fits(candidates)))
 
-    def _revive(self, index, weight, quantizer, sign, mask):
-        """Give a row that kept nothing its largest weight, as the smallest code."""
-        codes = quantizer.codes(weight).cpu().numpy()
-        dead = np.flatnonzero(((codes != 0) & mask).sum(axis=1) == 0)
-        live = self._live(index, weight)
-        if not len(dead) or not live.any():
+
+class _Layer:
+    """One layer of the network as it is pruned.
+
+    Parameters
+    ----------
+    module : HiddenLayer or OutputLayer
+    limits : LayerLimits
+    live : bool array of shape (n_out, n_in)
+        Weights that may be kept.
+    rank : float array of shape (n_out, n_in)
+        What they are ranked by, not negative.
+    """
+
+    def __init__(self, module, *, limits, live, rank):
+        self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
+        self.sign = _slope_sign(module)
+        self.limits, self.live, self.rank = limits, live, rank
+
+    def mask(self) -> np.ndarray:
+        return self.quantizer.mask.cpu().numpy() > 0
+
+    def set_mask(self, mask):
+        self.quantizer.set_mask(mask)
+
+    def refresh_scale(self):
+        self.quantizer.refresh_scale(self.weight)
+
+    def _codes(self) -> np.ndarray:
+        return self.quantizer.codes(self.weight).cpu().numpy().astype(np.int32)
+
+    def what_fits(self, candidates) -> np.ndarray:
+        """Candidates that fit the limits, with the codes that they have now."""
+        codes = self._codes() * self.sign[:, None]
+        return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
+
+    def count_that_fits(self) -> np.ndarray:
+        """Weights that each row can keep, with the codes that they have now."""
+        return self.what_fits(self.live).sum(axis=1)
+
+    def revive(self, mask) -> np.ndarray:
+        """Give a row that kept nothing its highest-ranked weight, as the smallest code."""
+        dead = ((self._codes() != 0) & mask).sum(axis=1) == 0
+        dead &= self.live.any(axis=1)
+        if not dead.any():
             return mask
         mask = mask.copy()
-        magnitude = np.where(live, self._rank(weight), -1.0)
-        for row in dead:
-            column = int(magnitude[row].argmax())
-            value = weight[row, column].item()
-            wanted = 1 if value >= 0 else -1
-            if not self._fits_alone(index, wanted * sign[row], column):
-                wanted = int(sign[row])  # +1 in the integer network: the narrower of the two
+        for row in np.flatnonzero(dead):
+            column = int(np.where(self.live[row], self.rank[row], -1.0).argmax())
+            wanted = 1 if self.weight[row, column].item() >= 0 else -1
+            if not self._fits_alone(wanted * self.sign[row], column):
+                wanted = int(self.sign[row])  # +1 in the integer network: the narrower of the two
             mask[row] = False
             mask[row, column] = True
-            quantizer.set_code(weight, row, column, wanted)
+            self.quantizer.set_code(self.weight, row, column, wanted)
         return mask
 
-    def _fits_alone(self, index, code, column):
-        ends = code * self.limits[index].input_range[column]
-        least, most, _ = _bounds(self.limits[index])
+    def _fits_alone(self, code, column):
+        ends = code * self.limits.input_range[column]
+        least, most, _ = register_bounds(self.limits)
         return least <= ends.min() and ends.max() <= most
 
 
-def _slope_sign(layer) -> np.ndarray:
+def _slope_sign(module) -> np.ndarray:
     """Sign of each neuron's slope: rows of negative slope are stored negated."""
-    if not hasattr(layer, "norm"):
-        return np.ones(layer.linear.out_features, dtype=np.int32)
-    return np.where(layer.norm.weight.detach().cpu().numpy() < 0, -1, 1).astype(np.int32)
-
-
-def _largest(magnitude, candidates, keep) -> np.ndarray:
-    """The `keep` largest candidates of every row; ties may add to them."""
-    ranked = np.sort(np.where(candidates, -magnitude, np.inf), axis=1)
-    last = np.take_along_axis(ranked, np.maximum(keep - 1, 0)[:, None], axis=1)
-    return candidates & (-magnitude <= last) & (keep > 0)[:, None]
+    if not hasattr(module, "norm"):
+        return np.ones(module.linear.out_features, dtype=np.int32)
+    return np.where(module.norm.weight.detach().cpu().numpy() < 0, -1, 1).astype(np.int32)

@@ -30,8 +30,8 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch
 # Of the callbacks, only those that do something are called: there are many batches.
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
-# Shares of the epochs: dense training, then gradual pruning, then fine-tuning of what is left.
-PRUNING_STARTS, PRUNING_ENDS = 0.1, 0.6
+# Share of the epochs after which the limits hold; fine-tuning of what is left follows.
+PRUNING_ENDS = 0.6
 
 
 @contextmanager
@@ -142,15 +142,26 @@ class TrainingNet(NeuralNet):
     @property
     def progress(self) -> float:
         """How far the pruning phase has come, from 0 to 1, at the epoch that runs now."""
-        if self.always_prune:
+        return self._progress_at(len(self.history))
+
+    def _progress_at(self, epoch: int) -> float:
+        if self.always_prune or self.pruner is None:
             return 1.0
-        done = (len(self.history) - 1) / self.max_epochs
-        return float(np.clip((done - PRUNING_STARTS) / (PRUNING_ENDS - PRUNING_STARTS), 0, 1))
+        starts, done = self.pruner.schedule.starts, (epoch - 1) / self.max_epochs
+        return float(np.clip((done - starts) / (PRUNING_ENDS - starts), 0, 1))
+
+    @property
+    def last_dense_epoch(self) -> int:
+        """The epoch at the end of which the limits hold first, counted from 1."""
+        epochs = range(1, self.max_epochs)
+        return next((e for e in epochs if self._progress_at(e) >= 1), self.max_epochs)
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; an interrupt leaves the last whole epoch."""
         self.interrupted_, self.stop_training_, self.kept_state_ = False, False, None
         self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
+        if self.pruner is not None:
+            self.pruner.watch(X)
         bits = np.random.PCG64(self.seed)
         self.step_ = TrainingStep(self.module_, self.criterion_, self.dropout, bits)
         try:
@@ -247,7 +258,8 @@ def build_net(
         ours.append(("valid_score", ValidationScore()))
     callbacks = _named(callbacks)
     if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
-        ours.append(("learning_rate", LearningRate()))
+        restarts = pruner is not None and not always_prune and pruner.schedule.restarts_lr
+        ours.append(("learning_rate", LearningRate(restarts)))
     ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
     if verbose:
         ours.append(("progress_bar", ProgressBar()))

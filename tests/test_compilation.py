@@ -11,8 +11,9 @@ from qnnprune.accumulators import code_range
 from qnnprune.compilation import compile_layers
 from qnnprune.encoding import fit_encoding
 from qnnprune.exceptions import AccumulatorProofError
+from qnnprune.limits import LayerLimits
 from qnnprune.network import ACTIVATIONS, NetworkShape, PrunableMLP
-from qnnprune.pruning import LayerLimits, Pruner
+from qnnprune.pruning import Pruner
 
 X = load_breast_cancer().data[:, :10]
 X = np.hstack([X, np.ones((len(X), 1))])  # a constant feature

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from qnnprune.accumulators import code_range
 from qnnprune.encoding import fit_encoding
+from qnnprune.limits import LayerLimits, keep_what_fits
 from qnnprune.network import NetworkShape, PrunableMLP
-from qnnprune.pruning import SCHEDULES, LayerLimits, Pruner, keep_what_fits
+from qnnprune.pruning import Pruner
 from qnnprune.quantizers import optimal_step
+from qnnprune.schedules import SCHEDULES
 
 
 def in_register(low, high, n_bits):

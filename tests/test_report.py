@@ -6,7 +6,7 @@ import pytest
 
 from qnnprune.encoding import InputEncoding
 from qnnprune.integer import IntegerLayer, IntegerNetwork
-from qnnprune.pruning import LayerLimits
+from qnnprune.limits import LayerLimits
 from qnnprune.report import AccumulatorReport, accumulator_report
 
 # Two features of 1 bit (codes -1 and 0); hidden activations of 2 bits (codes -2 .. 1).

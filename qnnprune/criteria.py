@@ -1,0 +1,218 @@
+"""Which weights go, or which whole neurons: one class a criterion.
+
+What neurons do is measured on up to 2,048 training rows.  Only how far a value varies
+counts: a constant moves a threshold of the next layer, and needs no weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["CRITERIA", "Criterion", "Seen"]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Values that training rows give the inputs of one layer.
+
+    Attributes
+    ----------
+    values : float32 array of shape (n, n_in)
+    share : float32 array of shape (n,)
+        Weights of the rows; they sum to 1.
+    """
+
+    values: np.ndarray
+    share: np.ndarray
+
+    def centred(self) -> np.ndarray:
+        """Deviations from each input's mean."""
+        return self.values - self.share @ self.values
+
+    def spread(self) -> np.ndarray:
+        """Mean absolute deviation of each input, of shape (n_in,)."""
+        return self.share @ np.abs(self.centred())
+
+
+class Criterion:
+    """Ranks the weights of every row.
+
+    Attributes
+    ----------
+    needs_rows : bool
+        Whether it looks at training rows.
+    removes_neurons : bool
+        Whether it removes hidden neurons first, by `surviving`.
+    """
+
+    needs_rows = False
+    removes_neurons = False
+
+    def rank(self, magnitude, seen: Seen | None, seed) -> np.ndarray:
+        """Worth of each weight.
+
+        Parameters
+        ----------
+        magnitude : float array of shape (n_out, n_in)
+        seen : Seen or None
+            The layer's inputs, where `needs_rows`.
+        seed : sequence of int
+            The same at every call for a layer.
+
+        Returns
+        -------
+        float array of shape (n_out, n_in), not negative
+        """
+        return magnitude
+
+
+class L1(Criterion):
+    """Magnitude of the weight.
+
+    References
+    ----------
+    S. Han et al., "Learning both weights and connections for efficient neural networks",
+    NeurIPS 2015.
+    """
+
+
+class Random(Criterion):
+    """No reason at all: the control of any comparison.
+
+    References
+    ----------
+    D. Blalock et al., "What is the state of neural network pruning?", MLSys 2020.
+    """
+
+    def rank(self, magnitude, seen, seed):
+        """Rank by lot, once for the whole training."""
+        return np.random.default_rng(seed).random(magnitude.shape, dtype=np.float32)
+
+
+class Activation(Criterion):
+    """Mean of \\|weight × input\\| on training rows, the input taken from its mean.
+
+    References
+    ----------
+    H. Hu et al., "Network trimming", 2016, for activations as a measure; M. Sun et al.,
+    "A simple and effective pruning approach for large language models", ICLR 2024, for
+    the product with the weight.
+    """
+
+    needs_rows = True
+
+    def rank(self, magnitude, seen, seed):
+        """Weigh each input by how far it varies."""
+        return magnitude * seen.spread()
+
+
+class NeuronCriterion(Criterion):
+    """Removes hidden neurons first; the weights of the others are ranked by magnitude."""
+
+    removes_neurons = True
+
+    def surviving(self, kept, keep: int, weight, following, seen: Seen | None) -> np.ndarray:
+        """Neurons of a hidden layer that stay.
+
+        Parameters
+        ----------
+        kept : bool array of shape (n_neurons,)
+            Those that are still there.
+        keep : int
+            How many of them may stay.
+        weight : float array of shape (n_neurons, n_in)
+            Weights of the layer.
+        following : float array of shape (n_out, n_neurons)
+            Weights of the next layer.
+        seen : Seen or None
+            Outputs of the neurons, where `needs_rows`.
+
+        Returns
+        -------
+        bool array of shape (n_neurons,)
+        """
+        worth = np.where(kept, self.worth(weight, following, seen), -np.inf)
+        stay = np.zeros(len(kept), dtype=bool)
+        stay[np.argsort(-worth, kind="stable")[:keep]] = True
+        return stay & kept
+
+    def worth(self, weight, following, seen) -> np.ndarray:
+        """What a neuron is ranked by, of shape (n_neurons,)."""
+        raise NotImplementedError
+
+
+class NeuronL2(NeuronCriterion):
+    """L2 norm of a neuron's incoming weights times that of its outgoing ones.
+
+    References
+    ----------
+    H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017 (there L1, incoming).
+    """
+
+    def worth(self, weight, following, seen):
+        """Rank by the product of both norms."""
+        return np.linalg.norm(weight, axis=1) * np.linalg.norm(following, axis=0)
+
+
+class NeuronActivation(NeuronCriterion):
+    """Mean absolute deviation of a neuron's output on training rows.
+
+    References
+    ----------
+    H. Hu et al., "Network trimming: a data-driven neuron pruning approach towards
+    efficient deep architectures", 2016.
+    """
+
+    needs_rows = True
+
+    def worth(self, weight, following, seen):
+        """Rank by how far the output varies."""
+        return seen.spread()
+
+
+class NeuronRedundancy(NeuronCriterion):
+    """Of the two neurons whose outputs correlate most, the one that varies less, repeatedly.
+
+    A constant output counts as a copy of every other one.
+
+    References
+    ----------
+    M. Babaeizadeh et al., "NoiseOut: a simple way to prune neural networks", 2016.
+    """
+
+    needs_rows = True
+
+    def surviving(self, kept, keep, weight, following, seen):
+        """Take the pairs by falling correlation; the sign does not matter."""
+        centred = seen.centred() * np.sqrt(seen.share)[:, None]
+        spread = np.linalg.norm(centred, axis=0)
+        alike = np.abs(_correlation(centred, spread))
+        first, second = np.triu_indices(len(kept), 1)
+        stay, surplus = np.array(kept), int(kept.sum()) - keep
+        for pair in np.argsort(-alike[first, second], kind="stable"):
+            a, b = first[pair], second[pair]
+            if surplus <= 0:
+                break
+            if stay[a] and stay[b]:
+                stay[a if spread[a] < spread[b] else b] = False
+                surplus -= 1
+        return stay
+
+
+def _correlation(centred, spread) -> np.ndarray:
+    """Correlation of columns; 1 where one of them is constant."""
+    product = np.outer(spread, spread)
+    covariance = centred.T @ centred
+    return np.divide(covariance, product, out=np.ones_like(product), where=product > 1e-12)
+
+
+CRITERIA: dict[str, Criterion] = {
+    "l1": L1(),
+    "random": Random(),
+    "activation": Activation(),
+    "neuron_l2": NeuronL2(),
+    "neuron_activation": NeuronActivation(),
+    "neuron_redundancy": NeuronRedundancy(),
+}
