@@ -30,6 +30,7 @@ from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import IntegerNetwork
 from .limits import LayerLimits
+from .narrowing import Narrowing
 from .prediction import IntegerPrediction, plain_real
 from .pruning import Pruner, check_methods
 from .schedules import SCHEDULES
@@ -48,7 +49,7 @@ _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
 
-class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
+class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
     """What the classifier and the regressor share; see their docstrings."""
 
     _parameter_constraints: dict = {
@@ -178,7 +179,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X, y, sample_weight, *, going_on, partial=False, classes=None):
+    def _fit(self, X, y, sample_weight, *, going_on, partial=False, narrower=False, classes=None):
         if going_on:
             self._check_unchanged()
         X, y = self._validate_training_data(X, y, reset=not going_on)
@@ -194,7 +195,9 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         limits = self._limits(encoding)
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
-        net = self._train(table, limits, seed, going_on=going_on, partial=partial)
+        net = self._train(
+            table, limits, seed, going_on=going_on, partial=partial, narrower=narrower
+        )
         self._finish(net, table, limits)
         self._n_epochs = self._epochs_before(going_on) + self.n_iter_
         return self
@@ -291,7 +294,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             n_rounding_bits=self.n_rounding_bits,
         )
 
-    def _make_pruner(self, limits, module, *, going_on, partial):
+    def _make_pruner(self, limits, module, *, going_on, partial, narrower):
         pruner = Pruner(
             limits, self.pruning_schedule, self.pruning_criterion,
             neuron_sparsity=self.neuron_sparsity, regrow=partial, seed=self._pruning_seed,
@@ -299,11 +302,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         if partial:
             pruner.start_regrowth(module)
         elif going_on:
-            pruner.adopt(module)
+            pruner.adopt(module, narrower=narrower)
         return pruner
 
-    def _train(self, table, limits, seed, *, going_on, partial):
-
+    def _train(self, table, limits, seed, *, going_on, partial, narrower):
         from .training import build_net, one_thread
 
         table, table_valid = self._split(table, seed) if not partial else (table, None)
@@ -322,7 +324,9 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         net = build_net(
             module,
             criterion=self._criterion(),
-            pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
+            pruner=self._make_pruner(
+                limits, module, going_on=going_on, partial=partial, narrower=narrower
+            ),
             table_valid=table_valid,
             lr=self.lr,
             alpha=self.alpha,
@@ -338,7 +342,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             device=self.device,
             # Other epochs, other draws.
             seed=[seed, self._epochs_before(going_on)],
-            always_prune=partial or going_on,
+            always_prune=partial or (going_on and not narrower),
             constant_lr=partial,
         )
         net.initialize()

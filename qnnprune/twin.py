@@ -23,7 +23,7 @@ class FloatTwin:
     def _limits(self, encoding):
         return None
 
-    def _make_pruner(self, limits, module, *, going_on, partial):
+    def _make_pruner(self, limits, module, **how):
         return None
 
     def _network_shape(self):
@@ -57,3 +57,9 @@ class FloatTwin:
         raise AttributeError("A float twin has no integer accumulators to simulate.")
 
     accumulator_report = simulate
+
+    def prune(self, X, y, **kwargs):
+        """Not available: a float twin keeps all weights."""
+        raise AttributeError("A float twin is not pruned: prune the quantized estimator.")
+
+    narrow_accumulator = prune
