@@ -400,9 +400,11 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
 
         self._keep_training_state(net, table.encoding)
         layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
+        if CRITERIA[self.pruning_criterion].removes_neurons:
+            layers = trim_layers(layers, step=2**self.n_rounding_bits)
         network = IntegerNetwork(
             table.encoding,
-            trim_layers(layers, step=2**self.n_rounding_bits),
+            layers,
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),

@@ -6,7 +6,6 @@ import torch
 from sklearn.datasets import load_iris
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.compilation import compile_layers
 
 X, y = load_iris(return_X_y=True)
 ESTIMATORS = [PrunedNeuralNetClassifier, PrunedNeuralNetRegressor]
@@ -25,11 +24,7 @@ def test_the_module_rounds_as_the_integer_network_does(estimator, activation, n_
     network, module = fitted.integer_network_, fitted.module_.double()
     x = module.input(torch.from_numpy(network.encoding.levels(X))).double()
     codes = network.quantize_input(X)
-    n_outputs = len(network.layers[-1].weight)
-    layers = compile_layers(  # before neurons that make no difference leave
-        module, network.encoding.input_range, np.zeros(n_outputs), np.ones(n_outputs)
-    )
-    for hidden, layer in zip(module.hidden, layers[:-1], strict=True):
+    for hidden, layer in zip(module.hidden, network.layers[:-1], strict=True):
         x, codes = hidden(x), layer.requantize(layer.accumulate(codes))
         found = x / hidden.quantizer.scale + hidden.quantizer.zero_point
         assert np.array_equal(found.detach().numpy().round(), codes)
