@@ -392,7 +392,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
 
         # Layers draw from torch's global generator as they are built.
         with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-            return PrunableMLP(encoding, shape)
+            return PrunableMLP(encoding, shape).float()  # whatever torch's default type
 
     def _finish(self, net, table, limits):
         """Prune once more to the limits, compile, verify, and only then become fitted."""
