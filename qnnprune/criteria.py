@@ -28,8 +28,9 @@ class Seen:
     share: np.ndarray
 
     def centred(self) -> np.ndarray:
-        """Deviations from each input's mean."""
-        return self.values - self.share @ self.values
+        """Deviations from each input's mean; exactly 0 for constants."""
+        moved = self.values - self.values[0]
+        return moved - self.share @ moved
 
     def spread(self) -> np.ndarray:
         """Mean absolute deviation of each input, of shape (n_in,)."""
@@ -175,7 +176,7 @@ class NeuronActivation(NeuronCriterion):
 class NeuronRedundancy(NeuronCriterion):
     """Of the two neurons whose outputs correlate most, the one that varies less, repeatedly.
 
-    A constant output counts as a copy of every other one.
+    Constant outputs go first.
 
     References
     ----------
@@ -202,10 +203,10 @@ class NeuronRedundancy(NeuronCriterion):
 
 
 def _correlation(centred, spread) -> np.ndarray:
-    """Correlation of columns; 1 where one of them is constant."""
+    """Correlation of columns; 2, more than any, where one of them is constant."""
     product = np.outer(spread, spread)
-    covariance = centred.T @ centred
-    return np.divide(covariance, product, out=np.ones_like(product), where=product > 1e-12)
+    constant = np.full_like(product, 2.0)
+    return np.divide(centred.T @ centred, product, out=constant, where=product > 0)
 
 
 CRITERIA: dict[str, Criterion] = {

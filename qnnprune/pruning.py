@@ -166,7 +166,7 @@ class Pruner:
     def _scheduled(self, layer, progress):
         if self.schedule.excess(progress) == 1:
             return layer.live
-        final = layer.count_that_fits()
+        final = layer.what_fits(layer.live).sum(axis=1)
         available = layer.live.sum(axis=1)
         excess = np.ceil((available - final) * self.schedule.excess(progress)).astype(np.int64)
         return largest(layer.rank, layer.live, final + excess)
@@ -176,11 +176,18 @@ class Pruner:
             step, mask = self.schedule.rewire, (layer.mask(),)
         else:
             step, mask = self.schedule.start, ()
-            # What fits depends on the scale, and the scale on what is kept.
-            layer.set_mask(largest(layer.rank, layer.live, layer.count_that_fits()))
-            layer.refresh_scale()
-            self._target[index] = layer.count_that_fits()
+            self._target[index] = self._first_target(layer)
         return step(*mask, layer.rank, layer.live, self._target[index], self._random)
+
+    @staticmethod
+    def _first_target(layer):
+        """How many weights of each row fit, before any of them has learned."""
+        fits = layer.what_fits(layer.live).sum(axis=1)
+        # What fits depends on the scale, and the scale on what is kept.
+        layer.set_mask(largest(layer.rank, layer.live, fits))
+        layer.refresh_scale()
+        fits_now = (layer.what_fits(layer.live) & (layer.codes() != 0)).sum(axis=1)
+        return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
         candidates = self._fixed[index]
@@ -221,21 +228,17 @@ class _Layer:
     def refresh_scale(self):
         self.quantizer.refresh_scale(self.weight)
 
-    def _codes(self) -> np.ndarray:
+    def codes(self) -> np.ndarray:
         return self.quantizer.codes(self.weight).cpu().numpy().astype(np.int32)
 
     def what_fits(self, candidates) -> np.ndarray:
         """Candidates that fit the limits, with the codes that they have now."""
-        codes = self._codes() * self.sign[:, None]
+        codes = self.codes() * self.sign[:, None]
         return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
-
-    def count_that_fits(self) -> np.ndarray:
-        """Weights that each row can keep, with the codes that they have now."""
-        return self.what_fits(self.live).sum(axis=1)
 
     def revive(self, mask) -> np.ndarray:
         """Give a row that kept nothing its highest-ranked weight, as the smallest code."""
-        dead = ((self._codes() != 0) & mask).sum(axis=1) == 0
+        dead = ((self.codes() != 0) & mask).sum(axis=1) == 0
         dead &= self.live.any(axis=1)
         if not dead.any():
             return mask

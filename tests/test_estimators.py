@@ -29,7 +29,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.criteria import CRITERIA
 from qnnprune.exceptions import AccumulatorOverflowError, AccumulatorProofError
+from qnnprune.network import quantizer
+from qnnprune.schedules import SCHEDULES
 
 X, Y = load_iris(return_X_y=True)
 CANCER = load_breast_cancer(return_X_y=True)
@@ -157,6 +160,70 @@ def test_without_a_guarantee_only_the_count_holds():
 
 
 # ---------------------------------------------------- integer predictions
+
+
+METHODS = [
+    (schedule, criterion)
+    for schedule, criterion in product(sorted(SCHEDULES), sorted(CRITERIA))
+    if not (SCHEDULES[schedule].rewires and CRITERIA[criterion].removes_neurons)
+]
+
+
+@pytest.mark.parametrize(("schedule", "criterion"), METHODS)
+def test_every_method_is_proven_and_goes_on(schedule, criterion):
+    settings = {"pruning_schedule": schedule, "pruning_criterion": criterion, "max_epochs": 6}
+    counted = classifier(
+        (16, 8), accumulator_guarantee=False, n_hidden_neurons_multiplier=2, n_accum_bits=6,
+        **settings,
+    )  # fmt: skip
+    check_limits(counted.fit(X, Y), 2, 2, 2, 6, 2, False)
+    model, same = (classifier((16, 8), n_accum_bits=5, **settings).fit(X, Y) for _ in range(2))
+    check_limits(model, 2, 2, 2, 5, None, True)
+    assert_same_network(model, same)
+    assert criterion == "random" or model.score(X, Y) > 0.5
+    copy = pickle.loads(pickle.dumps(model))
+    for further in ("partial_fit", "fit"):
+        for again in (model, copy):
+            getattr(again.set_params(warm_start=True, n_accum_bits=4), further)(X, Y)
+            check_limits(again, 2, 2, 2, 4, None, True)
+    if criterion.startswith("neuron"):
+        sizes = [len(layer.weight) for layer in model.integer_network_.layers]
+        assert sizes[0] <= 8 and sizes[1] <= 4
+
+
+@pytest.mark.parametrize("criterion", [c for c in sorted(CRITERIA) if c.startswith("neuron")])
+def test_removed_neurons_leave_the_arrays(criterion):
+    model = classifier((20, 10), pruning_criterion=criterion, neuron_sparsity=0.6, max_epochs=10)
+    layers = model.fit(X, Y).integer_network_.layers
+    # The module keeps them, with nothing that comes in or goes out.
+    masks = [quantizer(linear).mask for linear in model.module_.linears]
+    for rows, columns in zip(masks, masks[1:], strict=False):
+        gone = rows.sum(dim=1) == 0
+        assert gone.any() and not columns[:, gone].any()
+    alive = [int(mask.any(dim=1).sum()) for mask in masks]
+    assert alive == [8, 4, 3]
+    # The arrays lose them, and those that nobody reads for other reasons.
+    sizes = [len(layer.weight) for layer in layers]
+    assert all(n - 1 <= size <= n for size, n in zip(sizes, alive, strict=True))
+    assert [layer.weight.shape[1] for layer in layers[1:]] == sizes[:-1]
+    assert [row["neurons"] for row in model.accumulator_report().rows] == sizes
+    levels = torch.from_numpy(model.integer_network_.encoding.levels(X))
+    output = model.module_(levels).detach().numpy()
+    assert np.isclose(output, model.decision_function(X), atol=1e-4).all(axis=1).mean() > 0.97
+
+
+def test_random_weights_stay_the_same_while_training_goes_on():
+    def signs(model):
+        return [(q.mask > 0).numpy() for q in map(quantizer, model.module_.linears)]
+
+    model = classifier((16, 8), pruning_criterion="random", n_accum_bits=4, random_state=None)
+    before = signs(model.fit(X, Y))
+    after = signs(model.partial_fit(X, Y))
+    same, chance = (
+        np.mean([(a & b).sum() / a.sum() for a, b in zip(before, masks, strict=True)])
+        for masks in (after, [a[:, ::-1] for a in before])
+    )
+    assert same > chance + 0.2
 
 
 def evaluate(network, x):
@@ -858,6 +925,12 @@ BAD_PARAMETERS = [
     ({"accumulator_mode": "clip"}, ["accumulator_mode", "clip"]),
     ({"pruning_schedule": "never"}, ["pruning_schedule", "never"]),
     ({"pruning_criterion": "l7"}, ["pruning_criterion", "l7"]),
+    ({"neuron_sparsity": 1.0}, ["neuron_sparsity", "1.0"]),
+    ({"neuron_sparsity": 0}, ["neuron_sparsity", "0"]),
+    (
+        {"pruning_schedule": "set", "pruning_criterion": "neuron_l2"},
+        ["pruning_schedule='set'", "pruning_criterion='neuron_l2'", "Use another schedule"],
+    ),
     ({"optimizer": "lbfgs"}, ["optimizer", "lbfgs"]),
     ({"max_epochs": 0}, ["max_epochs", "0"]),
     ({"batch_size": 0}, ["batch_size", "0"]),

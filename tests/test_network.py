@@ -136,3 +136,18 @@ def test_show_codes_gives_integers():
     for linear in make_network(encoding).show_codes().linears:
         codes = linear.quant_weight().int()
         assert not codes.is_floating_point() and codes.abs().max() == 3
+
+
+def test_layer_inputs_are_those_of_a_forward_pass():
+    encoding, X = make_encoding(3, 2)
+    network, levels = make_network(encoding).train(), torch.from_numpy(encoding.levels(X))
+    before = [tensor.clone() for tensor in network.tensors()]
+    inputs = network.layer_inputs(levels.numpy())
+    assert network.training
+    assert all(map(torch.equal, before, network.tensors())), "no moment has moved"
+    network.eval()
+    assert [x.shape for x in inputs] == [(len(levels), n) for n in (len(encoding.feature), 16, 8)]
+    x = network.input(levels)
+    for layer, found in zip((*network.hidden, None), inputs, strict=True):
+        np.testing.assert_array_equal(found, x.detach().numpy())
+        x = x if layer is None else layer(x)

@@ -83,6 +83,22 @@ def test_history_shows_how_pruning_goes():
     assert left[-1] < left[8] < left[5] < 1
 
 
+@pytest.mark.parametrize("schedule", ["before_training", "in_training", "set"])
+def test_sparse_schedules_are_sparse_from_the_first_epoch(schedule):
+    model = make(max_epochs=20, pruning_schedule=schedule).fit(X, Y)
+    left = [record["weights_left"] for record in model.history_]
+    assert max(left) < 0.7
+    assert np.ptp(left[:12]) < 0.02, "until the limits hold"
+
+
+@pytest.mark.parametrize("schedule", ["one_shot", "after_training"])
+def test_one_cut_after_three_fifths_of_the_epochs(schedule):
+    model = make(max_epochs=20, pruning_schedule=schedule).fit(X, Y)
+    left = np.array([record["weights_left"] for record in model.history_])
+    assert (left[:12] == 1).all() and left[12] < 0.9
+    assert 0 <= left[12] - left[-1] < 0.02, "fine-tuning"
+
+
 def quantizers(model):
     return [linear.weight_quant.tensor_quant for linear in model.module_.linears]
 
@@ -305,7 +321,7 @@ def test_a_users_schedule_replaces_the_default_one(named):
     np.testing.assert_allclose(rates, np.repeat([0.08, 0.04, 0.02, 0.01], 5), rtol=1e-6)
 
 
-def test_default_schedule_warms_up_and_fades():
+def learning_rates(**settings):
     rates = []
 
     class Rates(Callback):
@@ -313,7 +329,22 @@ def test_default_schedule_warms_up_and_fades():
             if training:
                 rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    make(callbacks=[Rates()], lr=0.01, max_epochs=20).fit(X, Y)
+    make(callbacks=[Rates()], lr=0.01, **settings).fit(X, Y)
+    return rates
+
+
+@pytest.mark.parametrize(("max_epochs", "first"), [(20, 13), (5, 4), (1, 1), (2, 2)])
+def test_after_training_has_two_learning_rate_schedules(max_epochs, first):
+    # The limits hold first after the epoch that begins at 60 %: the cut ends a training.
+    rates = learning_rates(max_epochs=max_epochs, pruning_schedule="after_training")
+    per_epoch = len(rates) // max_epochs
+    parts = rates[: first * per_epoch], rates[first * per_epoch :]
+    expected = [learning_rates(max_epochs=len(part) // per_epoch) for part in parts if part]
+    np.testing.assert_allclose(rates, np.concatenate(expected), rtol=1e-9)
+
+
+def test_default_schedule_warms_up_and_fades():
+    rates = learning_rates(max_epochs=20)
     peak = int(np.argmax(rates))
     assert rates[peak] == pytest.approx(0.01, rel=0.01) and 0 < peak < len(rates) / 4
     assert (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
