@@ -62,7 +62,11 @@ def _without_constants(layer: IntegerLayer, before: IntegerLayer, step: int) -> 
         return replace(layer, weight=weight, bias=layer.bias + part * layer.scale)
     if (part % step).any():
         return layer
-    return replace(layer, weight=weight, thresholds=layer.thresholds - part[:, None])
+    layer = replace(layer, weight=weight, thresholds=layer.thresholds - part[:, None])
+    # Beyond the range a threshold says no more than at its end.
+    low, high = layer.accumulator_range.T[:, :, None]
+    beyond = -(-(high + 1) // step) * step
+    return replace(layer, thresholds=np.clip(layer.thresholds, low // step * step, beyond))
 
 
 def _without_unread(layer: IntegerLayer, after: IntegerLayer):
