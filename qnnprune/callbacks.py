@@ -44,7 +44,7 @@ class LearningRate(Callback):
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         """Know the length of the schedule that this epoch belongs to."""
-        epoch, first = len(net.history), net.last_dense_epoch if self.restarts else net.max_epochs
+        epoch, first = len(net.history), net.cut_epoch if self.restarts else net.max_epochs
         if epoch in (1, first + 1):
             self.step_ = 0
         n_epochs = first if epoch <= first else net.max_epochs - first

@@ -1,12 +1,14 @@
 """Which weights go, or which whole neurons: one class a criterion.
 
-What neurons do is measured on up to 2,048 training rows.  Only how far a value varies
-counts: a constant moves a threshold of the next layer, and needs no weight.
+What neurons do is measured on up to 1,024 training rows.  Only how far a value varies
+counts: a constant moves a threshold of the next layer and needs no weight, and where codes
+have their zero is arbitrary.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Seen:
         moved = self.values - self.values[0]
         return moved - self.share @ moved
 
+    @cached_property
     def spread(self) -> np.ndarray:
         """Mean absolute deviation of each input, of shape (n_in,)."""
         return self.share @ np.abs(self.centred())
@@ -106,7 +109,7 @@ class Activation(Criterion):
 
     def rank(self, magnitude, seen, seed):
         """Weigh each input by how far it varies."""
-        return magnitude * seen.spread()
+        return magnitude * seen.spread
 
 
 class NeuronCriterion(Criterion):
@@ -114,7 +117,7 @@ class NeuronCriterion(Criterion):
 
     removes_neurons = True
 
-    def surviving(self, kept, keep: int, weight, following, seen: Seen | None) -> np.ndarray:
+    def surviving(self, kept, keep: int, weight, seen: Seen | None) -> np.ndarray:
         """Neurons of a hidden layer that stay.
 
         Parameters
@@ -124,9 +127,7 @@ class NeuronCriterion(Criterion):
         keep : int
             How many of them may stay.
         weight : float array of shape (n_neurons, n_in)
-            Weights of the layer.
-        following : float array of shape (n_out, n_neurons)
-            Weights of the next layer.
+            Weights of the layer, 0 where pruned.
         seen : Seen or None
             Outputs of the neurons, where `needs_rows`.
 
@@ -134,27 +135,27 @@ class NeuronCriterion(Criterion):
         -------
         bool array of shape (n_neurons,)
         """
-        worth = np.where(kept, self.worth(weight, following, seen), -np.inf)
+        worth = np.where(kept, self.worth(weight, seen), -np.inf)
         stay = np.zeros(len(kept), dtype=bool)
         stay[np.argsort(-worth, kind="stable")[:keep]] = True
         return stay & kept
 
-    def worth(self, weight, following, seen) -> np.ndarray:
+    def worth(self, weight, seen) -> np.ndarray:
         """What a neuron is ranked by, of shape (n_neurons,)."""
         raise NotImplementedError
 
 
 class NeuronL2(NeuronCriterion):
-    """L2 norm of a neuron's incoming weights times that of its outgoing ones.
+    """L2 norm of a neuron's weights.
 
     References
     ----------
-    H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017 (there L1, incoming).
+    H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017 (there the L1 norm).
     """
 
-    def worth(self, weight, following, seen):
-        """Rank by the product of both norms."""
-        return np.linalg.norm(weight, axis=1) * np.linalg.norm(following, axis=0)
+    def worth(self, weight, seen):
+        """Rank by the norm of the row."""
+        return np.linalg.norm(weight, axis=1)
 
 
 class NeuronActivation(NeuronCriterion):
@@ -168,9 +169,9 @@ class NeuronActivation(NeuronCriterion):
 
     needs_rows = True
 
-    def worth(self, weight, following, seen):
+    def worth(self, weight, seen):
         """Rank by how far the output varies."""
-        return seen.spread()
+        return seen.spread
 
 
 class NeuronRedundancy(NeuronCriterion):
@@ -185,20 +186,18 @@ class NeuronRedundancy(NeuronCriterion):
 
     needs_rows = True
 
-    def surviving(self, kept, keep, weight, following, seen):
-        """Take the pairs by falling correlation; the sign does not matter."""
-        centred = seen.centred() * np.sqrt(seen.share)[:, None]
+    def surviving(self, kept, keep, weight, seen):
+        """Take the pairs by falling correlation; its sign does not matter."""
+        stay, there = np.array(kept), np.flatnonzero(kept)
+        centred = (seen.centred() * np.sqrt(seen.share)[:, None])[:, there]
         spread = np.linalg.norm(centred, axis=0)
         alike = np.abs(_correlation(centred, spread))
-        first, second = np.triu_indices(len(kept), 1)
-        stay, surplus = np.array(kept), int(kept.sum()) - keep
-        for pair in np.argsort(-alike[first, second], kind="stable"):
-            a, b = first[pair], second[pair]
-            if surplus <= 0:
-                break
-            if stay[a] and stay[b]:
-                stay[a if spread[a] < spread[b] else b] = False
-                surplus -= 1
+        np.fill_diagonal(alike, -1)
+        for _ in range(len(there) - keep):
+            a, b = np.unravel_index(alike.argmax(), alike.shape)
+            gone = a if spread[a] < spread[b] else b
+            alike[gone] = alike[:, gone] = -1
+            stay[there[gone]] = False
         return stay
 
 

@@ -73,7 +73,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         - "random": none, as a control [5]_.
         - "activation": magnitude of the weight times the mean absolute deviation of its
           input on training rows [6]_.
-        - "neuron_l2": L2 norm of a neuron's weights, incoming times outgoing [7]_.
+        - "neuron_l2": L2 norm of a neuron's weights [7]_.
         - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
         - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
           that varies less, and so on [8]_.
@@ -431,7 +431,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         - "random": none, as a control [5]_.
         - "activation": magnitude of the weight times the mean absolute deviation of its
           input on training rows [6]_.
-        - "neuron_l2": L2 norm of a neuron's weights, incoming times outgoing [7]_.
+        - "neuron_l2": L2 norm of a neuron's weights [7]_.
         - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
         - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
           that varies less, and so on [8]_.

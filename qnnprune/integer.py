@@ -160,6 +160,11 @@ class IntegerNetwork:
         """Number of columns that X must have."""
         return self.encoding.n_features
 
+    @property
+    def hidden_layer_sizes(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer, without those that training or pruning made idle."""
+        return tuple(len(layer.weight) for layer in self.layers[:-1])
+
     def quantize_input(self, X) -> np.ndarray:
         """Encode features into the integer codes of the first layer.
 

@@ -20,7 +20,7 @@ __all__ = ["Pruner", "check_methods"]
 # Dense schedules change masks at most this often on the way to the limits.
 _STAGES = 20
 # Training rows on which inputs and neurons are measured, at most.
-_ROWS = 2048
+_ROWS = 1024
 
 
 def check_methods(schedule: str, criterion: str) -> None:
@@ -150,17 +150,14 @@ class Pruner:
     def _remove_neurons(self, network, excess):
         if not self.criterion.removes_neurons:
             return
-        weights = [
-            (linear.weight.detach() * linear.weight_quant.tensor_quant.mask).cpu().numpy()
-            for linear in network.linears
-        ]
-        for index in range(1, len(weights)):
+        for index, linear in enumerate(network.linears[:-1], start=1):
             kept = self._feeding[index]
             n_removed = min(round(self.neuron_sparsity * len(kept)), len(kept) - 1)
             keep = len(kept) - n_removed + math.ceil(n_removed * excess)
             if kept.sum() > keep:
+                weight = linear.weight.detach() * linear.weight_quant.tensor_quant.mask
                 self._feeding[index] = self.criterion.surviving(
-                    kept, keep, weights[index - 1], weights[index], self._seen[index]
+                    kept, keep, weight.cpu().numpy(), self._seen[index]
                 )
 
     def _scheduled(self, layer, progress):
@@ -172,12 +169,11 @@ class Pruner:
         return largest(layer.rank, layer.live, final + excess)
 
     def _rewired(self, index, layer):
-        if self._target[index] is not None:
-            step, mask = self.schedule.rewire, (layer.mask(),)
-        else:
-            step, mask = self.schedule.start, ()
-            self._target[index] = self._first_target(layer)
-        return step(*mask, layer.rank, layer.live, self._target[index], self._random)
+        target = self._target[index]
+        if target is None:
+            self._target[index] = target = self._first_target(layer)
+            return self.schedule.start(layer.rank, layer.live, target, self._random)
+        return self.schedule.rewire(layer.mask(), layer.rank, layer.live, target, self._random)
 
     @staticmethod
     def _first_target(layer):

@@ -151,7 +151,7 @@ class TrainingNet(NeuralNet):
         return float(np.clip((done - starts) / (PRUNING_ENDS - starts), 0, 1))
 
     @property
-    def last_dense_epoch(self) -> int:
+    def cut_epoch(self) -> int:
         """The epoch at the end of which the limits hold first, counted from 1."""
         epochs = range(1, self.max_epochs)
         return next((e for e in epochs if self._progress_at(e) >= 1), self.max_epochs)

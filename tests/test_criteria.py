@@ -39,19 +39,18 @@ def test_activation_equals_a_plain_loop():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def surviving(name, keep, weight=None, following=None, values=None, kept=None):
+def surviving(name, keep, weight=None, values=None, kept=None):
     n = len(weight) if weight is not None else np.shape(values)[1]
     kept = np.ones(n, bool) if kept is None else np.array(kept, bool)
     what = None if values is None else seen(values)
-    return CRITERIA[name].surviving(kept, keep, weight, following, what).tolist()
+    return CRITERIA[name].surviving(kept, keep, weight, what).tolist()
 
 
 def test_neuron_l2_by_hand():
-    weight = np.array([[3.0, 4], [1, 0], [6, 8]])  # norms 5, 1, 10
-    following = np.array([[1.0, 12, 0], [0, 5, 0.3]])  # norms 1, 13, 0.3
-    assert surviving("neuron_l2", 1, weight, following) == [False, True, False]
-    assert surviving("neuron_l2", 2, weight, following) == [True, True, False]
-    assert surviving("neuron_l2", 1, weight, following, kept=[1, 0, 1]) == [True, False, False]
+    weight = np.array([[3.0, 4], [5.5, 0], [4, 4]])  # norms 5, 5.5 and 5.66
+    assert surviving("neuron_l2", 1, weight) == [False, False, True]
+    assert surviving("neuron_l2", 2, weight) == [False, True, True]
+    assert surviving("neuron_l2", 1, weight, kept=[1, 1, 0]) == [False, True, False]
 
 
 def test_neuron_activation_by_hand():
@@ -88,7 +87,7 @@ def test_redundancy_removes_constants_first():
 
 @pytest.mark.parametrize("name", ["neuron_l2", "neuron_activation", "neuron_redundancy"])
 def test_what_is_removed_stays_removed(name):
-    weight, following = RNG.random((6, 3)), RNG.random((4, 6))
-    values, kept = RNG.random((50, 6)), np.array([1, 0, 1, 1, 0, 1], bool)
-    stay = np.array(surviving(name, 3, weight, following, values, kept))
+    weight, values = RNG.random((6, 3)), RNG.random((50, 6))
+    kept = np.array([1, 0, 1, 1, 0, 1], bool)
+    stay = np.array(surviving(name, 3, weight, values, kept))
     assert stay.sum() == 3 and not stay[~kept].any()

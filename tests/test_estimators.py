@@ -205,6 +205,7 @@ def test_removed_neurons_leave_the_arrays(criterion):
     # The arrays lose them, and those that nobody reads for other reasons.
     sizes = [len(layer.weight) for layer in layers]
     assert all(n - 1 <= size <= n for size, n in zip(sizes, alive, strict=True))
+    assert model.integer_network_.hidden_layer_sizes == tuple(sizes[:-1])
     assert [layer.weight.shape[1] for layer in layers[1:]] == sizes[:-1]
     assert [row["neurons"] for row in model.accumulator_report().rows] == sizes
     levels = torch.from_numpy(model.integer_network_.encoding.levels(X))

@@ -14,6 +14,7 @@ from scipy.stats import norm
 from sklearn.datasets import load_iris
 
 from qnnprune import PrunedNeuralNetClassifier
+from qnnprune.compilation import compile_layers
 from qnnprune.quantizers import activation_quantizer, optimal_step, weight_quantizer
 
 BITS = range(2, 9)
@@ -188,7 +189,10 @@ def test_brevitas_reads_the_integer_networks_weights(n_w_bits):
     model = PrunedNeuralNetClassifier(
         (8, 4), n_w_bits=n_w_bits, n_accum_bits=8, max_epochs=3, random_state=0
     ).fit(X, y)
-    for linear, layer in zip(model.module_.linears, model.integer_network_.layers, strict=True):
+    input_range = model.integer_network_.encoding.input_range
+    # Before trimming: the module still has the neurons that make no difference.
+    layers = compile_layers(model.module_, input_range, np.zeros(3), np.ones(3))
+    for linear, layer in zip(model.module_.linears, layers, strict=True):
         codes = linear.quant_weight().int().numpy().astype(int)
         # Rows of negative slope are stored negated.
         same = (codes == layer.weight).all(axis=1)
