@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn import datasets
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -23,17 +23,60 @@ def names(folder: str | None) -> list[str]:
     return OWN if folder is None else _loader(folder).names()
 
 
-def load(name: str, folder: str | None = None):
-    """X_train, X_test, y_train, y_test as they come: arrays, or tables with words and gaps."""
+def quick_first(names: list[str], folder: str | None) -> list[str]:
+    """The sets by the size of their files; scikit-learn's own as they are listed, reversed."""
+    if folder is None:
+        return sorted(names, key=OWN.index, reverse=True)
+    return sorted(names, key=lambda name: (Path(folder) / f"{name}.npz").stat().st_size)
+
+
+def load(name: str, folder: str | None = None, seed: int = 0):
+    """X_train, X_test, y_train, y_test as they come: arrays, or tables with words and gaps.
+
+    A folder fixes the test part of its sets; of scikit-learn's own sets `seed` draws it.
+    """
     if name not in OWN:
         return _loader(folder).load(name)
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=None if name == "diabetes" else y)
+    return train_test_split(X, y, random_state=seed, stratify=None if name == "diabetes" else y)
+
+
+def load_validation(name: str, folder: str | None = None, seed: int = 0):
+    """The same shapes, from the training part alone: `seed` draws 25 % of it to hold back.
+
+    The test part is dropped unseen, and stays the same for every seed.  Rows of one unit (an
+    engine, say) stay together where the set says which unit a row belongs to.
+    """
+    X, _, y, _ = load(name, folder)
+    unit = _units(name, folder)
+    if unit is not None:
+        train, held = next(
+            GroupShuffleSplit(1, test_size=0.25, random_state=seed).split(X, y, unit)
+        )
+    else:
+        rows, stratify = np.arange(len(y)), None if is_regression(y) else y
+        train, held = train_test_split(rows, random_state=seed, stratify=stratify)
+    return take(X, train), take(X, held), y[train], y[held]
+
+
+def take(X, rows):
+    """Some rows of an array or a table."""
+    return X.iloc[rows].reset_index(drop=True) if hasattr(X, "iloc") else X[rows]
+
+
+def _units(name, folder):
+    """The unit that each training row belongs to, or None."""
+    if name in OWN:
+        return None
+    try:
+        return _loader(folder).load(name, target="unit")[2]
+    except KeyError:
+        return None
 
 
 def is_regression(y) -> bool:
-    """Whether targets are real numbers: floats, and more than 30 of them."""
-    return np.asarray(y).dtype.kind == "f" and len(np.unique(y)) > 30
+    """Whether targets are real numbers: labels are integers or words."""
+    return np.asarray(y).dtype.kind == "f"
 
 
 def preprocessing(X):
@@ -52,7 +95,11 @@ def preprocessing(X):
 
 def load_numeric(name: str, folder: str | None = None):
     """The same as float32 arrays, preprocessed; images as shares of white, not standardised."""
-    X_train, X_test, y_train, y_test = load(name, folder)
+    return numeric(name, *load(name, folder))
+
+
+def numeric(name: str, X_train, X_test, y_train, y_test):
+    """Preprocess two parts as `load_numeric` does; targets stay as they are."""
     if getattr(X_train, "dtype", None) == np.uint8 or name == "mnist":
         parts = [np.asarray(X, np.float32) / 255 for X in (X_train, X_test)]
     else:

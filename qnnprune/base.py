@@ -30,9 +30,9 @@ from .data import fit_input_encoding, merge_rows
 from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
 from .integer import IntegerNetwork
 from .limits import LayerLimits
+from .narrowing import Narrowing
 from .prediction import IntegerPrediction, plain_real
 from .pruning import Pruner, check_methods
-from .rounding import round_thresholds
 from .schedules import SCHEDULES
 from .shape import NetworkShape
 from .simulation import MODES
@@ -49,7 +49,7 @@ _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
 
-class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
+class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
     """What the classifier and the regressor share; see their docstrings."""
 
     _parameter_constraints: dict = {
@@ -179,7 +179,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X, y, sample_weight, *, going_on, partial=False, classes=None):
+    def _fit(self, X, y, sample_weight, *, going_on, partial=False, narrower=False, classes=None):
         if going_on:
             self._check_unchanged()
         X, y = self._validate_training_data(X, y, reset=not going_on)
@@ -195,7 +195,9 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         limits = self._limits(encoding)
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
-        net = self._train(table, limits, seed, going_on=going_on, partial=partial)
+        net = self._train(
+            table, limits, seed, going_on=going_on, partial=partial, narrower=narrower
+        )
         self._finish(net, table, limits)
         self._n_epochs = self._epochs_before(going_on) + self.n_iter_
         return self
@@ -289,9 +291,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             activation=self.activation,
             n_w_bits=self.n_w_bits,
             n_a_bits=self.n_a_bits,
+            n_rounding_bits=self.n_rounding_bits,
         )
 
-    def _make_pruner(self, limits, module, *, going_on, partial):
+    def _make_pruner(self, limits, module, *, going_on, partial, narrower):
         pruner = Pruner(
             limits, self.pruning_schedule, self.pruning_criterion,
             neuron_sparsity=self.neuron_sparsity, regrow=partial, seed=self._pruning_seed,
@@ -299,11 +302,10 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         if partial:
             pruner.start_regrowth(module)
         elif going_on:
-            pruner.adopt(module)
+            pruner.adopt(module, narrower=narrower)
         return pruner
 
-    def _train(self, table, limits, seed, *, going_on, partial):
-
+    def _train(self, table, limits, seed, *, going_on, partial, narrower):
         from .training import build_net, one_thread
 
         table, table_valid = self._split(table, seed) if not partial else (table, None)
@@ -322,7 +324,9 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
         net = build_net(
             module,
             criterion=self._criterion(),
-            pruner=self._make_pruner(limits, module, going_on=going_on, partial=partial),
+            pruner=self._make_pruner(
+                limits, module, going_on=going_on, partial=partial, narrower=narrower
+            ),
             table_valid=table_valid,
             lr=self.lr,
             alpha=self.alpha,
@@ -338,7 +342,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
             device=self.device,
             # Other epochs, other draws.
             seed=[seed, self._epochs_before(going_on)],
-            always_prune=partial or going_on,
+            always_prune=partial or (going_on and not narrower),
             constant_lr=partial,
         )
         net.initialize()
@@ -388,7 +392,7 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
 
         # Layers draw from torch's global generator as they are built.
         with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-            return PrunableMLP(encoding, shape)
+            return PrunableMLP(encoding, shape).float()  # whatever torch's default type
 
     def _finish(self, net, table, limits):
         """Prune once more to the limits, compile, verify, and only then become fitted."""
@@ -396,9 +400,11 @@ class BasePrunedNeuralNet(IntegerPrediction, BaseEstimator):
 
         self._keep_training_state(net, table.encoding)
         layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
+        if CRITERIA[self.pruning_criterion].removes_neurons:
+            layers = trim_layers(layers, step=2**self.n_rounding_bits)
         network = IntegerNetwork(
             table.encoding,
-            round_thresholds(trim_layers(layers), self.n_rounding_bits),
+            layers,
             n_w_bits=self.n_w_bits,
             n_accum_bits=self.n_accum_bits,
             classes=getattr(self, "classes_", None),

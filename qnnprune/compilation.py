@@ -63,23 +63,24 @@ def _hidden_layer(hidden, source, input_range) -> IntegerLayer:
     negated = np.where(_double(hidden.norm.weight) < 0, -1, 1)
     codes = codes * negated[:, None]
 
-    def reached(acc):  # integer (n_out, n_thresholds) -> codes counted from 0
+    def reached(index):  # of a cell: integer (n_out, n_thresholds) -> codes counted from 0
+        acc = index * hidden.cell + (hidden.cell - 1) / 2
         value = acc * (scale * negated)[:, None] + shift[:, None]
         return hidden.codes_of(torch.from_numpy(value)).numpy()
 
-    low, high = accumulator_range(codes, input_range).T
+    low, high = accumulator_range(codes, input_range).T // hidden.cell
     return IntegerLayer(
         weight=codes.astype(np.int8),
         input_range=input_range,
-        thresholds=_thresholds(reached, low, high, hidden.quantizer.n_steps),
+        thresholds=_thresholds(reached, low, high, hidden.quantizer.n_steps) * hidden.cell,
         output_low=code_range(hidden.quantizer.n_bits)[0],
     )
 
 
 def _thresholds(reached, low, high, n_thresholds) -> np.ndarray:
-    """Smallest accumulator of each neuron that reaches each output step.
+    """Smallest accumulator, or cell of accumulators, that reaches each output step.
 
-    `high` + 1 where no accumulator within the proven range reaches it.
+    One row a neuron; `high` + 1 where none within the proven range reaches it.
     """
     wanted = np.arange(1, n_thresholds + 1)
     bottom = np.repeat(low[:, None], n_thresholds, axis=1)

@@ -142,7 +142,4 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
 
 def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
     """Two 64-bit sums of products modulo 2**64 for every row."""
-    result = np.zeros((len(values), 2), dtype=np.uint64)
-    for column, factor in zip(values.T, multipliers, strict=True):
-        result += column.astype(np.uint64)[:, None] * factor
-    return result
+    return values.astype(np.uint64) @ multipliers

@@ -203,8 +203,7 @@ def fit_encoding(
     """
     values, edges = [], []
     for column in columns:
-        distinct, inverse = np.unique(np.asarray(column, np.float64), return_inverse=True)
-        mass = np.bincount(inverse, weights=weight).astype(np.float64)
+        distinct, mass = _distinct(column, weight)
         values.append(distinct)
         edges.append(_segment_edges(distinct, mass, n_segments))
     counts = np.array([len(e) - 1 for e in edges], dtype=np.int64)
@@ -215,6 +214,17 @@ def fit_encoding(
         ramps = (edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp).ravel()
         row[: ramps.size] = np.maximum.accumulate(_apart(ramps, distinct))
     return InputEncoding(thresholds, counts, n_bits)
+
+
+def _distinct(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, ascending, and the sum of the weights of each, both in float64."""
+    if weight is None or (weight == weight[0]).all():  # counting needs no argsort
+        values, mass = np.unique(column, return_counts=True)
+        mass = mass * (1.0 if weight is None else weight[0])
+    else:
+        values, inverse = np.unique(column, return_inverse=True)
+        mass = np.bincount(inverse, weights=weight)
+    return values.astype(np.float64), mass
 
 
 def _segment_edges(values: np.ndarray, mass: np.ndarray, n_segments: int) -> np.ndarray:

@@ -37,10 +37,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     n_accum_bits : int, default=8
         Width of every accumulator, in bits.
     n_rounding_bits : int, default=0
-        Low bits of every hidden sum that the network does not look at: after training,
-        thresholds move to multiples of ``2**n_rounding_bits``.  `predict` and the proof
-        stay exact; `module_` keeps its own thresholds.  Makes encrypted prediction several
-        times faster (`qnnprune.export.compile_fhe`), best with ``n_accum_bits - 4``.
+        Low bits of every hidden sum that the network does not look at: its thresholds
+        are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
+        Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
+        best at ``n_accum_bits - 4``; where targets are exact, less keeps more of the score.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192
@@ -395,10 +395,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     n_accum_bits : int, default=8
         Width of every accumulator, in bits.
     n_rounding_bits : int, default=0
-        Low bits of every hidden sum that the network does not look at: after training,
-        thresholds move to multiples of ``2**n_rounding_bits``.  `predict` and the proof
-        stay exact; `module_` keeps its own thresholds.  Makes encrypted prediction several
-        times faster (`qnnprune.export.compile_fhe`), best with ``n_accum_bits - 4``.
+        Low bits of every hidden sum that the network does not look at: its thresholds
+        are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
+        Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
+        best at ``n_accum_bits - 4``; where targets are exact, less keeps more of the score.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192

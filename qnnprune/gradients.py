@@ -92,13 +92,14 @@ class _Linear:
 
 class _Hidden:
     def __init__(self, layer):
-        self.linear, self.norm = _Linear(layer.linear), layer.norm
+        self.linear, self.norm, self.rounded = _Linear(layer.linear), layer.norm, layer.rounded
         self.activation, self.gradient = layer.activation, layer.function.gradient
         self.quantizer = layer.quantizer
 
     def forward(self, x):
         norm = self.norm
         self.sum = self.linear.forward(x)
+        self.sum = self.rounded(self.sum, self.linear.value)
         self.normed, *self.moments = torch.native_batch_norm(
             self.sum, norm.weight, norm.bias, norm.running_mean, norm.running_var, True,
             norm.momentum, norm.eps,

@@ -82,8 +82,11 @@ class InputCodes(nn.Module):
 class HiddenLayer(nn.Module):
     """Linear, batch normalisation, activation; the linear layer is what gets pruned."""
 
-    def __init__(self, n_in: int, n_out: int, shape: NetworkShape):
+    def __init__(self, n_in: int, n_out: int, shape: NetworkShape, source):
         super().__init__()
+        self.input_scale, self.input_zero_point = source.scale, source.zero_point
+        self.cell = 2**shape.n_rounding_bits
+        self.rounds = False  # in training; in evaluation it always does
         self.linear = _linear(n_in, n_out, shape.n_w_bits)
         self.norm = nn.BatchNorm1d(n_out)
         self.function = ACTIVATIONS[shape.activation]
@@ -120,7 +123,35 @@ class HiddenLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) values."""
-        return self.requantize(self.activation(self.norm(self.linear(x))))
+        value = self.linear(x)
+        if self.cell > 1:
+            value = self.rounded(value, quantizer(self.linear).value(self.linear.weight))
+        return self.requantize(self.activation(self.norm(value)))
+
+    def rounded(self, value: Tensor, weight: Tensor) -> Tensor:
+        """Values of sums whose low `n_rounding_bits` are forgotten.
+
+        Each takes the middle of its cell, the ``2**n_rounding_bits`` sums that only these
+        bits tell apart, so all thresholds come to lie between cells.  The gradient goes
+        straight through.
+
+        Parameters
+        ----------
+        value : tensor of shape (n, n_out)
+            What the linear layer puts out.
+        weight : tensor of shape (n_out, n_in)
+            Its quantized weights.
+        """
+        if self.cell == 1 or (self.training and not self.rounds):
+            return value
+        weight, scale = weight.detach(), quantizer(self.linear).scale[:, 0] * self.input_scale
+        # As the integer network has it: rows of negative slope are negated.
+        scale = torch.where(self.norm.weight < 0, -scale, scale)
+        shift = self.input_scale * self.input_zero_point * weight.sum(dim=1)
+        acc = (value.detach() + shift) / scale
+        # The half is for float errors: without dropout the sums are integers.
+        middle = torch.floor((acc + 0.5) / self.cell) * self.cell + (self.cell - 1) / 2
+        return value + (middle - acc) * scale
 
 
 class OutputLayer(nn.Module):
@@ -150,9 +181,10 @@ class PrunableMLP(nn.Module):
         super().__init__()
         self.input = InputCodes(encoding)
         widths = (len(encoding.feature), *shape.hidden_layer_sizes)
-        self.hidden = nn.ModuleList(
-            HiddenLayer(n_in, n_out, shape) for n_in, n_out in zip(widths, widths[1:], strict=False)
-        )
+        self.hidden, source = nn.ModuleList(), self.input
+        for n_in, n_out in zip(widths, widths[1:], strict=False):
+            self.hidden.append(HiddenLayer(n_in, n_out, shape, source))
+            source = self.hidden[-1].quantizer or source
         self.output = OutputLayer(widths[-1], shape.n_outputs, shape)
 
     @torch.no_grad()

@@ -77,14 +77,23 @@ class Pruner:
         self._seen: list[Seen | None] = [None] * len(self.limits)
         self._target: list[np.ndarray | None] = [None] * len(self.limits)
         self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
+        self._allowed: list = [True] * len(self.limits)
         # What feeds each layer: inputs that vary, and neurons that are not removed.
         self._feeding = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
 
-    def adopt(self, network) -> None:
-        """Go on from a network that is pruned already: what it lost stays away."""
-        for index, linear in enumerate(network.linears):
-            self._fixed[index] = linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0
-        for index, mask in enumerate(self._fixed[:-1]):
+    def adopt(self, network, *, narrower: bool = False) -> None:
+        """Go on from a network that is pruned already: what it lost stays away.
+
+        What is left is final, or, where the limits are narrower now, pruned along the schedule.
+        """
+        masks = [
+            linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0 for linear in network.linears
+        ]
+        if narrower:
+            self._allowed = masks
+        else:
+            self._fixed = list(masks)
+        for index, mask in enumerate(masks[:-1]):
             self._feeding[index + 1] &= mask.any(axis=1)
 
     def start_regrowth(self, network) -> None:
@@ -129,7 +138,7 @@ class Pruner:
         return _Layer(
             module,
             limits=self.limits[index],
-            live=np.outer(rows, self._feeding[index]),
+            live=np.outer(rows, self._feeding[index]) & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
         )
 

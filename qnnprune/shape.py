@@ -19,3 +19,4 @@ class NetworkShape:
     activation: str
     n_w_bits: int | None
     n_a_bits: int | None
+    n_rounding_bits: int = 0

@@ -178,6 +178,8 @@ class TrainingNet(NeuralNet):
         pruned = training and self.pruner is not None
         if pruned and self.progress < 1:
             self.pruner.prune(self.module_, self.progress)
+        for layer in self.module_.hidden:
+            layer.rounds = self.progress >= 1
         if iterator is not None:
             self._run_batches(iterator, training, prefix, step_fn)
         if training and not all(np.isfinite(self.history[-1, "batches", :, "train_loss"])):

@@ -16,13 +16,15 @@ from .integer import IntegerLayer
 __all__ = ["trim_layers"]
 
 
-def trim_layers(layers: Sequence[IntegerLayer]) -> tuple[IntegerLayer, ...]:
+def trim_layers(layers: Sequence[IntegerLayer], step: int = 1) -> tuple[IntegerLayer, ...]:
     """Remove constant and unread neurons; every hidden layer keeps at least one.
 
     Parameters
     ----------
     layers : sequence of IntegerLayer
         Hidden layers, then the output layer.
+    step : int
+        Constants stay where they would move thresholds by less than a multiple of it.
 
     Returns
     -------
@@ -40,13 +42,13 @@ def trim_layers(layers: Sequence[IntegerLayer]) -> tuple[IntegerLayer, ...]:
     """
     layers = list(layers)
     for index in range(len(layers) - 1):
-        layers[index + 1] = _without_constants(layers[index + 1], layers[index])
+        layers[index + 1] = _without_constants(layers[index + 1], layers[index], step)
     for index in reversed(range(len(layers) - 1)):
         layers[index : index + 2] = _without_unread(*layers[index : index + 2])
     return tuple(layers)
 
 
-def _without_constants(layer: IntegerLayer, before: IntegerLayer) -> IntegerLayer:
+def _without_constants(layer: IntegerLayer, before: IntegerLayer, step: int) -> IntegerLayer:
     """Take the constant outputs of the layer before out of the sums."""
     low, high = before.accumulator_range.T[:, :, None]
     always, never = before.thresholds <= low, before.thresholds > high
@@ -58,11 +60,13 @@ def _without_constants(layer: IntegerLayer, before: IntegerLayer) -> IntegerLaye
     weight = np.where(constant, 0, layer.weight).astype(layer.weight.dtype)
     if layer.thresholds is None:
         return replace(layer, weight=weight, bias=layer.bias + part * layer.scale)
-    shifted = replace(layer, weight=weight)
-    low, high = shifted.accumulator_range.T[:, :, None]
+    if (part % step).any():
+        return layer
+    layer = replace(layer, weight=weight, thresholds=layer.thresholds - part[:, None])
     # Beyond the range a threshold says no more than at its end.
-    thresholds = np.clip(layer.thresholds - part[:, None], low, high + 1)
-    return replace(shifted, thresholds=thresholds)
+    low, high = layer.accumulator_range.T[:, :, None]
+    beyond = -(-(high + 1) // step) * step
+    return replace(layer, thresholds=np.clip(layer.thresholds, low // step * step, beyond))
 
 
 def _without_unread(layer: IntegerLayer, after: IntegerLayer):

@@ -23,11 +23,12 @@ class FloatTwin:
     def _limits(self, encoding):
         return None
 
-    def _make_pruner(self, limits, module, *, going_on, partial):
+    def _make_pruner(self, limits, module, **how):
         return None
 
     def _network_shape(self):
-        return replace(super()._network_shape(), n_w_bits=None, n_a_bits=None)
+        shape = super()._network_shape()
+        return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0)
 
     def _finish(self, net, table, limits):
         self._keep_training_state(net, table.encoding)
@@ -56,3 +57,9 @@ class FloatTwin:
         raise AttributeError("A float twin has no integer accumulators to simulate.")
 
     accumulator_report = simulate
+
+    def prune(self, X, y, **kwargs):
+        """Not available: a float twin keeps all weights."""
+        raise AttributeError("A float twin is not pruned: prune the quantized estimator.")
+
+    narrow_accumulator = prune

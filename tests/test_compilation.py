@@ -19,11 +19,21 @@ X = load_breast_cancer().data[:, :10]
 X = np.hstack([X, np.ones((len(X), 1))])  # a constant feature
 
 
-def build(activation, n_w_bits, n_a_bits, n_in_bits=2, n_accum_bits=None, hidden=(12, 8)):
+def build(
+    activation,
+    n_w_bits,
+    n_a_bits,
+    n_in_bits=2,
+    n_accum_bits=None,
+    hidden=(12, 8),
+    n_rounding_bits=0,
+):
     """A pruned network with slopes of either sign, and the levels of real rows."""
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=n_in_bits)
     torch.manual_seed(0)
-    network = PrunableMLP(encoding, NetworkShape(hidden, 3, activation, n_w_bits, n_a_bits))
+    network = PrunableMLP(
+        encoding, NetworkShape(hidden, 3, activation, n_w_bits, n_a_bits, n_rounding_bits)
+    )
     levels = torch.from_numpy(encoding.levels(X))
     with torch.no_grad():
         for layer in network.hidden:
@@ -95,6 +105,22 @@ def test_integer_codes_equal_the_modules_codes(activation, n_w_bits, n_a_bits):
     for codes, integers in zip(module_codes(network.double(), levels), found, strict=True):
         np.testing.assert_array_equal(codes, integers)
         assert len(np.unique(integers)) > 2
+
+
+@pytest.mark.parametrize("n_rounding_bits", [1, 4])
+@pytest.mark.parametrize("n_accum_bits", [8, None])
+def test_rounded_sums_with_slopes_of_either_sign(n_rounding_bits, n_accum_bits):
+    network, encoding, levels = build(
+        "relu", 3, 3, n_accum_bits=n_accum_bits, n_rounding_bits=n_rounding_bits
+    )
+    assert any((layer.norm.weight < 0).any() for layer in network.hidden)
+    layers = compiled(network, encoding)
+    found = integer_codes(layers, encoding.codes(levels.numpy()))
+    x = network.double().input(levels).double()
+    for hidden, codes in zip(network.hidden, found, strict=True):
+        x = hidden(x)
+        position = x / hidden.quantizer.scale + hidden.quantizer.zero_point
+        np.testing.assert_array_equal(position.detach().numpy().round(), codes)
 
 
 @pytest.mark.parametrize("n_in_bits", [1, 3, 8])

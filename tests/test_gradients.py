@@ -18,11 +18,11 @@ from qnnprune.shape import NetworkShape
 N_ROWS = 40
 
 
-def make(activation="relu", n_w_bits=3, n_a_bits=3, n_outputs=3, hidden=(12, 7)):
+def make(activation="relu", n_w_bits=3, n_a_bits=3, n_outputs=3, hidden=(12, 7), n_rounding_bits=0):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(N_ROWS, 4)), np.arange(N_ROWS) % 2])
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=2)
-    shape = NetworkShape(hidden, n_outputs, activation, n_w_bits, n_a_bits)
+    shape = NetworkShape(hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits)
     network = PrunableMLP(encoding, shape).seed(0).train()
     with torch.no_grad():
         for layer in network.hidden:
@@ -154,3 +154,19 @@ def test_dropout_leaves_out_that_share_and_keeps_the_mean():
     assert shares.min() > 0.2 and shares.max() < 0.3
     again = TrainingStep(network, multiclass_loss, 0.25, np.random.PCG64(0))._drop(x)
     torch.testing.assert_close(again, dropped, rtol=0, atol=0)
+
+
+def test_step_equals_autograd_where_sums_are_rounded():
+    (network, levels), (same, _) = make(n_rounding_bits=2), make(n_rounding_bits=2)
+    same.load_state_dict(network.state_dict())
+    y, weight = targets(multiclass_loss, 3)
+    before = step(network, multiclass_loss, levels, y, weight)[1]
+    for layer in (*network.hidden, *same.hidden):
+        layer.rounds = True
+    output = same(levels)
+    output.backward(multiclass_loss(output.detach().clone(), y, weight)[1])
+    _, mine = step(network, multiclass_loss, levels, y, weight)
+    torch.testing.assert_close(mine, output.detach(), rtol=0, atol=0)
+    assert not torch.allclose(mine, before)
+    for (name, p), expected in zip(network.named_parameters(), same.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, expected.grad, msg=name)

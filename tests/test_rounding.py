@@ -1,54 +1,53 @@
+"""Sums whose low bits are forgotten: in training, in the module and in the integer network."""
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 from sklearn.datasets import load_iris
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.rounding import round_thresholds
+
+X, y = load_iris(return_X_y=True)
+ESTIMATORS = [PrunedNeuralNetClassifier, PrunedNeuralNetRegressor]
 
 
-@given(seed=st.integers(0, 2**32 - 1), n_bits=st.integers(0, 6))
-def test_outputs_follow_from_the_high_bits_alone(tiny_network, seed, n_bits):
-    network = tiny_network(np.random.default_rng(seed), n_hidden=(4,))
-    layer = network.layers[0]
-    rounded = round_thresholds(network.layers, n_bits)[0]
-    assert (rounded.thresholds % 2**n_bits == 0).all()
-    assert (np.diff(rounded.thresholds) >= 0).all()
-    low, high = layer.accumulator_range.T
-    sums = np.linspace(low, high, 50).astype(np.int64)
-    assert np.array_equal(rounded.requantize(sums), rounded.requantize(sums >> n_bits << n_bits))
-    reached = layer.thresholds <= low[:, None]
-    beyond = layer.thresholds > high[:, None]
-    assert (rounded.thresholds <= low[:, None])[reached].all()
-    assert (rounded.thresholds > high[:, None])[beyond].all()
-    moved = np.abs(rounded.thresholds - layer.thresholds)
-    assert (moved[~reached & ~beyond] * 2 <= 2**n_bits).all()
+def fit(estimator, **settings):
+    settings = {"n_accum_bits": 7, "max_epochs": 10, "random_state": 0} | settings
+    return estimator((16, 12), **settings).fit(X, y)
 
 
-def test_no_rounding_changes_nothing(tiny_network):
-    layers = tiny_network(np.random.default_rng(0)).layers
-    for before, after in zip(layers, round_thresholds(layers, 0), strict=True):
-        assert np.array_equal(before.weight, after.weight)
-        assert np.array_equal(before.thresholds, after.thresholds)
+@pytest.mark.parametrize("n_bits", [1, 3, 6])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_module_rounds_as_the_integer_network_does(estimator, activation, n_bits):
+    fitted = fit(estimator, n_rounding_bits=n_bits, activation=activation)
+    network, module = fitted.integer_network_, fitted.module_.double()
+    x = module.input(torch.from_numpy(network.encoding.levels(X))).double()
+    codes = network.quantize_input(X)
+    for hidden, layer in zip(module.hidden, network.layers[:-1], strict=True):
+        x, codes = hidden(x), layer.requantize(layer.accumulate(codes))
+        found = x / hidden.quantizer.scale + hidden.quantizer.zero_point
+        assert np.array_equal(found.detach().numpy().round(), codes)
 
 
-@pytest.mark.parametrize("estimator", [PrunedNeuralNetClassifier, PrunedNeuralNetRegressor])
-def test_the_parameter_rounds_after_the_same_training(estimator):
-    X, y = load_iris(return_X_y=True)
-    settings = {"n_accum_bits": 7, "max_epochs": 5, "random_state": 0}
-    plain = estimator((8, 6), **settings).fit(X, y)
-    rounded = estimator((8, 6), n_rounding_bits=3, **settings).fit(X, y)
-    expected = round_thresholds(plain.integer_network_.layers, 3)
-    for found, wanted in zip(rounded.integer_network_.layers, expected, strict=True):
-        assert np.array_equal(found.weight, wanted.weight)
-        assert np.array_equal(found.thresholds, wanted.thresholds)
-    assert (expected[0].thresholds != plain.integer_network_.layers[0].thresholds).any()
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_outputs_follow_from_the_high_bits_alone(estimator):
+    network = fit(estimator, n_rounding_bits=3).integer_network_
+    for layer in network.layers[:-1]:
+        assert (layer.thresholds % 8 == 0).all()
+        sums = np.linspace(*layer.accumulator_range.T, 200).astype(np.int64)
+        assert np.array_equal(layer.requantize(sums), layer.requantize(sums >> 3 << 3))
+        assert layer.accumulator_bits.max() <= 7
+
+
+def test_training_knows_of_the_rounding():
+    plain, rounded = (fit(PrunedNeuralNetRegressor, n_rounding_bits=n) for n in (0, 4))
+    weights = [net.integer_network_.layers[0].weight for net in (plain, rounded)]
+    assert not np.array_equal(*weights)
 
 
 def test_rounding_away_the_whole_accumulator_is_refused():
-    X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="n_rounding_bits=6 must be less than n_accum_bits=6"):
-        PrunedNeuralNetClassifier(n_accum_bits=6, n_rounding_bits=6).fit(X, y)
+        fit(PrunedNeuralNetClassifier, n_accum_bits=6, n_rounding_bits=6)
     with pytest.raises(ValueError, match="n_rounding_bits"):
-        PrunedNeuralNetClassifier(n_rounding_bits=-1).fit(X, y)
+        fit(PrunedNeuralNetClassifier, n_rounding_bits=-1)

@@ -450,3 +450,15 @@ def test_fits_in_threads_do_not_disturb_each_other():
 def test_any_batch_size(batch_size, n_rows):
     rows = np.linspace(0, 149, n_rows).astype(int)
     assert_proven(make(batch_size=batch_size, max_epochs=2).fit(X[rows], Y[rows]))
+
+
+def test_torchs_default_type_makes_no_difference():
+    expected = make().fit(X, Y).integer_network_
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = make().fit(X, Y).integer_network_
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for mine, theirs in zip(found.layers, expected.layers, strict=True):
+        np.testing.assert_array_equal(mine.weight, theirs.weight)
+        np.testing.assert_array_equal(mine.thresholds, theirs.thresholds)

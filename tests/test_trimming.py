@@ -113,3 +113,19 @@ def test_every_layer_keeps_one_neuron(tiny_network):
     check_network(trimmed)
     codes = all_codes(network)
     np.testing.assert_allclose(trimmed.run(codes), network.run(codes), rtol=1e-12)
+
+
+def test_thresholds_stay_on_their_grid(tiny_network):
+    network = tiny_network(np.random.default_rng(0), n_hidden=(6, 5), n_outputs=2)
+    layers = [
+        layer if layer.thresholds is None else replace(layer, thresholds=layer.thresholds // 4 * 4)
+        for layer in network.layers
+    ]
+    network = plant(with_layers(network, layers), constant=[2, 3])
+    layers = list(network.layers)
+    layers[0] = replace(layers[0], thresholds=-(-layers[0].thresholds // 4) * 4)
+    network = with_layers(network, layers)
+    trimmed = with_layers(network, trim_layers(network.layers, step=4))
+    assert all((layer.thresholds % 4 == 0).all() for layer in trimmed.layers[:-1])
+    codes = all_codes(network)
+    np.testing.assert_allclose(trimmed.run(codes), network.run(codes), rtol=1e-12, atol=1e-12)

@@ -1,0 +1,81 @@
+"""Pareto plots of the accuracy benchmark, as SVG files that are the same from run to run."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib
+import numpy as np
+from cells import FREE
+
+__all__ = ["write_plots"]
+
+_LEVELS = {"mlp": ("0.4", ":"), "twin": ("0.4", "--")}
+_COLORS = ["blue", "orange", "green", "purple", "brown", "pink", "gray", "olive", "cyan"]
+
+
+def write_plots(records, output) -> None:
+    """Score against accumulator width, and against nonzero weights; one panel a set."""
+    from accuracy_report import Results
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "qnnprune"
+    results = Results(records)
+    axes = {"width": ("bits", "accumulator, bits"), "nonzeros": ("nonzeros", "nonzero weights")}
+    for suffix, (field, label) in axes.items():
+        figure = _panels(results, field, label)
+        path = output.with_name(f"{output.stem}_{suffix}.svg")
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _panels(results, field, label):
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(results.sets))
+    rows = math.ceil(len(results.sets) / columns)
+    figure = Figure(figsize=(3.2 * columns, 2.5 * rows + 0.6), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, name in zip(panels, results.sets, strict=False):
+        _panel(axes, results, name, field)
+    for axes in panels[len(results.sets) :]:
+        axes.set_visible(False)
+    figure.supxlabel(label)
+    figure.supylabel("accuracy, or R²")
+    handles = {}
+    for axes in panels[: len(results.sets)]:
+        handles |= {
+            text: handle for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, fontsize=8)
+    return figure
+
+
+def _panel(axes, results, name, field):
+    """Curves over the widths; float models as levels."""
+    from accuracy_report import title
+
+    axes.set_title(name, fontsize=9)
+    axes.tick_params(labelsize=7)
+    for method, (color, style) in _LEVELS.items():
+        values = results.values(name, method, None, "score")
+        if len(values):
+            axes.axhline(values.mean(), color=color, ls=style, lw=1, label=title(method))
+    limited = [m for m in results.methods if m not in FREE]
+    for place, method in enumerate(limited):
+        x, score, spread = _curve(results, name, method, field)
+        color = f"tab:{_COLORS[place % len(_COLORS)]}" if method != "exact" else "tab:red"
+        axes.errorbar(x, score, spread, color=color, marker="o", ms=2.5, lw=1, label=title(method))
+    if field == "nonzeros":
+        axes.set_xscale("log")
+
+
+def _curve(results, name, method, field):
+    """Mean position, score and sd at every width that was measured."""
+    points = []
+    for bits in results.bits:
+        scores = results.values(name, method, bits, "score")
+        if len(scores):
+            x = bits if field == "bits" else results.values(name, method, bits, field).mean()
+            sd = np.std(scores, ddof=1) if len(scores) > 1 else 0.0
+            points.append((x, scores.mean(), sd))
+    return np.array(points).reshape(-1, 3).T
