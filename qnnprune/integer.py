@@ -162,7 +162,7 @@ class IntegerNetwork:
 
     @property
     def hidden_layer_sizes(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer, without those that training or pruning made idle."""
+        """Neurons of each hidden layer, without those that pruning removed."""
         return tuple(len(layer.weight) for layer in self.layers[:-1])
 
     def quantize_input(self, X) -> np.ndarray:
