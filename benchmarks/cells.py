@@ -48,8 +48,11 @@ _NOT_IDENTITY = ("random_state", "verbose", "device", "callbacks", "class_weight
 
 
 def pruning_methods() -> list[str]:
-    """Every schedule with the default criterion, and every criterion with the default schedule."""
-    return [f"schedule:{name}" for name in SCHEDULES] + [f"criterion:{name}" for name in CRITERIA]
+    """The default, every other schedule, and every other criterion."""
+    default = PrunedNeuralNetClassifier()
+    schedules = [f"schedule:{name}" for name in SCHEDULES if name != default.pruning_schedule]
+    criteria = [f"criterion:{name}" for name in CRITERIA if name != default.pruning_criterion]
+    return ["exact", *schedules, *criteria]
 
 
 @dataclass(frozen=True)

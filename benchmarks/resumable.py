@@ -48,7 +48,8 @@ def run(cells: Iterable, measure: Callable, path: str | Path, processes: int) ->
         Each with one thread.
     """
     done = read(path)
-    missing = [cell for cell in cells if key(cell.identity()) not in done]
+    by_key = {key(cell.identity()): cell for cell in cells}
+    missing = [cell for name, cell in by_key.items() if name not in done]
     print(f"{len(missing)} cells to measure", file=sys.stderr)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
