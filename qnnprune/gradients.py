@@ -69,6 +69,12 @@ class TrainingStep:
         return kept.mul_(1 / (1 - self.dropout))
 
 
+def _give(parameter, gradient):
+    # A callback may have frozen it.
+    if parameter.requires_grad:
+        parameter.grad = gradient
+
+
 class _Linear:
     """The product with a layer's weights, quantized if the layer is."""
 
@@ -86,7 +92,7 @@ class _Linear:
         gradient = grad.t() @ self.x
         if self.quantizer is not None:
             gradient = self.quantizer.gradient(gradient)
-        self.linear.weight.grad = gradient
+        _give(self.linear.weight, gradient)
         return grad @ self.value if to_input else None
 
 
@@ -115,10 +121,12 @@ class _Hidden:
         if self.quantizer is not None:
             grad = self.quantizer.gradient(grad, self.position)
         grad = self.gradient(grad, self.normed, self.active)
-        grad, norm.weight.grad, norm.bias.grad = torch.ops.aten.native_batch_norm_backward(
+        grad, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             grad, self.sum, norm.weight, norm.running_mean, norm.running_var, *self.moments, True,
             norm.eps, [True] * 3,
         )  # fmt: skip
+        _give(norm.weight, of_weight)
+        _give(norm.bias, of_bias)
         return self.linear.backward(grad, to_input)
 
 
@@ -131,5 +139,6 @@ class _Output:
         return torch.addcmul(self.bias, self.sum, self.gain)
 
     def backward(self, grad, to_input):
-        self.gain.grad, self.bias.grad = (grad * self.sum).sum(dim=0), grad.sum(dim=0)
+        _give(self.gain, (grad * self.sum).sum(dim=0))
+        _give(self.bias, grad.sum(dim=0))
         return self.linear.backward(grad * self.gain, to_input)

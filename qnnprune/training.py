@@ -126,7 +126,9 @@ class TrainingNet(NeuralNet):
             step.setdefault("y_pred", output)
             if self.listeners_["on_grad_computed"]:
                 parameters = TeeGenerator(self.get_all_learnable_params())
-                self.notify("on_grad_computed", named_parameters=parameters, batch=batch)
+                self.notify(
+                    "on_grad_computed", named_parameters=parameters, batch=batch, training=True
+                )
             return loss
 
         self._set_training(True)

@@ -16,6 +16,7 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     EpochTimer,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
     PassthroughScoring,
@@ -462,3 +463,11 @@ def test_torchs_default_type_makes_no_difference():
     for mine, theirs in zip(found.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(mine.weight, theirs.weight)
         np.testing.assert_array_equal(mine.thresholds, theirs.thresholds)
+
+
+def test_frozen_parameters_stay():
+    recorder = Recorder()
+    make(callbacks=[Freezer("hidden.0.norm.weight"), recorder]).fit(X, Y)
+    for _, state in recorder.epochs:
+        assert (state["hidden.0.norm.weight"] == 1).all()
+        assert not (state["hidden.1.norm.weight"] == 1).all()
