@@ -202,13 +202,8 @@ def fit_accumulator_aware(model, X, y, *, centred: bool):
         network = _bounded(model, n_accum_bits, len(X), centred)
         _train(network, torch.from_numpy(levels), target, _batch_size(model, len(X)), model)
     layers = compile_layers(network.write_back(), start.encoding.input_range, mean, scale)
-    integer = IntegerNetwork(
-        start.encoding,
-        layers,
-        n_w_bits=model.n_w_bits,
-        n_accum_bits=n_accum_bits,
-        classes=start.classes,
-    )
+    widths = {"n_w_bits": model.n_w_bits, "n_accum_bits": n_accum_bits}
+    integer = IntegerNetwork(start.encoding, layers, classes=start.classes, **widths)
     return Fitted(integer, model.hidden_layer_sizes), {"n_epochs": 2 * model.n_iter_}
 
 

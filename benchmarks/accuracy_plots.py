@@ -7,6 +7,7 @@ import math
 import matplotlib
 import numpy as np
 from cells import FREE
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["write_plots"]
 
@@ -15,13 +16,16 @@ _COLORS = ["blue", "orange", "green", "purple", "brown", "pink", "gray", "olive"
 
 
 def write_plots(records, output) -> None:
-    """Score against accumulator width, and against nonzero weights; one panel a set."""
+    """Score against the width that a network needs in its worst case, and against nonzero weights; one panel a set."""
     from accuracy_report import Results
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "qnnprune"
     results = Results(records)
-    axes = {"width": ("bits", "accumulator, bits"), "nonzeros": ("nonzeros", "nonzero weights")}
+    axes = {
+        "width": ("proven_bits", "proven accumulator, bits"),
+        "nonzeros": ("nonzeros", "nonzero weights"),
+    }
     for suffix, (field, label) in axes.items():
         figure = _panels(results, field, label)
         path = output.with_name(f"{output.stem}_{suffix}.svg")
@@ -67,15 +71,18 @@ def _panel(axes, results, name, field):
         axes.errorbar(x, score, spread, color=color, marker="o", ms=2.5, lw=1, label=title(method))
     if field == "nonzeros":
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _curve(results, name, method, field):
-    """Mean position, score and sd at every width that was measured."""
+    """Mean position, score and sd at every width that was asked for."""
     points = []
     for bits in results.bits:
         scores = results.values(name, method, bits, "score")
         if len(scores):
-            x = bits if field == "bits" else results.values(name, method, bits, field).mean()
+            x = results.values(name, method, bits, field).mean()
             sd = np.std(scores, ddof=1) if len(scores) > 1 else 0.0
             points.append((x, scores.mean(), sd))
     return np.array(points).reshape(-1, 3).T

@@ -23,9 +23,11 @@ class Results:
 
     def __init__(self, records: Iterable[dict]):
         self._cells: dict[tuple, dict[int, dict]] = defaultdict(dict)
+        self._regression: dict[str, bool] = {}
         for record in records:
             place = record["set"], record["method"], record["bits"]
             self._cells[place][record["seed"]] = record
+            self._regression[record["set"]] = record["regression"]
         self.sets = sorted({name for name, _, _ in self._cells})
         self.methods = list(dict.fromkeys(method for _, method, _ in self._cells))
         order = [*FREE, *LIMITED]
@@ -50,13 +52,16 @@ class Results:
 
     def is_regression(self, name) -> bool:
         """Whether the set's score is R²."""
-        return next(
-            r["regression"] for (n, _, _), c in self._cells.items() if n == name for r in c.values()
-        )
+        return self._regression[name]
 
     def noise(self, name, method, other, bits) -> float:
-        """Below this a difference of mean scores is a tie: one pooled sd, or one held-back row."""
+        """Below this a difference of mean scores is a tie: one pooled sd, or one held-back row.
+
+        One seed tells nothing about its spread: every difference is a tie.
+        """
         both = [self.values(name, m, bits, "score") for m in (method, other)]
+        if min(map(len, both)) < 2:
+            return np.inf
         pooled = np.sqrt(np.mean([_sd(v) ** 2 for v in both]))
         if self.is_regression(name):
             return float(pooled)
@@ -263,10 +268,12 @@ def _introduction(records, options) -> str:
     capped = f"  Fewer training rows: {'; '.join(caps)}." if caps else ""
     return (
         f"# Accuracy at proven accumulator widths\n\nAccuracy, or R² for regression, on {part}; "
-        f"mean ± sd over {len(seeds)} seeds.  qnnprune {versions}, on {sets.machine()}.{rows}"
+        f"mean ± sd over {len(seeds)} seed(s).  qnnprune {versions}, on {sets.machine()}.{rows}"
         f"{capped}\n\n"
         "Bold: the best of the methods whose width holds for every input, and those within the "
-        "noise of it: one pooled sd over seeds or, for labels, one held-back row.  "
+        "noise of it: one pooled sd over seeds or, for labels, one held-back row; with one seed all "
+        "are ties.  Where a set fixes its test part, seeds vary training alone, and what another "
+        "test part would change comes on top.  "
         '"(9 bits!)": the worst case of that network needs more bits than the column allows, so '
         "it may overflow; scores are those of unbounded sums."
     )
