@@ -33,7 +33,7 @@ PREDICTED_ROWS = 100_000
 CASES = {
     "digits 64-128-10": ("digits", (128,), 30),
     "digits 64-128-128-10": ("digits", (128, 128), 30),
-    "adult 16-128-128": ("adult", (128, 128), 4),
+    "adult 128-128": ("adult", (128, 128), 4),
     "california 128-128": ("california_housing", (128, 128), 8),
     "mnist 784-256-256-10": ("mnist", (256, 256), 2),
 }

@@ -150,16 +150,20 @@ class InputEncoding:
         -------
         int8 array of shape (n_samples, n_in)
         """
-        codes = np.empty((len(levels), len(self.feature)), dtype=np.uint8)
-        start = 0
+        count = levels if len(self._segments) == 1 else self._spread(levels)
+        codes = shifted(count, code_range(self.n_bits)[0])
+        codes[:, self._constant] = 0
+        return codes
+
+    def _spread(self, levels: np.ndarray) -> np.ndarray:
+        """Steps that each segment has risen, of at most 255."""
+        risen, start = np.empty((len(levels), len(self.feature)), dtype=np.uint8), 0
         for segment, features in enumerate(self._segments):
             part, begins = levels[:, features], segment * self.steps
             part = np.minimum(np.maximum(part, begins) - part.dtype.type(begins), self.steps)
-            codes[:, start : start + part.shape[1]] = part
+            risen[:, start : start + part.shape[1]] = part
             start += part.shape[1]
-        codes = shifted(codes, code_range(self.n_bits)[0])
-        codes[:, self._constant] = 0
-        return codes
+        return risen
 
     @cached_property
     def _constant(self) -> np.ndarray:
@@ -169,7 +173,7 @@ class InputEncoding:
 
 def shifted(count: np.ndarray, low: int) -> np.ndarray:
     """Counts of at most 255 (uint8) plus `low`, as int8 codes: the sum modulo 256."""
-    return (count + np.uint8(low % 256)).view(np.int8)
+    return (count.astype(np.uint8, copy=False) + np.uint8(low % 256)).view(np.int8)
 
 
 def fit_encoding(

@@ -22,7 +22,21 @@ from .simulation import MODES, SimulationResult, Watch
 __all__ = ["IntegerLayer", "IntegerNetwork", "decode"]
 
 # Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
-_BLOCK_VALUES = 2**17
+_BLOCK_VALUES = 2**18
+
+
+class Scratch:
+    """Memory that one block after another computes in: fresh pages cost more than the sums."""
+
+    def __init__(self):
+        self._arrays: dict = {}
+
+    def array(self, name: str, shape: tuple[int, int], dtype) -> np.ndarray:
+        """An array with any contents, the same memory for the same name and dtype."""
+        size, key = shape[0] * shape[1], (name, dtype)
+        if key not in self._arrays or self._arrays[key].size < size:
+            self._arrays[key] = np.empty(size, dtype)
+        return self._arrays[key][:size].reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +85,25 @@ class IntegerLayer:
     def _counter(self) -> ThresholdCounter:
         return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
 
-    def accumulate(self, codes: np.ndarray) -> np.ndarray:
+    def accumulate(self, codes: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
         """Exact sums of products.
 
         Parameters
         ----------
         codes : integer array of shape (n_samples, n_in)
+        scratch : Scratch, optional
+            Where to compute; the next call with it overwrites the result.
 
         Returns
         -------
         float32 or float64 array of shape (n_samples, n_out)
             Integer values, exact.
         """
-        return codes.astype(self._blas_weight.dtype) @ self._blas_weight
+        scratch, weight = scratch or Scratch(), self._blas_weight
+        values = scratch.array("codes", codes.shape, weight.dtype)
+        np.copyto(values, codes)
+        sums = scratch.array("sums", (len(codes), weight.shape[1]), weight.dtype)
+        return np.matmul(values, weight, out=sums)
 
     def requantize(self, acc: np.ndarray) -> np.ndarray:
         """Output codes of a hidden layer.
@@ -242,7 +262,10 @@ class IntegerNetwork:
         if codes.dtype.kind not in "iu" or ((codes < low) | (codes > high)).any():
             raise ValueError("codes must be integers within layers[0].input_range.")
         order = self.encoding.order_by_segment
-        blocks = [self._run_block(codes[s][:, order], None, 0) for s in self._blocks(len(codes))]
+        scratch = Scratch()
+        blocks = [
+            self._run_block(codes[s][:, order], None, 0, scratch) for s in self._blocks(len(codes))
+        ]
         return np.concatenate(blocks) if blocks else np.empty((0, self._n_logits))
 
     @property
@@ -253,9 +276,9 @@ class IntegerNetwork:
         widest = max(max(layer.weight.shape) for layer in self.layers)
         return row_blocks(n_samples, widest, _BLOCK_VALUES)
 
-    def _run_block(self, codes, watch, first_row):
+    def _run_block(self, codes, watch, first_row, scratch):
         for index, layer in enumerate(self._layers_by_segment):
-            acc = layer.accumulate(codes)
+            acc = layer.accumulate(codes, scratch)
             if watch is not None:
                 acc = watch.store(index, acc, first_row)
             if layer.thresholds is None:
@@ -279,11 +302,11 @@ class IntegerNetwork:
     def _decide(self, X, watch):
         sparse = hasattr(X, "toarray")
         X = X.tocsr() if sparse else self._checked(X)
-        result = np.empty((X.shape[0], self._n_logits))
+        result, scratch = np.empty((X.shape[0], self._n_logits)), Scratch()
         for rows in self._blocks(X.shape[0]):
             block = self._checked(X[rows].toarray()) if sparse else X[rows]
             codes = self.encoding.codes_by_segment(self.encoding.levels(block))
-            result[rows] = self._run_block(codes, watch, rows.start)
+            result[rows] = self._run_block(codes, watch, rows.start, scratch)
         return result
 
     def predict(self, X) -> np.ndarray:
