@@ -148,8 +148,7 @@ lookup errs with a probability below 2^-40.  {machine}.
 "score" is the accuracy, or R², of the whole test part, mean ± sd over {seeds} seeds; "bits" the
 largest width in the circuit and, in brackets, the largest proven one; "table bits" what is left
 of a sum once its low bits are removed; "lookups" are programmable bootstraps, those that remove
-bits included.  Simulated: the whole test part.  A client's evaluation keys travel once.  The machine
-was shared, so that a row took up to twice as long as when both cores were free for it.  Size
+bits included.  Simulated: the whole test part.  A client's evaluation keys travel once.  Size
 and dropout of the network for digits were chosen with such splits in view.
 
 Concrete ML 1.9.0 on digits, on a machine of the same kind, not repeated here: accuracy .96 with
