@@ -231,7 +231,7 @@ def parts(estimator, X, y) -> dict:
     from qnnprune import gradients, network, pruning, training
 
     spent: dict[str, float] = defaultdict(float)
-    steps = 0
+    calls: dict[str, int] = defaultdict(int)
 
     def timed(owner, name, part):
         inner = getattr(owner, name)
@@ -240,16 +240,16 @@ def parts(estimator, X, y) -> dict:
             started = time.perf_counter()
             result = inner(*arguments, **options)
             spent[part] += time.perf_counter() - started
+            calls[part] += 1
             return result
 
         setattr(owner, name, outer)
         return owner, name, inner
 
-    table = training.TrainingTable
     patched = [
-        timed(table, "levels", "data"),
-        timed(network.InputCodes, "forward", "data"),
-        timed(gradients.TrainingStep, "_drop", "data"),
+        timed(training.TrainingTable, "levels", "rows"),
+        timed(network.InputCodes, "forward", "codes"),
+        timed(gradients.TrainingStep, "_drop", "codes"),
         timed(gradients._Hidden, "forward", "forward"),
         timed(gradients._Output, "forward", "forward"),
         timed(gradients._Hidden, "backward", "backward"),
@@ -262,17 +262,16 @@ def parts(estimator, X, y) -> dict:
     whole, _ = seconds(estimator.fit, X, y)
     for owner, name, inner in patched:
         setattr(owner, name, inner)
-    steps = sum(len(epoch.get("batches", ())) for epoch in estimator.history_) or (
-        estimator.n_iter_ * -(-len(X) // BATCH)
-    )
+    steps = calls["train_step"]  # equal rows are merged: fewer than the rows would make
+    beside = spent["train_step"] + spent["pruning"] + spent["rows"]
     shares = {
-        "data": spent["data"],
+        "data": spent["rows"] + spent["codes"],
         "forward": spent["forward"],
-        "loss": spent["step"] - spent["forward"] - spent["backward"] - spent["data"],
+        "loss": spent["step"] - spent["forward"] - spent["backward"] - spent["codes"],
         "backward": spent["backward"],
         "optimizer": spent["train_step"] - spent["step"],
         "pruning": spent["pruning"],
-        "callbacks, history": spent["fit_loop"] - spent["train_step"] - spent["pruning"],
+        "callbacks, history": spent["fit_loop"] - beside,
         "outside of training": whole - spent["fit_loop"],
     }
     return {part: 1000 * value / steps for part, value in shares.items()} | {
