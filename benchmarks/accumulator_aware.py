@@ -34,7 +34,7 @@ from torch import nn
 
 from qnnprune.accumulators import weight_max
 from qnnprune.compilation import compile_layers
-from qnnprune.defaults import auto_batch_size, auto_dropout
+from qnnprune.defaults import auto_batch_size
 from qnnprune.integer import IntegerNetwork
 from qnnprune.losses import binary_loss, multiclass_loss, squared_loss
 
@@ -176,14 +176,22 @@ class Fitted:
         return self.integer_network_.predict(X)
 
 
-def fit_accumulator_aware(model, X, y, *, centred: bool):
-    """Train the estimator unpruned, then with bounded weights, and compile.
+def fit_start(model, X, y):
+    """Train the estimator unpruned: where both methods start, whatever the width."""
+    bits = {"n_accum_bits": 32, "n_w_bits": SETTINGS["a2q_n_w_bits"]}
+    return model.set_params(accumulator_guarantee=False, **bits).fit(X, y)
+
+
+def fit_accumulator_aware(model, X, y, *, n_accum_bits: int, centred: bool):
+    """Go on with bounded weights from what `fit_start` trained, and compile.
 
     Parameters
     ----------
     model : estimator
-        Unfitted, with the accumulator width to reach.
+        Fitted; its module is trained further.
     X, y : arrays
+    n_accum_bits : int
+        Width to reach, in bits.
     centred : bool
         A2Q+ rather than A2Q.
 
@@ -192,16 +200,12 @@ def fit_accumulator_aware(model, X, y, *, centred: bool):
     Fitted, dict
         The dict holds the epochs of both trainings.
     """
-    n_accum_bits = model.n_accum_bits
-    model.set_params(
-        accumulator_guarantee=False, n_accum_bits=32, n_w_bits=SETTINGS["a2q_n_w_bits"]
-    )
-    start = model.fit(X, y).integer_network_
+    start = model.integer_network_
     levels = start.encoding.levels(X)
     target, mean, scale = _target(model, y)
     with torch.random.fork_rng():
         torch.manual_seed(model.random_state)
-        network = _bounded(model, n_accum_bits, len(X), centred)
+        network = _bounded(model, n_accum_bits, centred)
         _train(network, torch.from_numpy(levels), target, _batch_size(model, len(X)), model)
     layers = compile_layers(network.write_back(), start.encoding.input_range, mean, scale)
     widths = {"n_w_bits": model.n_w_bits, "n_accum_bits": n_accum_bits}
@@ -223,7 +227,7 @@ def _unit(n_outputs):
     return np.zeros(n_outputs), np.ones(n_outputs)
 
 
-def _bounded(model, n_accum_bits, n_rows, centred):
+def _bounded(model, n_accum_bits, centred):
     trained, layers = model.module_.train(), model.integer_network_.layers
     quantizer = Int8AccumulatorAwareWeightQuant
     if centred:
@@ -234,11 +238,7 @@ def _bounded(model, n_accum_bits, n_rows, centred):
         BoundedLinear(linear, layer.input_range, n_bits, n_accum_bits, quantizer)
         for linear, layer, n_bits in zip(trained.linears, layers, bits, strict=True)
     ]
-    dropout = model.dropout
-    if dropout == "auto":
-        n_in = len(layers[0].input_range)
-        dropout = auto_dropout(n_rows, model.n_features_in_, n_in)
-    return BoundedNetwork(trained, bounded, dropout)
+    return BoundedNetwork(trained, bounded, model.dropout_)
 
 
 def _batch_size(model, n_rows):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import threading
 import warnings
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,7 +16,6 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -27,12 +27,13 @@ from .accumulators import code_range, omega, verify_layers, weight_budget
 from .consistency import check_network
 from .criteria import CRITERIA
 from .data import fit_input_encoding, merge_rows
-from .defaults import auto_batch_size, auto_dropout, auto_max_epochs
+from .defaults import auto_batch_size
 from .integer import IntegerNetwork
 from .limits import LayerLimits
 from .narrowing import Narrowing
 from .prediction import IntegerPrediction, plain_real
 from .pruning import Pruner, check_methods
+from .recipes import auto_recipes, choose_recipe, hold_back
 from .schedules import SCHEDULES
 from .shape import NetworkShape
 from .simulation import MODES
@@ -306,49 +307,23 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         return pruner
 
     def _train(self, table, limits, seed, *, going_on, partial, narrower):
-        from .training import build_net, one_thread
+        from .training import one_thread
 
-        table, table_valid = self._split(table, seed) if not partial else (table, None)
-        batch_size, max_epochs = self.batch_size, self.max_epochs
-        if batch_size == "auto":
-            batch_size = auto_batch_size(len(table))
-        if max_epochs == "auto":
-            max_epochs = auto_max_epochs(len(table), batch_size)
-        module = self._build_module(table.encoding, self._network_shape()).seed(seed)
-        dropout = self.dropout
-        if dropout == "auto":
-            n_in = len(table.encoding.feature)
-            dropout = auto_dropout(len(table), table.encoding.n_features, n_in)
-        if going_on:
-            _load_state(module, self._module_state)
-        net = build_net(
-            module,
-            criterion=self._criterion(),
-            pruner=self._make_pruner(
-                limits, module, going_on=going_on, partial=partial, narrower=narrower
-            ),
-            table_valid=table_valid,
-            lr=self.lr,
-            alpha=self.alpha,
-            optimizer=self.optimizer,
-            max_epochs=1 if partial else max_epochs,
-            batch_size=batch_size,
-            dropout=dropout,
-            early_stopping=self.early_stopping and not partial,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            callbacks=[] if self.callbacks is None else list(self.callbacks),
-            verbose=self.verbose,
-            device=self.device,
-            # Other epochs, other draws.
-            seed=[seed, self._epochs_before(going_on)],
-            always_prune=partial or (going_on and not narrower),
-            constant_lr=partial,
-        )
-        net.initialize()
-        if partial:
-            self._restore_moments(net)
+        recipes = self._recipes(table, going_on=going_on, partial=partial)
+        how = {"going_on": going_on, "partial": partial, "narrower": narrower}
         with one_thread():
+            self._recipe = choose_recipe(
+                recipes, table, seed, functools.partial(self._held_back_error, limits, seed)
+            )
+            self.dropout_, table_valid = self._recipe.dropout, None
+            if self.early_stopping and not partial:
+                table, table_valid = hold_back(table, self.validation_fraction, seed)
+            net = self._build_net(
+                table, limits, seed, self._recipe, table_valid=table_valid,
+                callbacks=self.callbacks, verbose=self.verbose, **how,
+            )  # fmt: skip
+            if partial:
+                self._restore_moments(net)
             net.partial_fit(table)
         if net.kept_state_ is None:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
@@ -361,6 +336,63 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
+    def _recipes(self, table, *, going_on, partial):
+        """What is left to choose from: one recipe, where `max_epochs` is given."""
+        if going_on:
+            found = [self._recipe]
+        else:
+            n_in, batch_size = len(table.encoding.feature), self._rows_in_batch(table)
+            found = auto_recipes(len(table), batch_size, n_in)
+            if partial or self.max_epochs != "auto":
+                found = found[:1]
+        given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}
+        given = {name: value for name, value in given.items() if value != "auto"}
+        return list(dict.fromkeys(replace(recipe, **given) for recipe in found))
+
+    def _rows_in_batch(self, table) -> int:
+        return auto_batch_size(len(table)) if self.batch_size == "auto" else self.batch_size
+
+    def _held_back_error(self, limits, seed, recipe, table, held) -> float:
+        net = self._build_net(table, limits, seed, recipe)
+        net.partial_fit(table)
+        if net.interrupted_:
+            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+        return net.squared_error(held)
+
+    def _build_net(
+        self, table, limits, seed, recipe, *, table_valid=None, callbacks=(), verbose=0,
+        going_on=False, partial=False, narrower=False,
+    ):  # fmt: skip
+        """A net that is ready to train, from new weights or from those of the last fit."""
+        from .training import build_net
+
+        module = self._build_module(table.encoding, self._network_shape()).seed(seed)
+        if going_on:
+            _load_state(module, self._module_state)
+        how = {"going_on": going_on, "partial": partial, "narrower": narrower}
+        return build_net(
+            module,
+            criterion=self._criterion(),
+            pruner=self._make_pruner(limits, module, **how),
+            table_valid=table_valid,
+            lr=self.lr,
+            alpha=self.alpha,
+            optimizer=self.optimizer,
+            max_epochs=1 if partial else recipe.max_epochs,
+            batch_size=self._rows_in_batch(table),
+            dropout=recipe.dropout,
+            early_stopping=table_valid is not None,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            callbacks=list(callbacks or ()),
+            verbose=verbose,
+            device=self.device,
+            # Other epochs, other draws.
+            seed=[seed, self._epochs_before(going_on)],
+            always_prune=partial or (going_on and not narrower),
+            constant_lr=partial,
+        ).initialize()
+
     def _restore_moments(self, net):
         """Hand over the optimizer's moments of the last training, not its settings."""
         optimizer, moments = getattr(self, "_moments", (None, None))
@@ -368,21 +400,6 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             settings = net.optimizer_.state_dict()["param_groups"]
             state = {"state": deepcopy(moments), "param_groups": settings}
             net.optimizer_.load_state_dict(state)
-
-    def _split(self, table, seed):
-        if not self.early_stopping:
-            return table, None
-        stratify = None
-        if table.y.dtype.kind == "i":
-            counts = np.bincount(table.y)
-            n_valid = math.ceil(self.validation_fraction * len(table))
-            if counts[counts > 0].min() > 1 and len(counts) <= min(n_valid, len(table) - n_valid):
-                stratify = table.y
-        train, valid = train_test_split(
-            np.arange(len(table)), test_size=self.validation_fraction, random_state=seed,
-            stratify=stratify,
-        )  # fmt: skip
-        return table.subset(np.sort(train)), table.subset(np.sort(valid))
 
     @staticmethod
     def _build_module(encoding, shape):

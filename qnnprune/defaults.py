@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["auto_batch_size", "auto_dropout", "auto_max_epochs", "auto_n_input_segments"]
+__all__ = [
+    "FEWEST_EPOCHS",
+    "MANY_ROWS",
+    "auto_batch_size",
+    "auto_dropout",
+    "auto_max_epochs",
+    "auto_n_input_segments",
+]
 
 _SEGMENTS = 192  # of all features together
 _MOST_SEGMENTS = 16
 _STEPS = 2000
+_MOST_EPOCHS = 40
+_DROPOUT, _DROPOUT_OF_MANY_ROWS = 0.3, 0.1
+_MANY_INPUTS = 64
+
+FEWEST_EPOCHS = 20  # pruning and fine-tuning need some time
+MANY_ROWS = 10_000  # noise hides less in so many
 
 
 def auto_n_input_segments(n_graded: int) -> int:
@@ -23,18 +36,11 @@ def auto_batch_size(n_rows: int) -> int:
 
 
 def auto_max_epochs(n_rows: int, batch_size: int) -> int:
-    """Epochs that make about 2,000 steps; at least 20, at most 100, and fewer for few rows.
-
-    Going over few rows again and again fits their noise.
-    """
-    n_batches = -(-n_rows // batch_size)
-    most = min(100, max(40, n_rows // 12))
-    return max(20, min(most, -(-_STEPS // n_batches)))
+    """Epochs that make about 2,000 steps; at least 20, at most 40."""
+    return max(FEWEST_EPOCHS, min(_MOST_EPOCHS, -(-_STEPS // -(-n_rows // batch_size))))
 
 
-def auto_dropout(n_rows: int, n_features: int, n_in: int) -> float:
-    """Share of the input codes dropped: up to a tenth, or to three tenths of few rows.
-
-    Only as far as features have several of the `n_in` codes: none is lost altogether.
-    """
-    return (1 - n_features / n_in) * min(0.3, max(0.1, 100 / n_rows))
+def auto_dropout(n_rows: int, n_in: int) -> float:
+    """Share of the input codes dropped: 0.3, of many rows 0.1, and less of few inputs."""
+    most = _DROPOUT if n_rows <= MANY_ROWS else _DROPOUT_OF_MANY_ROWS
+    return most * min(1.0, n_in / _MANY_INPUTS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["binary_loss", "multiclass_loss", "squared_loss"]
+__all__ = ["binary_loss", "multiclass_loss", "row_squared_error", "squared_loss"]
 
 
 def binary_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,3 +36,18 @@ def squared_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Ten
     residual = output - y.to(output.dtype)
     loss = (residual.square().mean(dim=1) * weight).mean()
     return loss, residual.mul_(weight[:, None]).mul_(2 / y.numel())
+
+
+def row_squared_error(output: Tensor, y: Tensor) -> Tensor:
+    """Squared error of each row, without its gradient, in float64.
+
+    Of class probabilities where `y` holds class indices, summed over the classes (G. W. Brier,
+    1950); else of the outputs, averaged.
+    """
+    output = output.double()
+    if y.is_floating_point():
+        return (output - y).square().mean(dim=1)
+    if output.shape[1] == 1:
+        return 2 * (torch.sigmoid(output[:, 0]) - y).square()
+    target = nn.functional.one_hot(y, output.shape[1])
+    return (torch.softmax(output, dim=1) - target).square().sum(dim=1)

@@ -21,6 +21,7 @@ from .callbacks import (
 )
 from .data import TrainingTable
 from .gradients import TrainingStep
+from .losses import row_squared_error
 from .pruning import Pruner
 
 __all__ = ["OPTIMIZERS", "TrainingNet", "build_net"]
@@ -140,6 +141,16 @@ class TrainingNet(NeuralNet):
         output = torch.cat(list(self.forward_iter(X)))
         classes = isinstance(X, TrainingTable) and X.y.dtype.kind == "i"
         return (predicted_class(output) if classes else output).numpy()
+
+    def squared_error(self, table: TrainingTable) -> float:
+        """Weighted mean squared error, of the class probabilities or of standardised targets."""
+        self._set_training(False)
+        total = 0.0
+        with torch.no_grad():
+            for inputs, y in BatchLoader(table, self.batch_size):
+                output = self.module_(inputs["levels"].to(self.device)).cpu()
+                total += float(row_squared_error(output, y) @ inputs["weight"])
+        return total / table.weight.sum()
 
     @property
     def progress(self) -> float:

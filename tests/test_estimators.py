@@ -171,7 +171,7 @@ METHODS = [
 
 @pytest.mark.parametrize(("schedule", "criterion"), METHODS)
 def test_every_method_is_proven_and_goes_on(schedule, criterion):
-    settings = {"pruning_schedule": schedule, "pruning_criterion": criterion, "max_epochs": 6}
+    settings = {"pruning_schedule": schedule, "pruning_criterion": criterion, "max_epochs": 8}
     counted = classifier(
         (16, 8), accumulator_guarantee=False, n_hidden_neurons_multiplier=2, n_accum_bits=6,
         **settings,
