@@ -125,6 +125,29 @@ def _proven(results, name, method, bits) -> bool:
     return method not in FREE and bool(widths) and max(widths) <= bits
 
 
+# Method and width of each column.
+HEADLINE = [
+    ("linear", None), ("hgb", None), ("mlp", None), ("twin", None),
+    ("exact", 16), ("exact", 8), ("exact", 6), ("exact100", 6),
+]  # fmt: skip
+
+
+def headline_table(results: Results) -> str:
+    """The default under proof beside float models: every set, and the mean gap to the MLP."""
+    columns = [c for c in HEADLINE if any(len(results.seeds(n, *c)) for n in results.sets)]
+    head = [title(m) + ("" if bits is None else f", {bits} bits") for m, bits in columns]
+    rows = [
+        [name, *(_text(results.values(name, *c, "score")) for c in columns)]
+        for name in sorted(results.sets, key=results.is_regression)
+    ]
+    for regression, unit in ((False, "points"), (True, "R²")):
+        gaps = [_gap_cells(results, *c, "mlp", regression)[0] for c in columns]
+        if any(gaps):
+            gaps = ["" if m == "mlp" else gap for (m, _), gap in zip(columns, gaps, strict=True)]
+            rows.append([f"mean gap to the MLP, {unit}", *gaps])
+    return _table(["set", *head], rows)
+
+
 def summary_table(results: Results, methods, to: str) -> str:
     """Mean gaps over the sets to `to`, and how many sets lie outside the noise."""
     rows = []
@@ -221,6 +244,8 @@ def report(records, options) -> str:
     pruning = [m for m in results.methods if m not in FREE | LIMITED]
     methods = [m for m in results.methods if m not in pruning]
     parts = [_introduction(records, options)]
+    if {"mlp", "exact"} <= set(methods):
+        parts += ["## The default, proven, beside float models", headline_table(results)]
     for to in ("mlp", "twin"):
         if to in methods:
             others = [m for m in results.methods if m != to]

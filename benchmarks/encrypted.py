@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import sets
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from small_sets import split
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.export import FheClient, FheServer, compile_fhe
@@ -51,7 +51,7 @@ def load(name: str, seed: int, folder: str | None):
         with np.load(Path(folder) / "airfoil.npz") as file:
             parts = train_test_split(file["X"], file["y"], random_state=seed)
     else:
-        parts = split(name, seed)
+        parts = sets.load(name, seed=seed)
     scaler = StandardScaler().fit(parts[0])
     return scaler.transform(parts[0]), scaler.transform(parts[1]), *parts[2:]
 
