@@ -250,15 +250,21 @@ def report(records, options) -> str:
         if to in methods:
             others = [m for m in results.methods if m != to]
             parts += [f"## Gap to the {title(to)}", summary_table(results, others, to)]
+    if methods != ["exact"] or not pruning:
+        parts += _widths_part(results, methods)
+    if pruning:
+        parts += pruning_part(results, pruning)
+    return "\n\n".join(parts) + "\n"
+
+
+def _widths_part(results: Results, methods) -> list[str]:
+    parts = []
     for bits in results.bits:
         parts += [f"## {bits} bits", score_table(results, methods, bits)]
     for bits in [b for b in (8, 6) if b in results.bits]:
         table = score_table(results, methods, bits, "balanced")
         parts += [f"## Balanced accuracy at {bits} bits", table]
-    parts += ["## Sizes and times", _SIZES_TEXT, size_table(results, methods)]
-    if pruning:
-        parts += pruning_part(results, pruning)
-    return "\n\n".join(parts) + "\n"
+    return [*parts, "## Sizes and times", _SIZES_TEXT, size_table(results, methods)]
 
 
 _SIZES_TEXT = (
@@ -270,10 +276,21 @@ _SIZES_TEXT = (
 )
 
 
+_COUNTED = "multiplier:1"
+_COUNTED_TEXT = (
+    'Gap to the default schedule and criterion, "gradual" and "l1", at a count of 1 × Ω.  The '
+    "other schedules and criteria keep as many weights: 1 × Ω a neuron, or 2 × Ω where half of the "
+    'neurons are removed.  "exact range" has no count and keeps more.'
+)
+
+
 def pruning_part(results: Results, methods) -> list[str]:
     """Pruning schedules and criteria at equal proven width, and what they keep."""
     compared = ["exact", *methods] if "exact" in results.methods else methods
     parts = ["## Pruning methods at equal proven width"]
+    if _COUNTED in methods:
+        others = [m for m in compared if m != _COUNTED]
+        parts += [_COUNTED_TEXT, summary_table(results, others, _COUNTED)]
     for bits in results.bits:
         parts += [f"### {bits} bits", score_table(results, compared, bits)]
         rows = []
@@ -281,7 +298,7 @@ def pruning_part(results: Results, methods) -> list[str]:
             nonzeros = [results.values(name, m, bits, "nonzeros") for m in compared]
             rows.append([name, *(_text(values, 0) for values in nonzeros)])
         parts += ["Nonzero weights:", _table(["set", *map(title, compared)], rows)]
-    return [*parts, size_table(results, compared)]
+    return [*parts, "### Sizes and times", _SIZES_TEXT, size_table(results, compared)]
 
 
 def _introduction(records, options) -> str:

@@ -52,11 +52,16 @@ _NOT_IDENTITY = ("random_state", "verbose", "device", "callbacks", "class_weight
 
 
 def pruning_methods() -> list[str]:
-    """The default, every other schedule, and every other criterion."""
+    """Every schedule and every criterion, at equal numbers of weights; and the exact range alone.
+
+    A neuron keeps 1 × Ω weights; or 2 × Ω, where half of the neurons are removed.
+    """
     default = PrunedNeuralNetClassifier()
     schedules = [f"schedule:{name}" for name in SCHEDULES if name != default.pruning_schedule]
     criteria = [f"criterion:{name}" for name in CRITERIA if name != default.pruning_criterion]
-    return ["exact", *schedules, *criteria]
+    removing = {f"criterion:{n}" for n, criterion in CRITERIA.items() if criterion.removes_neurons}
+    counted = [f"{m},multiplier:{2 if m in removing else 1}" for m in schedules + criteria]
+    return ["exact", "multiplier:1", *counted]
 
 
 @dataclass(frozen=True)
