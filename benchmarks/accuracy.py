@@ -11,7 +11,8 @@ test part is left alone: settings are chosen that way (benchmarks/tune.py).
 
 Every finished cell is a line of --results; an interrupted run goes on where it was.  A cell counts
 as finished only for the settings that it was measured with, the defaults of the estimators
-included.  Not included is what "auto" comes to: after a change of that start a new file.
+included.  Not included is what "auto" comes to: after a change of that start a new file.  A network
+that no weights can push to its limits is the unpruned one, and not trained again.
 
 Methods: linear, hgb, mlp, twin, unpruned, omega1, omega4, a2q, a2q+, exact, exact100 (trained for
 100 epochs); and, under the exact range, other pruning methods, named by their parts:
@@ -23,12 +24,13 @@ criterion that the library has, with counts that leave equally many weights.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import sets
-from cells import FREE, LIMITED, PARTS, Cell, pruning_methods
+from cells import FREE, LIMITED, PARTS, Cell, is_unlimited, pruning_methods
 from cells import measure as measure_cell
-from resumable import key, read, run
+from resumable import append, key, read, run
 
 BITS = [16, 12, 10, 8, 7, 6, 5]
 # Partial results are most useful in this order.
@@ -53,6 +55,17 @@ def cells(options) -> list[Cell]:
                 if place == 0:
                     found += [Cell(name, m, None, seed, **common) for m in free]
                 found += [Cell(name, m, bits, seed, **common) for m in limited]
+    return found
+
+
+def already_known(wanted: list[Cell], done: dict[str, dict]) -> list[dict]:
+    """Records of the cells that an unpruned one settles, as no weights reach their limits."""
+    found = []
+    for cell in wanted:
+        unpruned = done.get(key(replace(cell, method="unpruned", bits=None).identity()))
+        name = key(cell.identity())
+        if unpruned and name not in done and is_unlimited(cell, unpruned["fan_in"]):
+            found.append(unpruned | cell.identity() | {"key": name})
     return found
 
 
@@ -98,6 +111,7 @@ def main() -> None:
     options = parse()
     wanted = cells(options)
     if not options.report_only:
+        append(options.results, already_known(wanted, read(options.results)))
         run(wanted, measure_cell, options.results, options.processes)
     from accuracy_report import report, write_cells, write_plots
 

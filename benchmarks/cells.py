@@ -20,9 +20,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.accumulators import weight_budget, weight_max
 from qnnprune.pruning import CRITERIA, SCHEDULES
 
-__all__ = ["FREE", "LIMITED", "Cell", "measure", "pruning_methods"]
+__all__ = ["FREE", "LIMITED", "Cell", "is_unlimited", "measure", "pruning_methods"]
 
 # Methods that know no accumulator, and those that are given one.
 FREE = {
@@ -135,6 +136,21 @@ def _parameters(method, bits) -> dict:
         name, value = part.split(":")
         found[PARTS[name]] = float(value) if name == "multiplier" else value
     return found
+
+
+def is_unlimited(cell: Cell, fan_in: int) -> bool:
+    """Whether no weights at all of that fan-in reach the cell's limits.
+
+    Its network is then, bit for bit, the unpruned one.
+    """
+    if cell.method not in ("exact", "omega1", "omega4"):
+        return False
+    settings = PrunedNeuralNetClassifier(**cell.parameters())
+    bits, multiplier = settings.n_accum_bits, settings.n_hidden_neurons_multiplier
+    if cell.method == "exact":
+        largest = weight_max(settings.n_w_bits) * 2 ** (settings.n_a_bits - 1)
+        return fan_in * largest < 2 ** (bits - 1)
+    return weight_budget(settings.n_w_bits, settings.n_a_bits, bits, multiplier) >= fan_in
 
 
 @lru_cache(maxsize=1)

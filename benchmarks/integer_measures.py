@@ -71,6 +71,7 @@ def integer_measures(network, model) -> dict:
         "nonzeros_max": int(per_neuron.max()),
         "compression": dense_size / size,
         "speedup": dense / max(int(per_neuron.sum()), 1),
+        "fan_in": max(widths[:-1]),
         "neurons": len(per_neuron),
         "dead": sum(map(dead_neurons, layers)),
         "file_bytes": _file_bytes(network),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import qnnprune
 
-__all__ = ["key", "read", "run"]
+__all__ = ["append", "key", "read", "run"]
 
 
 def key(identity: dict) -> str:
@@ -62,6 +62,13 @@ def run(cells: Iterable, measure: Callable, path: str | Path, processes: int) ->
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def append(path: str | Path, records: Iterable[dict]) -> None:
+    """Add finished cells to the file."""
+    with _append_to(path) as file:
+        for record in records:
+            file.write(json.dumps(record, default=str) + "\n")
 
 
 def _append_to(path):
