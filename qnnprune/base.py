@@ -37,6 +37,7 @@ from .recipes import auto_recipes, choose_recipe, hold_back
 from .schedules import SCHEDULES
 from .shape import NetworkShape
 from .simulation import MODES
+from .start import Start
 from .trimming import trim_layers
 
 __all__ = ["BasePrunedNeuralNet"]
@@ -168,7 +169,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         """
         with self._unchanged_on_failure():
             going_on = self.warm_start and hasattr(self, "_module_state")
-            return self._fit(X, y, sample_weight, going_on=going_on)
+            return self._fit(X, y, sample_weight, Start(going_on))
 
     @contextmanager
     def _unchanged_on_failure(self):
@@ -180,7 +181,8 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X, y, sample_weight, *, going_on, partial=False, narrower=False, classes=None):
+    def _fit(self, X, y, sample_weight, start, classes=None):
+        going_on = start.going_on
         if going_on:
             self._check_unchanged()
         X, y = self._validate_training_data(X, y, reset=not going_on)
@@ -196,9 +198,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         limits = self._limits(encoding)
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
-        net = self._train(
-            table, limits, seed, going_on=going_on, partial=partial, narrower=narrower
-        )
+        net = self._train(table, limits, seed, start)
         self._finish(net, table, limits)
         self._n_epochs = self._epochs_before(going_on) + self.n_iter_
         return self
@@ -295,34 +295,33 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             n_rounding_bits=self.n_rounding_bits,
         )
 
-    def _make_pruner(self, limits, module, *, going_on, partial, narrower):
+    def _make_pruner(self, limits, module, start):
         pruner = Pruner(
             limits, self.pruning_schedule, self.pruning_criterion,
-            neuron_sparsity=self.neuron_sparsity, regrow=partial, seed=self._pruning_seed,
+            neuron_sparsity=self.neuron_sparsity, regrow=start.partial, seed=self._pruning_seed,
         )  # fmt: skip
-        if partial:
+        if start.partial:
             pruner.start_regrowth(module)
-        elif going_on:
-            pruner.adopt(module, narrower=narrower)
+        elif start.going_on:
+            pruner.adopt(module, narrower=start.narrower)
         return pruner
 
-    def _train(self, table, limits, seed, *, going_on, partial, narrower):
+    def _train(self, table, limits, seed, start):
         from .training import one_thread
 
-        recipes = self._recipes(table, going_on=going_on, partial=partial)
-        how = {"going_on": going_on, "partial": partial, "narrower": narrower}
+        recipes = self._recipes(table, start)
         with one_thread():
             self._recipe = choose_recipe(
                 recipes, table, seed, functools.partial(self._held_back_error, limits, seed)
             )
             self.dropout_, table_valid = self._recipe.dropout, None
-            if self.early_stopping and not partial:
+            if self.early_stopping and not start.partial:
                 table, table_valid = hold_back(table, self.validation_fraction, seed)
             net = self._build_net(
-                table, limits, seed, self._recipe, table_valid=table_valid,
-                callbacks=self.callbacks, verbose=self.verbose, **how,
+                table, limits, seed, self._recipe, start, table_valid=table_valid,
+                callbacks=self.callbacks, verbose=self.verbose,
             )  # fmt: skip
-            if partial:
+            if start.partial:
                 self._restore_moments(net)
             net.partial_fit(table)
         if net.kept_state_ is None:
@@ -336,14 +335,14 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
-    def _recipes(self, table, *, going_on, partial):
+    def _recipes(self, table, start):
         """What is left to choose from: one recipe, where `max_epochs` is given."""
-        if going_on:
+        if start.going_on:
             found = [self._recipe]
         else:
             n_in, batch_size = len(table.encoding.feature), self._rows_in_batch(table)
             found = auto_recipes(len(table), batch_size, n_in)
-            if partial or self.max_epochs != "auto":
+            if start.partial or self.max_epochs != "auto":
                 found = found[:1]
         given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}
         given = {name: value for name, value in given.items() if value != "auto"}
@@ -353,32 +352,30 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         return auto_batch_size(len(table)) if self.batch_size == "auto" else self.batch_size
 
     def _held_back_error(self, limits, seed, recipe, table, held) -> float:
-        net = self._build_net(table, limits, seed, recipe)
+        net = self._build_net(table, limits, seed, recipe, Start())
         net.partial_fit(table)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
         return net.squared_error(held)
 
     def _build_net(
-        self, table, limits, seed, recipe, *, table_valid=None, callbacks=(), verbose=0,
-        going_on=False, partial=False, narrower=False,
-    ):  # fmt: skip
+        self, table, limits, seed, recipe, start, *, table_valid=None, callbacks=(), verbose=0
+    ):
         """A net that is ready to train, from new weights or from those of the last fit."""
         from .training import build_net
 
         module = self._build_module(table.encoding, self._network_shape()).seed(seed)
-        if going_on:
+        if start.going_on:
             _load_state(module, self._module_state)
-        how = {"going_on": going_on, "partial": partial, "narrower": narrower}
         return build_net(
             module,
             criterion=self._criterion(),
-            pruner=self._make_pruner(limits, module, **how),
+            pruner=self._make_pruner(limits, module, start),
             table_valid=table_valid,
             lr=self.lr,
             alpha=self.alpha,
             optimizer=self.optimizer,
-            max_epochs=1 if partial else recipe.max_epochs,
+            max_epochs=1 if start.partial else recipe.max_epochs,
             batch_size=self._rows_in_batch(table),
             dropout=recipe.dropout,
             early_stopping=table_valid is not None,
@@ -388,9 +385,9 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             verbose=verbose,
             device=self.device,
             # Other epochs, other draws.
-            seed=[seed, self._epochs_before(going_on)],
-            always_prune=partial or (going_on and not narrower),
-            constant_lr=partial,
+            seed=[seed, self._epochs_before(start.going_on)],
+            always_prune=start.partial or (start.going_on and not start.narrower),
+            constant_lr=start.partial,
         ).initialize()
 
     def _restore_moments(self, net):

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .base import BasePrunedNeuralNet
+from .start import Start
 from .twin import FloatTwin
 
 __all__ = ["PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"]
@@ -279,7 +280,7 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
                     f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
                 )
             classes = self.classes_ if going_on else classes
-            return self._fit(X, y, sample_weight, going_on=going_on, partial=True, classes=classes)
+            return self._fit(X, y, sample_weight, Start(going_on, partial=True), classes)
 
     def _encode_target(self, y, weight, *, going_on, classes):
         y = column_or_1d(y, warn=True)
@@ -554,7 +555,7 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         """
         with self._unchanged_on_failure():
             going_on = hasattr(self, "_module_state")
-            return self._fit(X, y, sample_weight, going_on=going_on, partial=True)
+            return self._fit(X, y, sample_weight, Start(going_on, partial=True))
 
     def _encode_target(self, y, weight, *, going_on, classes):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)

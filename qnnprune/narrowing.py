@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
+from .start import Start
+
 __all__ = ["Narrowing", "NarrowingCurve"]
 
 
@@ -87,7 +89,7 @@ class Narrowing:
             self.max_epochs = kept if max_epochs is None else max_epochs
             self.n_accum_bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
             self._validate_params()
-            self._fit(X, y, sample_weight, going_on=True, narrower=True)
+            self._fit(X, y, sample_weight, Start(going_on=True, narrower=True))
             self.max_epochs = kept
         return self
 

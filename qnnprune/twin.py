@@ -23,7 +23,7 @@ class FloatTwin:
     def _limits(self, encoding):
         return None
 
-    def _make_pruner(self, limits, module, **how):
+    def _make_pruner(self, limits, module, start):
         return None
 
     def _network_shape(self):
