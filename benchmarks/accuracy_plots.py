@@ -26,10 +26,40 @@ def write_plots(records, output) -> None:
         "width": ("proven_bits", "proven accumulator, bits"),
         "nonzeros": ("nonzeros", "nonzero weights"),
     }
-    for suffix, (field, label) in axes.items():
-        figure = _panels(results, field, label)
+    figures = {s: _panels(results, field, label) for s, (field, label) in axes.items()}
+    if "mlp" in results.methods and any(results.bits):
+        figures["gap"] = _gap_figure(results)
+    for suffix, figure in figures.items():
         path = output.with_name(f"{output.stem}_{suffix}.svg")
         figure.savefig(path, metadata={"Date": None})
+
+
+def _gap_figure(results):
+    """Mean gap to the float MLP over the sets, by width; only where every set has finished."""
+    from accuracy_report import title
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
+    tasks = {False: "accuracy, points", True: "R²"}
+    bits = results.bits[::-1]
+    for axes, (regression, label) in zip(figure.subplots(1, 2), tasks.items(), strict=True):
+        names = [name for name in results.sets if results.is_regression(name) is regression]
+        for method in [m for m in results.methods if m not in FREE]:
+            gaps = [[_mean(results.gaps(n, method, b, "mlp")) for n in names] for b in bits]
+            color = {"color": "tab:red", "lw": 2.5} if method == "exact" else {}
+            axes.plot(range(len(bits)), np.mean(gaps, axis=1), "o-", label=title(method), **color)
+        axes.axhline(0, color="0.4", ls=":", label="MLP (64, 64), float")
+        axes.set(title=f"mean gap to the float MLP: {label}", xlabel="accumulator, bits")
+        axes.set_xticks(range(len(bits)), bits)
+        if names:
+            low = np.nanmin([line.get_ydata() for line in axes.get_lines()[:-1]])
+            axes.set_ylim(bottom=max(low, -12 if not regression else -0.25))
+    axes.legend(fontsize=7)
+    return figure
+
+
+def _mean(gaps) -> float:
+    return float(np.mean(list(gaps.values()))) if gaps else np.nan
 
 
 def _panels(results, field, label):

@@ -29,7 +29,12 @@ from qnnprune.export import FheClient, FheServer, compile_fhe
 
 N_ACCUM_BITS = 8
 SETTINGS = {
-    "digits": {"hidden_layer_sizes": (72,), "dropout": 0.2, "n_rounding_bits": 4},
+    "digits": {
+        "hidden_layer_sizes": (72,),
+        "max_epochs": 100,
+        "dropout": 0.2,
+        "n_rounding_bits": 4,
+    },
     "breast_cancer": {"hidden_layer_sizes": (32,), "n_rounding_bits": 4},
     "diabetes": {"hidden_layer_sizes": (32,), "n_rounding_bits": 4},
     "airfoil": {"hidden_layer_sizes": (96,), "n_rounding_bits": 3},
