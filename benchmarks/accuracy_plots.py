@@ -16,7 +16,7 @@ _COLORS = ["blue", "orange", "green", "purple", "brown", "pink", "gray", "olive"
 
 
 def write_plots(records, output) -> None:
-    """Score against the width that a network needs in its worst case, and against nonzero weights; one panel a set."""
+    """Score against the worst-case width and against nonzero weights, a panel a set; mean gaps."""
     from accuracy_report import Results
 
     matplotlib.use("svg")

@@ -278,9 +278,10 @@ _SIZES_TEXT = (
 
 _COUNTED = "multiplier:1"
 _COUNTED_TEXT = (
-    'Gap to the default schedule and criterion, "gradual" and "l1", at a count of 1 × Ω.  The '
-    "other schedules and criteria keep as many weights: 1 × Ω a neuron, or 2 × Ω where half of the "
-    'neurons are removed.  "exact range" has no count and keeps more.'
+    'Gap to the default schedule and criterion, "gradual" and "l1", at a count of 1 × Ω.  The other '
+    "schedules and criteria may keep as many weights: 1 × Ω a neuron, or 2 × Ω where half of the "
+    "neurons are removed.  They keep fewer where training leaves weights at zero, or where removed "
+    'neurons take others with them that nothing reads.  "exact range" has no count and keeps more.'
 )
 
 
