@@ -34,6 +34,10 @@ def write_plots(records, output) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
+def _color(method: str, place: int) -> str:
+    return "tab:red" if method == "exact" else f"tab:{_COLORS[place % len(_COLORS)]}"
+
+
 def _gap_figure(results):
     """Mean gap to the float MLP over the sets, by width; only where every set has finished."""
     from accuracy_report import title
@@ -44,10 +48,10 @@ def _gap_figure(results):
     bits = results.bits[::-1]
     for axes, (regression, label) in zip(figure.subplots(1, 2), tasks.items(), strict=True):
         names = [name for name in results.sets if results.is_regression(name) is regression]
-        for method in [m for m in results.methods if m not in FREE]:
+        for place, method in enumerate(m for m in results.methods if m not in FREE):
             gaps = [[_mean(results.gaps(n, method, b, "mlp")) for n in names] for b in bits]
-            color = {"color": "tab:red", "lw": 2.5} if method == "exact" else {}
-            axes.plot(range(len(bits)), np.mean(gaps, axis=1), "o-", label=title(method), **color)
+            look = {"color": _color(method, place), "lw": 2.5 if method == "exact" else 1}
+            axes.plot(range(len(bits)), np.mean(gaps, axis=1), "o-", label=title(method), **look)
         axes.axhline(0, color="0.4", ls=":", label="MLP (64, 64), float")
         axes.set(title=f"mean gap to the float MLP: {label}", xlabel="accumulator, bits")
         axes.set_xticks(range(len(bits)), bits)
@@ -97,8 +101,8 @@ def _panel(axes, results, name, field):
     limited = [m for m in results.methods if m not in FREE]
     for place, method in enumerate(limited):
         x, score, spread = _curve(results, name, method, field)
-        color = f"tab:{_COLORS[place % len(_COLORS)]}" if method != "exact" else "tab:red"
-        axes.errorbar(x, score, spread, color=color, marker="o", ms=2.5, lw=1, label=title(method))
+        look = {"color": _color(method, place), "marker": "o", "ms": 2.5, "lw": 1}
+        axes.errorbar(x, score, spread, label=title(method), **look)
     if field == "nonzeros":
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter("")
