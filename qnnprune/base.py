@@ -309,7 +309,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
     def _train(self, table, limits, seed, start):
         from .training import one_thread
 
-        recipes = self._recipes(table, start)
+        recipes = self._recipes(table, limits, start)
         with one_thread():
             self._recipe = choose_recipe(
                 recipes, table, seed, functools.partial(self._held_back_error, limits, seed)
@@ -335,13 +335,14 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
-    def _recipes(self, table, start):
+    def _recipes(self, table, limits, start):
         """What is left to choose from: one recipe, where `max_epochs` is given."""
         if start.going_on:
             found = [self._recipe]
         else:
             n_in, batch_size = len(table.encoding.feature), self._rows_in_batch(table)
-            found = auto_recipes(len(table), batch_size, n_in)
+            n_accum_bits = limits[0].n_accum_bits if limits else None
+            found = auto_recipes(len(table), batch_size, n_in, n_accum_bits)
             if start.partial or self.max_epochs != "auto":
                 found = found[:1]
         given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}

@@ -16,6 +16,7 @@ __all__ = ["Recipe", "auto_recipes", "choose_recipe", "hold_back"]
 
 _FRACTION = 0.2  # of the rows are held back to choose by
 _LEAST_ROWS = 200  # of fewer, too few are held back to tell recipes apart
+_WIDE_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,20 @@ class Recipe:
     dropout: float
 
 
-def auto_recipes(n_rows: int, batch_size: int, n_in: int) -> list[Recipe]:
+def auto_recipes(
+    n_rows: int, batch_size: int, n_in: int, n_accum_bits: int | None = None
+) -> list[Recipe]:
     """The usual recipe; for 200 to 10,000 rows also half the epochs, and no dropout.
 
-    The noisier the targets, the more the second helps; the third is for exact ones.
+    The noisier the targets, the more the second helps; the third is for exact ones.  Guaranteed
+    accumulators of fewer than 8 bits leave the second out: they take longer to prune to.
     """
     usual = Recipe(auto_max_epochs(n_rows, batch_size), auto_dropout(n_rows, n_in))
     if not _LEAST_ROWS <= n_rows <= MANY_ROWS:
         return [usual]
-    return [usual, replace(usual, max_epochs=FEWEST_EPOCHS), replace(usual, dropout=0.0)]
+    shorter, without = replace(usual, max_epochs=FEWEST_EPOCHS), replace(usual, dropout=0.0)
+    narrow = n_accum_bits is not None and n_accum_bits < _WIDE_BITS
+    return [usual, without] if narrow else [usual, shorter, without]
 
 
 def choose_recipe(

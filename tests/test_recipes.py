@@ -26,6 +26,8 @@ def test_recipes_by_hand():
     assert auto_recipes(200, 32, n_in=10) == [Recipe(40, few), Recipe(20, few), Recipe(40, 0.0)]
     assert auto_recipes(199, 32, n_in=64) == RECIPES[:1]
     assert auto_recipes(20_000, 256, n_in=64) == [Recipe(26, 0.1)]
+    assert auto_recipes(1000, 50, 64, n_accum_bits=8) == RECIPES
+    assert auto_recipes(1000, 50, 64, n_accum_bits=7) == [RECIPES[0], RECIPES[2]]
 
 
 def test_the_smallest_error_on_held_back_rows_wins():
@@ -90,12 +92,18 @@ def test_what_is_given_is_not_chosen(monkeypatch):
     )
     X, y = noisy()
     PrunedNeuralNetClassifier((8,)).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6, accumulator_guarantee=False).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6).float_twin().fit(X, y)
     PrunedNeuralNetClassifier((8,), dropout=0.5).fit(X, y)
     PrunedNeuralNetClassifier((8,), max_epochs=7).fit(X, y)
     PrunedNeuralNetRegressor((8,), max_epochs=7).fit(X, y)
     net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2).fit(X, y)
     net.set_params(max_epochs="auto", dropout="auto", warm_start=True).fit(X, y)
     assert offered == [
+        RECIPES,
+        [RECIPES[0], RECIPES[2]],  # narrow
+        RECIPES,
         RECIPES,
         [Recipe(40, 0.5), Recipe(20, 0.5)],
         [Recipe(7, 0.3)],
