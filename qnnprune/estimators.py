@@ -88,8 +88,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
         10,000 rows it then also chooses, with `dropout`: of the usual recipe, half the
-        epochs, and no dropout, each tried on 80 % of the rows, the one with the smallest
-        squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
+        epochs (from 8 bits on), and no dropout, each tried on 80 % of the rows, the one with
+        the smallest squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -451,8 +451,8 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
         10,000 rows it then also chooses, with `dropout`: of the usual recipe, half the
-        epochs, and no dropout, each tried on 80 % of the rows, the one with the smallest
-        squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
+        epochs (from 8 bits on), and no dropout, each tried on 80 % of the rows, the one with
+        the smallest squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
