@@ -38,7 +38,7 @@ from qnnprune.defaults import auto_batch_size
 from qnnprune.integer import IntegerNetwork
 from qnnprune.losses import binary_loss, multiclass_loss, squared_loss
 
-__all__ = ["SETTINGS", "fit_accumulator_aware"]
+__all__ = ["SETTINGS", "fit_accumulator_aware", "fit_start"]
 
 # From a partial look at validation splits of two to four small sets, one seed each: 2, 3, 4 and 6
 # bits, rates from 1e-4 to 1e-2.  At 8 bits of accumulator 3 or 4 bits and 1e-3 or 3e-3 did about

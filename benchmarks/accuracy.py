@@ -30,7 +30,7 @@ from pathlib import Path
 import sets
 from cells import FREE, LIMITED, PARTS, Cell, is_unlimited, pruning_methods
 from cells import measure as measure_cell
-from resumable import append, key, read, run
+from resumable import append, arguments, key, read, run
 
 BITS = [16, 12, 10, 8, 7, 6, 5]
 # Partial results are most useful in this order.
@@ -82,20 +82,11 @@ def method_names(wanted: list[str]) -> list[str]:
 
 def parse() -> argparse.Namespace:
     """Options, with what they leave open filled in."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="folder with load.py")
-    parser.add_argument("--sets", nargs="+")
+    parser = arguments(__doc__, "accuracy.jsonl")
     parser.add_argument("--methods", nargs="+", default=["all"])
     parser.add_argument("--bits", type=int, nargs="+", default=BITS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--results", default="accuracy.jsonl")
     parser.add_argument("--validation", action="store_true")
-    parser.add_argument("--max-rows", type=int, help="training rows, at most")
-    parser.add_argument("--output", help="write the report here, and tables and plots beside it")
-    parser.add_argument("--report-only", action="store_true")
     options = parser.parse_args()
     options.methods = method_names(options.methods)
     known = sets.names(options.data)

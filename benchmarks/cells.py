@@ -47,6 +47,7 @@ PARTS = {
     "criterion": "pruning_criterion",
     "multiplier": "n_hidden_neurons_multiplier",
 }
+PEERS = ("linear", "hgb", "mlp")  # scikit-learn's
 _STARTS: dict[str, tuple[bytes, float]] = {}  # in each worker
 _HGB_ROWS = 6000  # of sets with hundreds of columns, where boosting takes minutes
 _NOT_IDENTITY = ("random_state", "verbose", "device", "callbacks", "class_weight")
@@ -97,14 +98,14 @@ class Cell:
 
     def parameters(self) -> dict:
         """What this library's estimator is made with; empty for other tools."""
-        if self.method in ("linear", "hgb", "mlp"):
+        if self.method in PEERS:
             return {}
         return _parameters(self.method, self.bits) | self.changed
 
     def identity(self) -> dict:
         """Everything that the result depends on, defaults of the estimator included."""
         named = {k: v for k, v in asdict(self).items() if k not in ("folder", "changed")}
-        if self.method not in ("linear", "hgb", "mlp"):
+        if self.method not in PEERS:
             settings = PrunedNeuralNetClassifier(**self.parameters()).get_params()
             named["settings"] = {k: v for k, v in settings.items() if k not in _NOT_IDENTITY}
         if self.method.startswith("a2q"):
@@ -201,7 +202,7 @@ def _scores(y, predicted, regression) -> dict:
 
 def _fit(cell, X, y, regression):
     """The fitted model, and what to record beside its measures."""
-    if cell.method in ("linear", "hgb", "mlp"):
+    if cell.method in PEERS:
         return _fit_peer(cell, X, y, regression)
     make = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
     model = make(**cell.parameters(), random_state=cell.seed)

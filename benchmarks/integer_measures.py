@@ -16,11 +16,16 @@ __all__ = ["float_measures", "integer_measures", "proven_bits"]
 
 def proven_bits(weight, input_range) -> np.ndarray:
     """Bits that hold every sum of each row's products, whatever the inputs are."""
+    ends = zip(*_worst_case(weight, input_range), strict=True)
+    return np.array([_register(int(bottom), int(top)) for bottom, top in ends])
+
+
+def _worst_case(weight, input_range) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest sum of each row's products."""
     weight = weight.astype(np.int64)
     low, high = input_range.astype(np.int64).T
-    top = np.maximum(weight * low, weight * high).sum(axis=1)
     bottom = np.minimum(weight * low, weight * high).sum(axis=1)
-    return np.array([_register(int(a), int(b)) for a, b in zip(bottom, top, strict=True)])
+    return bottom, np.maximum(weight * low, weight * high).sum(axis=1)
 
 
 def _register(bottom: int, top: int) -> int:
@@ -37,13 +42,10 @@ def _register(bottom: int, top: int) -> int:
 
 def dead_neurons(layer) -> int:
     """Neurons of a layer whose output is the same over their whole range of sums."""
-    weight = layer.weight.astype(np.int64)
-    low, high = layer.input_range.astype(np.int64).T
-    top = np.maximum(weight * low, weight * high).sum(axis=1)[:, None]
-    bottom = np.minimum(weight * low, weight * high).sum(axis=1)[:, None]
+    bottom, top = _worst_case(layer.weight, layer.input_range)
     if layer.thresholds is None:
-        return int(((top == bottom)[:, 0] | (layer.scale == 0)).sum())
-    reached = (layer.thresholds <= top).sum(axis=1), (layer.thresholds <= bottom).sum(axis=1)
+        return int(((top == bottom) | (layer.scale == 0)).sum())
+    reached = [(layer.thresholds <= end[:, None]).sum(axis=1) for end in (bottom, top)]
     return int((reached[0] == reached[1]).sum())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import multiprocessing
@@ -13,7 +14,22 @@ from pathlib import Path
 
 import qnnprune
 
-__all__ = ["append", "key", "read", "run"]
+__all__ = ["append", "arguments", "key", "read", "run"]
+
+
+def arguments(description: str, results: str) -> argparse.ArgumentParser:
+    """The options of every such benchmark: data, repetitions, and where results go."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", help="folder with load.py")
+    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--results", default=results)
+    parser.add_argument("--max-rows", type=int, help="training rows, at most")
+    parser.add_argument("--output", help="write the report here too")
+    parser.add_argument("--report-only", action="store_true")
+    return parser
 
 
 def key(identity: dict) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 import sets
 from cells import Cell
 from cells import measure as measure_cell
-from resumable import key, read, run
+from resumable import arguments, key, read, run
 
 _PLAIN = {"max_epochs": 40, "dropout": 0.3}  # without the choice that "auto" makes
 CANDIDATES: dict[str, dict] = {
@@ -149,19 +149,10 @@ def set_table(groups: dict[str, list[Cell]], done: dict) -> str:
 
 def parse() -> argparse.Namespace:
     """Options, with what they leave open filled in."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="folder with load.py")
-    parser.add_argument("--sets", nargs="+")
+    parser = arguments(__doc__, "tune.jsonl")
     parser.add_argument("--candidates", nargs="+", default=list(CANDIDATES))
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6])
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--max-rows", type=int, help="training rows, at most")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--results", default="tune.jsonl")
-    parser.add_argument("--output", help="write the report here too")
-    parser.add_argument("--report-only", action="store_true")
     options = parser.parse_args()
     options.sets = options.sets or sets.names(options.data)
     options.candidates = list(dict.fromkeys(["default", *options.candidates]))
