@@ -199,18 +199,16 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         table = merge_rows(X, y, weight, encoding)
         table = self._scale_target(table, going_on=going_on)
         net = self._train(table, limits, seed, start)
+        earlier = self.history_ if going_on else []
+        self.history_ = earlier + _epoch_records(net.history, after=len(earlier))
+        self.n_iter_ = len(self.history_)
         self._finish(net, table, limits)
-        self._n_epochs = self._epochs_before(going_on) + self.n_iter_
         return self
-
-    def _epochs_before(self, going_on) -> int:
-        """Epochs of earlier calls that this training goes on from."""
-        return self._n_epochs if going_on else 0
 
     def _check_unchanged(self):
         for name, value in self._fitted_with.items():
             now = getattr(self, name)
-            if not np.array_equal(now, value):
+            if not np.array_equal(np.ravel(now), np.ravel(value)):
                 raise ValueError(
                     f"{name}={now!r} was {value!r} when training began, and must stay so while it "
                     "goes on (warm_start=True or partial_fit): use a new estimator."
@@ -307,18 +305,21 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         return pruner
 
     def _train(self, table, limits, seed, start):
-        from .training import one_thread
+        from .training import check_device, one_thread
 
+        check_device(self.device)
         recipes = self._recipes(table, limits, start)
         with one_thread():
-            self._recipe = choose_recipe(
-                recipes, table, seed, functools.partial(self._held_back_error, limits, seed)
+            recipe = choose_recipe(
+                list(recipes), table, seed, functools.partial(self._held_back_error, limits, seed)
             )
-            self.dropout_, table_valid = self._recipe.dropout, None
+            # What further training goes by, should the parameters be "auto" then.
+            self._recipe, self.dropout_ = recipes[recipe], recipe.dropout
+            table_valid = None
             if self.early_stopping and not start.partial:
                 table, table_valid = hold_back(table, self.validation_fraction, seed)
             net = self._build_net(
-                table, limits, seed, self._recipe, start, table_valid=table_valid,
+                table, limits, seed, recipe, start, table_valid=table_valid,
                 callbacks=self.callbacks, verbose=self.verbose,
             )  # fmt: skip
             if start.partial:
@@ -326,6 +327,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             net.partial_fit(table)
         if net.kept_state_ is None:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+        self._interrupted = net.interrupted_
         if net.interrupted_:
             warnings.warn(
                 f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
@@ -335,8 +337,11 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
-    def _recipes(self, table, limits, start):
-        """What is left to choose from: one recipe, where `max_epochs` is given."""
+    def _recipes(self, table, limits, start) -> dict:
+        """What is left to choose from, and the recipe that each was made of.
+
+        Parameters that are given replace a recipe's; one is left where `max_epochs` is given.
+        """
         if start.going_on:
             found = [self._recipe]
         else:
@@ -347,13 +352,20 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
                 found = found[:1]
         given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}
         given = {name: value for name, value in given.items() if value != "auto"}
-        return list(dict.fromkeys(replace(recipe, **given) for recipe in found))
+        recipes = {}
+        for recipe in found:
+            recipes.setdefault(replace(recipe, **given), recipe)
+        return recipes
 
     def _rows_in_batch(self, table) -> int:
         return auto_batch_size(len(table)) if self.batch_size == "auto" else self.batch_size
 
     def _held_back_error(self, limits, seed, recipe, table, held) -> float:
-        net = self._build_net(table, limits, seed, recipe, Start())
+        from .training import training_callbacks
+
+        net = self._build_net(
+            table, limits, seed, recipe, Start(), callbacks=training_callbacks(self.callbacks)
+        )
         net.partial_fit(table)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
@@ -386,7 +398,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             verbose=verbose,
             device=self.device,
             # Other epochs, other draws.
-            seed=[seed, self._epochs_before(start.going_on)],
+            seed=[seed, self.n_iter_ if start.going_on else 0],
             always_prune=start.partial or (start.going_on and not start.narrower),
             constant_lr=start.partial,
         ).initialize()
@@ -413,6 +425,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         """Prune once more to the limits, compile, verify, and only then become fitted."""
         from .compilation import compile_layers
 
+        net.pruner.prune(net.module_, 1.0)
         self._keep_training_state(net, table.encoding)
         layers = compile_layers(net.module_, table.encoding.input_range, *self._output_map())
         if CRITERIA[self.pruning_criterion].removes_neurons:
@@ -436,16 +449,12 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         }
 
     def _keep_training_state(self, net, encoding):
-        if net.pruner is not None:
-            net.pruner.prune(net.module_, 1.0)
         self._encoding = encoding
         self._module_shape = self._network_shape()
         self._module_state = _to_numpy(net.module_.state_dict())
         self._module = net.module_.cpu().eval().show_codes()
         self._moments = (self.optimizer, net.optimizer_.state_dict()["state"])
         self._fitted_with = {name: getattr(self, name) for name in _FIXED_BY_FIT}
-        self.history_ = [_epoch_record(epoch) for epoch in net.history if "whole" in epoch]
-        self.n_iter_ = len(self.history_)
 
     @property
     def module_(self):
@@ -479,6 +488,12 @@ def _to_numpy(state) -> dict:
     return {key: np.asarray(value.detach().cpu().numpy()) for key, value in state.items()}
 
 
-def _epoch_record(epoch) -> dict:
+def _epoch_records(history, after: int) -> list[dict]:
+    """What skorch recorded of the whole epochs, counted on from `after`."""
     skipped = {"batches", "whole"}
-    return {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
+    records = [
+        {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
+        for epoch in history
+        if "whole" in epoch
+    ]
+    return [record | {"epoch": after + record["epoch"]} for record in records]

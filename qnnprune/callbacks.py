@@ -111,17 +111,15 @@ class WholeEpoch(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Keep this epoch, or count it as one without an improvement."""
-        net.history.record("whole", True)
-        final = net.pruner is None or net.progress >= 1
-        if not self.early_stopping or not final:
-            net.keep_state()
-            return
-        score = net.history[-1]["valid_score"]
-        self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
+        competes = self.early_stopping and (net.pruner is None or net.progress >= 1)
+        score = net.history[-1]["valid_score"] if competes else np.inf
         if score > self.best_score_:
-            self.best_score_ = score
             net.keep_state()
-        net.stop_training_ = self.waited_ >= self.patience
+        if competes:
+            self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
+            self.best_score_ = max(score, self.best_score_)
+            net.stop_training_ = self.waited_ >= self.patience
+        net.history.record("whole", True)
 
 
 class WeightsLeft(Callback):

@@ -130,7 +130,7 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
         keys[block] = _hash(levels, multipliers[: X.shape[1]]) + _hash(
             mixed ^ (mixed >> np.uint64(32)), multipliers[X.shape[1] :]
         )
-    order = np.lexsort(keys.T)
+    order = np.lexsort((weight, *keys.T))  # sums of weights are rounded in one order
     order = order[weight[order] > 0]
     keys = keys[order]
     new = np.ones(len(order), dtype=bool)

@@ -146,6 +146,9 @@ class InputEncoding:
     def codes_by_segment(self, levels: np.ndarray) -> np.ndarray:
         """The columns of `codes` in the order `order_by_segment`, in a fraction of the time.
 
+        `predict` reads these; `codes`, which keeps the segments of a feature together, is what
+        users see.
+
         Returns
         -------
         int8 array of shape (n_samples, n_in)

@@ -87,9 +87,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         under the guarantee.
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
-        10,000 rows it then also chooses, with `dropout`: of the usual recipe, half the
-        epochs (from 8 bits on), and no dropout, each tried on 80 % of the rows, the one with
-        the smallest squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
+        10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
+        of the usual recipe, half the epochs (from 8 bits on), and no dropout, each tried on
+        80 % of the rows, the one with the smallest squared error on the others.  `n_iter_` and
+        `dropout_` tell what was taken; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -113,6 +114,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     warm_start : bool, default=False
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
+        Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
+        chooses, only learning-rate schedulers and ``GradientNormClipping`` take part.
     device : str or torch.device, default="cpu"
         Where training runs; prediction is always numpy.
     verbose : int, default=0
@@ -131,9 +134,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         The trained Brevitas module in eval mode.  Takes levels, which
         ``integer_network_.encoding.levels(X)`` computes.
     history_ : list of dict
-        One record an epoch: losses, duration, share of weights left, validation score.
+        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
+        `partial_fit` and warm starts add theirs to those of the training that they go on from.
     n_iter_ : int
-        Epochs trained.
+        Epochs trained, all of `history_`.
     dropout_ : float
         Share of the input codes that each training step left out.
     n_features_in_ : int
@@ -305,7 +309,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         weight = table.weight * self._class_factors(table)[table.y]
         if not weight.any():
             raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
-        return replace(table, weight=weight / weight.mean())
+        table = replace(table, weight=weight)
+        if not weight.all():
+            table = table.subset(np.flatnonzero(weight))
+        return replace(table, weight=table.weight / table.weight.mean())
 
     def _class_factors(self, table) -> np.ndarray:
         """What `class_weight` multiplies the rows of each class by."""
@@ -450,9 +457,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         under the guarantee.
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
-        10,000 rows it then also chooses, with `dropout`: of the usual recipe, half the
-        epochs (from 8 bits on), and no dropout, each tried on 80 % of the rows, the one with
-        the smallest squared error on the others.  `n_iter_` and `dropout_` tell what was taken.
+        10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
+        of the usual recipe, half the epochs (from 8 bits on), and no dropout, each tried on
+        80 % of the rows, the one with the smallest squared error on the others.  `n_iter_` and
+        `dropout_` tell what was taken; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -476,6 +484,8 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     warm_start : bool, default=False
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
+        Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
+        chooses, only learning-rate schedulers and ``GradientNormClipping`` take part.
     device : str or torch.device, default="cpu"
         Where training runs; prediction is always numpy.
     verbose : int, default=0
@@ -491,9 +501,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         The trained Brevitas module in eval mode.  Takes levels, which
         ``integer_network_.encoding.levels(X)`` computes.
     history_ : list of dict
-        One record an epoch: losses, duration, share of weights left, validation score.
+        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
+        `partial_fit` and warm starts add theirs to those of the training that they go on from.
     n_iter_ : int
-        Epochs trained.
+        Epochs trained, all of `history_`.
     dropout_ : float
         Share of the input codes that each training step left out.
     n_features_in_ : int

@@ -175,6 +175,13 @@ class IntegerNetwork:
         self.classes = classes
         self.feature_names = feature_names
 
+    def __repr__(self) -> str:
+        sizes = [self.layers[0].weight.shape[1], *(len(layer.weight) for layer in self.layers)]
+        return (
+            f"IntegerNetwork({self.n_features_in} features, {' -> '.join(map(str, sizes))}, "
+            f"n_w_bits={self.n_w_bits}, n_accum_bits={self.n_accum_bits})"
+        )
+
     @property
     def n_features_in(self) -> int:
         """Number of columns that X must have."""

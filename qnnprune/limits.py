@@ -39,6 +39,8 @@ def keep_what_fits(
 ) -> np.ndarray:
     """Walk every row by falling magnitude and keep each weight that still fits.
 
+    The walk goes on past a weight that does not fit: a smaller one may.
+
     Parameters
     ----------
     codes : integer-valued array of shape (n_out, n_in)
@@ -97,6 +99,15 @@ def _fits_whole(codes, limits) -> np.ndarray:
 
 def _walk(kept, top, bottom, limits) -> np.ndarray:
     """Columns in order: True where adding that weight stays within the limits.
+
+    For one row, as the loop that this is equal to::
+
+        high = low = count = 0
+        for i in range(n):
+            fits = high + top[i] <= most and low + bottom[i] >= least and count < budget
+            kept[i] &= fits
+            if kept[i]:
+                high, low, count = high + top[i], low + bottom[i], count + 1
 
     The room that is left only shrinks.  So where a row's sums first leave it, every later
     weight that is larger than the room before that point goes, and the sums are taken

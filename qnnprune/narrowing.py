@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+import math
+import warnings
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from .start import Start
@@ -24,7 +28,7 @@ class NarrowingCurve:
     n_accum_bits : tuple of int
         Widths that were tried, in bits, from the one that it came with down.
     score : tuple of float
-        Accuracy or R² at each, on the rows that were held back.
+        Accuracy or R² at each, on the rows to score on.
     nonzeros : tuple of int
         Weights left at each, a count.
     best : int
@@ -57,8 +61,8 @@ class Narrowing:
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
         n_accum_bits : int, optional
-            New width of every accumulator, in bits; becomes the estimator's parameter.  As it
-            is by default.
+            New width of every accumulator, in bits, at most the one fitted for; becomes the
+            estimator's parameter.  As it is by default.
         max_epochs : int, optional
             Epochs of this training; the estimator's parameter by default.
         sample_weight : array-like of shape (n_samples,), optional
@@ -72,7 +76,8 @@ class Narrowing:
         sklearn.exceptions.NotFittedError
             If there is nothing to prune yet.
         ValueError
-            If the width leaves no weight to a neuron.  The estimator stays as it was.
+            If the width leaves no weight to a neuron, or is wider than before.  The estimator
+            stays as it was.
 
         Examples
         --------
@@ -84,11 +89,17 @@ class Narrowing:
         5
         """
         check_is_fitted(self)
-        kept = self.max_epochs
+        kept, fitted_for = self.max_epochs, self.integer_network_.n_accum_bits
         with self._unchanged_on_failure():
             self.max_epochs = kept if max_epochs is None else max_epochs
             self.n_accum_bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
             self._validate_params()
+            if self.n_accum_bits > fitted_for:
+                raise ValueError(
+                    f"n_accum_bits={self.n_accum_bits} is wider than the {fitted_for} bits that "
+                    "the estimator was fitted for, and pruned weights do not come back: prune to "
+                    f"{fitted_for} bits or fewer, or fit anew."
+                )
             self._fit(X, y, sample_weight, Start(going_on=True, narrower=True))
             self.max_epochs = kept
         return self
@@ -110,8 +121,8 @@ class Narrowing:
             Accuracy or R² that may be lost.
         X_valid, y_valid : optional
             Rows to score on, best ones that `fit` has not seen.  By default a share of X
-            (`validation_fraction`) is held back from pruning, which `fit` may have seen: the
-            scores are then too good, the first one most.
+            (`validation_fraction`, two rows or more) is held back from pruning, which `fit` may
+            have seen: the scores are then too good, the first one most.
         least : int
             Width to stop at, in bits.
         max_epochs : int, optional
@@ -120,35 +131,82 @@ class Narrowing:
         Returns
         -------
         NarrowingCurve
-            The estimator itself is left at the width ``best``.
+            The estimator itself is left at the width ``best``.  The search also ends at the
+            first width that leaves no weight to a neuron, and after an interrupt.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If there is nothing to prune yet.
         ValueError
-            If `tol` is negative, `least` is no width, or only one of X_valid and y_valid is given.
+            If `tol` is negative, `least` is no width, only one of X_valid and y_valid is given,
+            there are too few rows, or ``accumulator_guarantee=False``.
         """
         check_is_fitted(self)
         _check_search(tol, least, X_valid, y_valid)
-        if X_valid is None:
-            X, X_valid, y, y_valid = train_test_split(
-                X, y, test_size=self.validation_fraction, random_state=0
+        if not self.accumulator_guarantee:
+            raise ValueError(
+                "accumulator_guarantee=False lets sums be wider than n_accum_bits, so no width would "
+                "be found: set accumulator_guarantee=True first."
             )
-        tried = [(self.n_accum_bits, self.score(X_valid, y_valid), _nonzeros(self))]
-        best, current = self, copy.deepcopy(self)
-        for bits in range(self.n_accum_bits - 1, max(least, *self._input_bits()) - 1, -1):
-            current.prune(X, y, n_accum_bits=bits, max_epochs=max_epochs)
-            tried.append((bits, current.score(X_valid, y_valid), _nonzeros(current)))
-            if tried[-1][1] < tried[0][1] - tol:
-                break
-            best = copy.deepcopy(current)
-        self.__dict__.update(best.__dict__)
+        if X_valid is None:
+            X, X_valid, y, y_valid = self._hold_back(X, y)
+        with self._unchanged_on_failure():
+            n_accum_bits = self.integer_network_.n_accum_bits
+            tried = [(n_accum_bits, self.score(X_valid, y_valid), _nonzeros(self))]
+            best = self.__dict__ | {"n_accum_bits": n_accum_bits}
+            for bits in range(n_accum_bits - 1, least - 1, -1):
+                if not self._prune_on(X, y, bits, max_epochs):
+                    break
+                tried.append((bits, self.score(X_valid, y_valid), _nonzeros(self)))
+                if not tried[-1][1] >= tried[0][1] - tol:
+                    break
+                best = dict(self.__dict__)
+            self.__dict__.clear()
+            self.__dict__.update(best)
         return NarrowingCurve(*zip(*tried, strict=True), best=self.n_accum_bits)
+
+    def _prune_on(self, X, y, n_accum_bits, max_epochs) -> bool:
+        """Whether there is such a width, and it was pruned to without an interrupt."""
+        self.n_accum_bits = n_accum_bits
+        try:
+            self._check_widths()
+        except ValueError:
+            return False
+        try:
+            self.prune(X, y, max_epochs=max_epochs)
+        except KeyboardInterrupt:
+            self._interrupted = True
+        if self._interrupted:
+            warnings.warn(
+                f"The search was interrupted on the way to {n_accum_bits} bits; it ends with the "
+                "best of the widths before.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return not self._interrupted
+
+    def _hold_back(self, X, y):
+        """Split rows in two, by classes; a class with a single row stays with those to train on."""
+        n_held = max(2, math.ceil(self.validation_fraction * len(y)))
+        rows, single, stratify = np.arange(len(y)), np.array([], dtype=np.intp), None
+        if is_classifier(self):
+            label = np.unique(np.asarray(y), return_inverse=True)[1].reshape(-1)
+            count = np.bincount(label)
+            rows, single = np.flatnonzero(count[label] > 1), np.flatnonzero(count[label] == 1)
+            if (count > 1).sum() <= min(n_held, len(rows) - n_held):
+                stratify = label[rows]
+        if len(rows) <= n_held:
+            raise ValueError(
+                f"X has {len(y)} rows, too few to hold {n_held} of them back: pass X_valid and y_valid."
+            )
+        kept, held = train_test_split(rows, test_size=n_held, random_state=0, stratify=stratify)
+        kept = np.sort(np.concatenate([kept, single]))
+        return [_safe_indexing(a, index) for a in (X, y) for index in (kept, held)]
 
 
 def _check_search(tol, least, X_valid, y_valid) -> None:
-    if not tol >= 0:
+    if not isinstance(tol, Real) or not tol >= 0:
         raise ValueError(f"tol={tol!r} must be 0 or more: a loss of accuracy or R².")
     if isinstance(least, bool) or not isinstance(least, Integral) or least < 1:
         raise ValueError(f"least={least!r} must be a width in bits, 1 or more.")
@@ -157,4 +215,5 @@ def _check_search(tol, least, X_valid, y_valid) -> None:
 
 
 def _nonzeros(estimator) -> int:
-    return sum(np.count_nonzero(layer.weight) for layer in estimator.integer_network_.layers)
+    layers = estimator.integer_network_.layers
+    return sum(int(np.count_nonzero(layer.weight)) for layer in layers)

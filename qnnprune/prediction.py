@@ -81,7 +81,8 @@ class IntegerPrediction:
         Parameters
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features), optional
-            Rows to observe: adds the width they need and the overflows at `n_accum_bits`.
+            Rows to observe: adds the width they need, and the overflows at the width that
+            the estimator was fitted for.
 
         Returns
         -------

@@ -1,7 +1,8 @@
 """Masks: a criterion and a schedule applied to a network, under the limits.
 
 Whatever the method, from the end of the pruning phase on every row respects its two limits,
-and only weights that were kept then can be kept.
+and only weights that were kept then can be kept: but a row that training leaves without any
+gets its highest-ranked one back.
 """
 
 from __future__ import annotations
@@ -73,12 +74,15 @@ class Pruner:
         self.schedule, self.criterion = SCHEDULES[schedule], CRITERIA[criterion]
         self.neuron_sparsity, self.regrow = neuron_sparsity, regrow
         self.seed, self._random = seed, np.random.default_rng(seed)
-        self._stage, self._rows = None, None
+        self._stage = None  # where the schedule stood at the last call
+        self._rows = None  # training rows to measure on, where the criterion needs them
+        # One entry a layer: what was measured; a sparse schedule's most weights in each row, from
+        # the first call on; the weights that can be kept, once the limits hold; the weights that
+        # `adopt` found; inputs that vary and neurons that are not removed.
         self._seen: list[Seen | None] = [None] * len(self.limits)
         self._target: list[np.ndarray | None] = [None] * len(self.limits)
         self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
-        self._allowed: list = [True] * len(self.limits)
-        # What feeds each layer: inputs that vary, and neurons that are not removed.
+        self._allowed: list[np.ndarray | bool] = [True] * len(self.limits)
         self._feeding = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
 
     def adopt(self, network, *, narrower: bool = False) -> None:
@@ -89,9 +93,8 @@ class Pruner:
         masks = [
             linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0 for linear in network.linears
         ]
-        if narrower:
-            self._allowed = masks
-        else:
+        self._allowed = masks
+        if not narrower:
             self._fixed = list(masks)
         for index, mask in enumerate(masks[:-1]):
             self._feeding[index + 1] &= mask.any(axis=1)
@@ -186,6 +189,7 @@ class Pruner:
         return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
+        """Make the limits hold.  The first call also sets the scale, and what can be kept."""
         candidates = self._fixed[index]
         if candidates is None:
             started_sparse = self._target[index] is not None
@@ -256,7 +260,11 @@ class _Layer:
 
 
 def _slope_sign(module) -> np.ndarray:
-    """Sign of each neuron's slope: rows of negative slope are stored negated."""
+    """Sign of each neuron's slope.
+
+    Codes count the thresholds that a sum reaches, so they must rise with it: a row whose output
+    falls is stored negated.
+    """
     if not hasattr(module, "norm"):
         return np.ones(module.linear.out_features, dtype=np.int32)
     return np.where(module.norm.weight.detach().cpu().numpy() < 0, -1, 1).astype(np.int32)

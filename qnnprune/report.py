@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from .accumulators import accumulator_bits
+from .simulation import layer_name
 
 __all__ = ["AccumulatorReport", "accumulator_report"]
 
@@ -119,7 +120,7 @@ def _row(index, layer, limit, omega) -> dict:
     nonzeros = np.count_nonzero(layer.weight, axis=1)
     low, high = layer.accumulator_range.T
     return {
-        "layer": "output" if layer.thresholds is None else f"hidden {index + 1}",
+        "layer": layer_name(index, layer),
         "neurons": len(layer.weight),
         "fan_in": layer.weight.shape[1],
         "omega": omega,

@@ -33,7 +33,7 @@ class ThresholdCounter:
         first, last = thresholds[:, 0] - 1, thresholds[:, -1]
         sizes = last - first + 1
         self.table = None
-        if len(self.columns) > _COMPARED and sizes.sum() <= _LARGEST_TABLES:
+        if len(self.columns) > _COMPARED and sizes.sum(dtype=float) <= _LARGEST_TABLES:
             rows = [np.arange(a, b + 1) for a, b in zip(first, last, strict=True)]
             counts = map(_searched, thresholds, rows)
             self.table = np.concatenate([count.astype(np.uint8) for count in counts])

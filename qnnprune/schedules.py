@@ -11,7 +11,10 @@ import numpy as np
 
 from .limits import largest
 
-__all__ = ["SCHEDULES", "Schedule", "SparseSchedule"]
+__all__ = ["PRUNING_ENDS", "SCHEDULES", "Schedule", "SparseSchedule"]
+
+# Share of the epochs after which the limits hold; fine-tuning of what is left follows.
+PRUNING_ENDS = 0.6
 
 
 class Schedule:

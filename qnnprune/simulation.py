@@ -9,9 +9,14 @@ import numpy as np
 from .accumulators import register_range
 from .exceptions import AccumulatorOverflowError
 
-__all__ = ["MODES", "SimulationResult", "Watch"]
+__all__ = ["MODES", "SimulationResult", "Watch", "layer_name"]
 
 MODES = ("exact", "wrap", "saturate", "raise")
+
+
+def layer_name(index: int, layer) -> str:
+    """What a layer is called in reports and messages: "hidden 1", "hidden 2", "output"."""
+    return "output" if layer.thresholds is None else f"hidden {index + 1}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +54,19 @@ class SimulationResult:
         sums = self.n_samples * sum(map(len, self.overflow_count))
         return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
 
+    def __repr__(self) -> str:
+        return (
+            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, "
+            f"n_samples={self.n_samples}, overflow_rate={self.overflow_rate:.3g})"
+        )
+
 
 class Watch:
     """Counts overflows and follows the observed range of every neuron of a network."""
 
     def __init__(self, layers, n_accum_bits, mode):
         self.mode, self.n_accum_bits = mode, n_accum_bits
+        self.names = [layer_name(index, layer) for index, layer in enumerate(layers)]
         self.registers = [register_range(r.accumulator_range, n_accum_bits) for r in layers]
         self.count = [np.zeros(len(r), np.int64) for r in self.registers]
         self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
@@ -81,7 +93,8 @@ class Watch:
             row, column = np.argwhere(over)[0]
             raise AccumulatorOverflowError(
                 f"Row {first_row + row}: the sum {int(acc[row, column])} of neuron "
-                f"{neurons[column]} in layer {index} leaves n_accum_bits={self.n_accum_bits} "
+                f"{neurons[column]} in layer '{self.names[index]}' leaves "
+                f"n_accum_bits={self.n_accum_bits} "
                 f"({int(low[column])} to {int(high[column])}). Use a wider accumulator, or "
                 "mode='wrap' or 'saturate' to go on."
             )

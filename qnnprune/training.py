@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator
 
@@ -23,16 +23,21 @@ from .data import TrainingTable
 from .gradients import TrainingStep
 from .losses import row_squared_error
 from .pruning import Pruner
+from .schedules import PRUNING_ENDS
 
-__all__ = ["OPTIMIZERS", "TrainingNet", "build_net"]
+__all__ = [
+    "OPTIMIZERS",
+    "TrainingNet",
+    "build_net",
+    "check_device",
+    "one_thread",
+    "training_callbacks",
+]
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 # Of the callbacks, only those that do something are called: there are many batches.
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-
-# Share of the epochs after which the limits hold; fine-tuning of what is left follows.
-PRUNING_ENDS = 0.6
 
 
 @contextmanager
@@ -44,6 +49,22 @@ def one_thread():
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_device(device) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not available ({error}). Use device='cpu', or install a torch "
+            "that supports it."
+        ) from error
 
 
 class BatchLoader:
@@ -87,11 +108,17 @@ class TrainingNet(NeuralNet):
         Share of the input codes that a step leaves out.
     seed : sequence of int
         Of the generators that shuffle the rows and draw what is left out.
+    stoppable : bool
+        Whether callbacks may stop training by a KeyboardInterrupt between two epochs, as those
+        of skorch do.
     """
 
-    def __init__(self, *args, pruner=None, always_prune=False, dropout=0.0, seed=(0,), **kwargs):
+    def __init__(
+        self, *args, pruner=None, always_prune=False, dropout=0.0, seed=(0,), stoppable=False,
+        **kwargs,
+    ):  # fmt: skip
         self.pruner, self.always_prune = pruner, always_prune
-        self.dropout, self.seed = dropout, seed
+        self.dropout, self.seed, self.stoppable = dropout, seed, stoppable
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset, training=False):
@@ -171,7 +198,8 @@ class TrainingNet(NeuralNet):
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; an interrupt leaves the last whole epoch."""
-        self.interrupted_, self.stop_training_, self.kept_state_ = False, False, None
+        # skorch swallows an interrupt, wherever in here it comes.
+        self.interrupted_, self.stop_training_, self.kept_state_ = True, False, None
         self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
         if self.pruner is not None:
             self.pruner.watch(X)
@@ -179,15 +207,25 @@ class TrainingNet(NeuralNet):
         self.step_ = TrainingStep(self.module_, self.criterion_, self.dropout, bits)
         try:
             super().fit_loop(X, y, epochs, **kwargs)
+            self.interrupted_ = False
         except KeyboardInterrupt:
-            # A callback that stops training early does so between two epochs.
-            self.interrupted_ = "whole" not in self.history[-1]
-        if self.kept_state_ is not None:
-            self._restore(self.kept_state_)
+            may_stop = self.stop_training_ or self.stoppable
+            self.interrupted_ = not (may_stop and "whole" in self.history[-1])
+        while self.kept_state_ is not None:
+            try:
+                self._restore(self.kept_state_)
+                break
+            except KeyboardInterrupt:
+                self.interrupted_ = True
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """One pass over the data; pruning happens around the training pass."""
+        """One pass over the data, and pruning around a training pass.
+
+        On the way to the limits pruning comes first, so that the epoch trains what is left.
+        Once they hold it comes last, as weights have moved, and the state that is kept after
+        the epoch must respect them.
+        """
         pruned = training and self.pruner is not None
         if pruned and self.progress < 1:
             self.pruner.prune(self.module_, self.progress)
@@ -298,8 +336,15 @@ def build_net(
         always_prune=always_prune,
         dropout=dropout,
         seed=seed,
+        stoppable=bool(callbacks),
         **options,
     )
+
+
+def training_callbacks(callbacks) -> list:
+    """Those of a user's callbacks that training itself consists of: rates and clipping."""
+    named = _named(callbacks or ())
+    return [(name, c) for name, c in named if isinstance(c, (LRScheduler, GradientNormClipping))]
 
 
 def _named(callbacks) -> list:

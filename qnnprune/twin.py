@@ -21,7 +21,7 @@ class FloatTwin:
         """No accumulator has a width."""
 
     def _limits(self, encoding):
-        return None
+        return None  # nothing is pruned
 
     def _make_pruner(self, limits, module, start):
         return None
@@ -52,13 +52,15 @@ class FloatTwin:
                 result[rows] = self.module_(levels).numpy() * scale + mean
         return result
 
-    def simulate(self, X, **kwargs):
+    def simulate(self, *args, **kwargs):
         """Not available: a float network has no accumulators of integer codes."""
-        raise AttributeError("A float twin has no integer accumulators to simulate.")
+        raise AttributeError(
+            "A float twin has no integer accumulators: ask the quantized estimator."
+        )
 
     accumulator_report = simulate
 
-    def prune(self, X, y, **kwargs):
+    def prune(self, *args, **kwargs):
         """Not available: a float twin keeps all weights."""
         raise AttributeError("A float twin is not pruned: prune the quantized estimator.")
 

@@ -639,11 +639,23 @@ def test_warm_start_goes_on():
     mask = model.module_.linears[0].weight_quant.tensor_quant.mask.bool()
     assert not mask.all()
     model.fit(X, Y)
-    assert model.history_[0]["train_loss"] < loss * 1.5
+    assert model.history_[10]["train_loss"] < loss * 1.5
     # What is pruned stays pruned.
     assert not (model.module_.linears[0].weight_quant.tensor_quant.mask.bool() & ~mask).any()
     cold = classifier((16,), **settings).fit(X, Y)
     assert cold.history_[0]["train_loss"] > loss * 1.5
+
+
+def test_rows_that_run_empty_bring_nothing_back_in_a_warm_start():
+    def masks():
+        return [linear.weight_quant.tensor_quant.mask.bool() for linear in model.module_.linears]
+
+    for seed in range(6):
+        settings = {"n_accum_bits": 3, "max_epochs": 20, "alpha": 0.1, "random_state": seed}
+        model = classifier((12, 8), warm_start=True, **settings).fit(X, Y)
+        before = masks()
+        model.fit(X, Y)
+        assert not any((now & ~then).any() for now, then in zip(masks(), before, strict=True))
 
 
 def test_warm_start_narrows_the_accumulator():
@@ -734,6 +746,15 @@ def test_partial_fit_after_fit_learns_at_lr():
     before = model.module_.state_dict()["output.bias"].clone()
     model.set_params(lr=0.05).partial_fit(X, Y)
     assert (model.module_.state_dict()["output.bias"] - before).abs().max() > 1e-3
+
+
+def test_history_goes_on_with_the_training():
+    model = classifier((8,), max_epochs=3).fit(X, Y)
+    first = list(model.history_)
+    model.partial_fit(X, Y).partial_fit(X, Y).prune(X, Y, n_accum_bits=5, max_epochs=2)
+    assert model.n_iter_ == len(model.history_) == 7 and model.history_[:3] == first
+    assert [record["epoch"] for record in model.history_] == list(range(1, 8))
+    assert model.fit(X, Y).n_iter_ == 3
 
 
 def test_partial_fit_follows_set_params():
@@ -955,9 +976,10 @@ def test_bad_parameters(changes, texts):
     assert_unchanged(model, before)
 
 
-def test_unknown_device():
-    with pytest.raises((ValueError, RuntimeError), match="device.*nonsense"):
-        classifier(device="nonsense", callbacks=[NoTraining()]).fit(X, Y)
+@pytest.mark.parametrize("device", ["nonsense", 7.5, f"cuda:{torch.cuda.device_count()}"])
+def test_a_device_that_is_not_there(device):
+    with pytest.raises(ValueError, match=f"device={device!r} is not available.*device='cpu'"):
+        classifier(device=device, callbacks=[NoTraining()]).fit(X, Y)
 
 
 def with_value(value):
@@ -1069,7 +1091,7 @@ def test_float_twin(make):
     weight = twin.module_.hidden[0].linear.weight.detach().numpy()
     assert len(np.unique(weight)) == weight.size, "neither quantized nor pruned"
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(twin)).predict(X), twin.predict(X))
-    for call in (twin.simulate, twin.accumulator_report):
+    for call in (twin.simulate, twin.accumulator_report, lambda X: twin.accumulator_report()):
         with pytest.raises(AttributeError, match="float"):
             call(X)
 

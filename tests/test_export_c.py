@@ -520,6 +520,8 @@ def test_unfitted_and_foreign_models():
         to_c(PrunedNeuralNetClassifier())
     with pytest.raises(TypeError, match="neither"):
         to_c("net")
+    with pytest.raises(TypeError, match="A FloatTwinClassifier has no integers.*the quantized"):
+        to_c(PrunedNeuralNetClassifier().float_twin())
 
 
 @pytest.mark.parametrize(

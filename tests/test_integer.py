@@ -137,7 +137,9 @@ def test_raise_stops_at_an_overflow_and_only_there(tiny_network, seed, shape, n_
         result = network.simulate(X, n_accum_bits=n_accum_bits, mode="raise")
         assert np.array_equal(result.decision, network.decision(X))
         return
-    with pytest.raises(AccumulatorOverflowError, match=f"in layer {overflowing[0]} leaves"):
+    first = overflowing[0]
+    name = "output" if first + 1 == len(network.layers) else f"hidden {first + 1}"
+    with pytest.raises(AccumulatorOverflowError, match=f"in layer '{name}' leaves"):
         network.simulate(X, n_accum_bits=n_accum_bits, mode="raise")
 
 
@@ -179,11 +181,21 @@ def test_registers_are_unsigned_where_no_sum_is_negative():
 
 def test_overflow_error_names_the_sum_and_the_way_out():
     network = _one_bit_network([[1, 0], [3, 0]])
-    text = r"Row 1: the sum -3 of neuron 1 in layer 0 leaves n_accum_bits=2 \(-2 to 1\).*wrap"
+    text = (
+        r"Row 1: the sum -3 of neuron 1 in layer 'output' leaves n_accum_bits=2 \(-2 to 1\).*wrap"
+    )
     with pytest.raises(AccumulatorOverflowError, match=text):
         network.simulate([[1.0, 1.0], [-1.0, 1.0]], mode="raise")
     with pytest.raises(OverflowError):
         network.simulate([[-1.0, 1.0]], mode="raise")
+
+
+def test_reprs_say_what_it_is_and_hold_no_arrays():
+    network = _one_bit_network([[1, 0], [3, 0]])
+    assert repr(network) == "IntegerNetwork(2 features, 2 -> 2, n_w_bits=3, n_accum_bits=2)"
+    result = network.simulate([[1.0, 1.0]], n_accum_bits=1, mode="saturate")
+    assert repr(result).startswith("SimulationResult(n_accum_bits=1, mode='saturate', n_samples=1,")
+    assert "array" not in repr(result)
 
 
 def test_sums_beyond_single_precision_are_exact():

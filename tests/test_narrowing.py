@@ -1,10 +1,13 @@
 """Pruning further: limits hold, lost weights stay away, failures change nothing."""
 
+import threading
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_regression
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
+from skorch.callbacks import Callback
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
@@ -50,7 +53,7 @@ def test_it_starts_from_what_was_learned():
     net = fitted(n_accum_bits=8)
     short = fitted(n_accum_bits=5, max_epochs=1)
     net.prune(X, Y, n_accum_bits=5, max_epochs=1)
-    assert net.n_iter_ == 1 and net.max_epochs == 15
+    assert net.n_iter_ == 16 and net.max_epochs == 15
     assert net.score(X, Y) > short.score(X, Y)
 
 
@@ -69,7 +72,7 @@ def test_a_count_can_be_pruned_to():
 def test_a_failed_call_changes_nothing():
     net = fitted()
     before, network = dict(net.__dict__), net.integer_network_
-    for wrong in ({"n_accum_bits": 1}, {"n_accum_bits": 0}, {"max_epochs": 0}):
+    for wrong in ({"n_accum_bits": 1}, {"n_accum_bits": 0}, {"n_accum_bits": 9}, {"max_epochs": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             net.prune(X, Y, **wrong)
     with pytest.raises(ValueError, match="features"):
@@ -108,8 +111,93 @@ def test_narrowing_holds_rows_back_by_itself():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"tol": -0.1}, {"tol": float("nan")}, {"least": 0}, {"least": 2.5}, {"X_valid": X}]
+    "wrong",
+    [
+        {"tol": -0.1},
+        {"tol": float("nan")},
+        {"tol": "a"},
+        {"least": 0},
+        {"least": 2.5},
+        {"X_valid": X},
+    ],  # fmt: skip
 )
 def test_bad_searches_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         fitted(max_epochs=1).narrow_accumulator(X, Y, **wrong)
+
+
+def test_without_the_guarantee_no_width_is_found():
+    net = fitted(accumulator_guarantee=False, max_epochs=1)
+    with pytest.raises(ValueError, match="accumulator_guarantee=False.*set accumulator_guarantee"):
+        net.narrow_accumulator(X, Y)
+
+
+@pytest.mark.parametrize(
+    "settings, last", [({"n_rounding_bits": 3}, 4), ({"n_hidden_neurons_multiplier": 1}, 4)]
+)
+def test_the_search_ends_where_no_weight_is_left(settings, last):
+    # At 3 bits nothing is left of a sum rounded by 3, and Omega is 7 // 9 = 0.
+    net = fitted(n_accum_bits=6, **settings)
+    curve = net.narrow_accumulator(X, Y, tol=1.0, max_epochs=2)
+    assert curve.n_accum_bits == (6, 5, last) and curve.best == last == net.n_accum_bits
+    assert widest(net) <= last
+
+
+def test_the_search_starts_at_the_width_that_was_fitted():
+    net = fitted(n_accum_bits=8).set_params(n_accum_bits=4)
+    curve = net.narrow_accumulator(X, Y, tol=1.0, least=7, max_epochs=2)
+    assert curve.n_accum_bits == (8, 7) and net.n_accum_bits == 7
+    net = fitted(n_accum_bits=6).set_params(n_accum_bits=12)
+    curve = net.narrow_accumulator(X, Y, tol=0, least=6)
+    assert curve.n_accum_bits == (6,) and net.n_accum_bits == 6
+
+
+class Watch(Callback):
+    """Cannot be copied; interrupts its `stop`-th training in the second epoch."""
+
+    def __init__(self, stop=None):
+        self.lock, self.stop, self.trainings = threading.Lock(), stop, 0
+
+    def on_train_begin(self, net, **kwargs):
+        self.trainings += 1
+
+    def on_batch_end(self, net, **kwargs):
+        if self.trainings == self.stop and len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+def test_the_search_leaves_the_parameters_alone():
+    watch, state = Watch(), np.random.RandomState(0)
+    net = fitted(callbacks=[watch], random_state=state)
+    net.narrow_accumulator(X, Y, tol=1.0, least=6, max_epochs=2)
+    assert net.callbacks[0] is watch and watch.trainings == 3 and net.random_state is state
+
+
+@pytest.mark.filterwarnings("ignore:Training was interrupted")
+def test_an_interrupt_ends_the_search_with_the_best_so_far():
+    net = fitted(callbacks=[Watch(stop=3)], max_epochs=4)
+    with pytest.warns(ConvergenceWarning, match="search was interrupted on the way to 6 bits"):
+        curve = net.narrow_accumulator(X, Y, tol=1.0)
+    assert curve.n_accum_bits == (8, 7) and curve.best == 7
+    assert net.n_accum_bits == net.integer_network_.n_accum_bits == 7 and net.max_epochs == 4
+
+
+def test_rare_classes_stay_with_the_rows_to_train_on():
+    y = np.array(["a"] * 140 + ["b"] * 9 + ["c"])
+    net = PrunedNeuralNetClassifier((8,), max_epochs=3, random_state=0).fit(X, y)
+    seen = []
+    net._fit, fit = (lambda X, y, *rest: seen.append(list(y)) or fit(X, y, *rest)), net._fit
+    net.narrow_accumulator(X, y, tol=1.0, least=7, max_epochs=1)
+    assert [seen[0].count(label) for label in "abc"] == [126, 8, 1]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_few_rows():
+    X_r, y_r = X[:4], X[:4, 0]
+    net = PrunedNeuralNetRegressor((8,), max_epochs=3, random_state=0).fit(X_r, y_r)
+    curve = net.narrow_accumulator(X_r, y_r, tol=1e9, least=7, max_epochs=1)
+    assert np.isfinite(curve.score).all()
+    with pytest.raises(ValueError, match="X has 2 rows, too few .*X_valid"):
+        net.narrow_accumulator(X_r[:2], y_r[:2])
+    one = {"X_valid": X_r[:1], "y_valid": y_r[:1]}  # no R² of one row: nothing keeps the score
+    assert net.narrow_accumulator(X_r, y_r, **one, max_epochs=1).best == curve.best

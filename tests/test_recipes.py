@@ -1,15 +1,17 @@
 """Choosing epochs and dropout: who is asked what, and what is taken."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import make_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import brier_score_loss, mean_squared_error
+from skorch.callbacks import Callback, LRScheduler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.data import TrainingTable
 from qnnprune.recipes import Recipe, auto_recipes, choose_recipe, hold_back
+from qnnprune.training import TrainingNet
 
 RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
 
@@ -62,6 +64,15 @@ def test_held_back_rows_have_every_class_where_they_can():
     assert len(kept) == 80 and len(held) == 20
 
 
+class Count(Callback):
+    """Counts trainings."""
+
+    trainings = 0
+
+    def on_train_begin(self, net, **kwargs):
+        Count.trainings += 1
+
+
 def noisy(seed=0):
     return make_classification(400, 10, n_informative=3, flip_y=0.4, random_state=seed)
 
@@ -88,7 +99,7 @@ def test_what_is_given_is_not_chosen(monkeypatch):
     offered = []
     monkeypatch.setattr(
         "qnnprune.base.choose_recipe",
-        lambda r, *_: offered.append(r) or replace(r[0], max_epochs=2),
+        lambda r, *_: offered.append(r) or r[-1],
     )
     X, y = noisy()
     PrunedNeuralNetClassifier((8,)).fit(X, y)
@@ -109,8 +120,57 @@ def test_what_is_given_is_not_chosen(monkeypatch):
         [Recipe(7, 0.3)],
         [Recipe(7, 0.3)],
         [Recipe(7, 0.2)],
-        [Recipe(2, 0.2)],  # goes on as before
+        [Recipe(40, 0.3)],  # what 7 and 0.2 stood in for
     ]
+
+
+def test_further_training_goes_by_the_parameters_as_they_are_then():
+    X, y = noisy()
+    net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
+    assert net.prune(X, y, n_accum_bits=6, max_epochs=1).n_iter_ == 3
+    assert net.prune(X, y, n_accum_bits=5).n_iter_ == 5
+    net.set_params(max_epochs="auto", warm_start=True).fit(X, y)
+    assert (net.n_iter_, net.dropout_) == (45, 0.3)
+    auto = PrunedNeuralNetClassifier((8,), random_state=0).fit(X, y)
+    chosen, dropout = auto.n_iter_, auto.dropout_
+    auto.prune(X, y, n_accum_bits=6, max_epochs=1)
+    assert auto.prune(X, y, n_accum_bits=5).n_iter_ == 2 * chosen + 1
+    assert auto.dropout_ == dropout
+
+
+def test_trials_train_with_the_rates_of_callbacks():
+    # At this lr a step diverges, and the callback leaves next to nothing of it.
+    X, y = make_regression(220, 4, noise=1.0, random_state=0)
+    rates = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1e-32)
+    Count.trainings = 0
+    net = PrunedNeuralNetRegressor(
+        (8,), random_state=0, lr=1e30, optimizer="sgd", callbacks=[rates, Count()]
+    )
+    net.fit(X, y)
+    assert net.score(X, y) > 0.3 and Count.trainings == 1
+
+
+@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
+def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call):
+    X, y = noisy()
+    keep_state, calls = TrainingNet.keep_state, []
+
+    def keep(self):
+        calls.append(None)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        keep_state(self)
+
+    monkeypatch.setattr(TrainingNet, "keep_state", keep)
+    net = PrunedNeuralNetClassifier((8,), random_state=0)
+    if call == 30:
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y)
+        assert not hasattr(net, "integer_network_")
+        return
+    with pytest.warns(ConvergenceWarning, match="in epoch 5 of"):
+        net.fit(X, y)
+    assert net.n_iter_ == 4
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -132,8 +192,6 @@ def test_squared_error_of_numbers():
 
 
 def row_errors(net, X, y):
-    import torch
-
     from qnnprune.losses import row_squared_error
 
     levels = torch.from_numpy(net.integer_network_.encoding.levels(X))
@@ -142,22 +200,13 @@ def row_errors(net, X, y):
 
 
 def test_callbacks_see_the_training_alone():
-    from skorch.callbacks import Callback
-
-    class Count(Callback):
-        trainings = 0
-
-        def on_train_begin(self, net, **kwargs):
-            Count.trainings += 1
-
+    Count.trainings = 0
     X, y = noisy()
     PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0).fit(X, y)
     assert Count.trainings == 1
 
 
 def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was(monkeypatch):
-    from qnnprune.training import TrainingNet
-
     X, y = noisy()
     net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
     before, train_step = net.predict(X), TrainingNet.train_step

@@ -155,6 +155,19 @@ def test_early_stopping_warns_of_nothing():
         make(max_epochs=50, early_stopping=True, n_iter_no_change=1, tol=2.0).fit(X, Y)
 
 
+def test_classes_without_weight_leave_the_training():
+    y = np.zeros(150, dtype=int)
+    y[3:13], y[13:20] = 1, 2  # few enough that the held-back rows could all be of class 0
+    model = make(
+        max_epochs=10,
+        early_stopping=True,
+        validation_fraction=0.02,
+        class_weight={0: 0, 1: 1, 2: 1},
+    ).fit(X, y)
+    assert all(np.isfinite(record["valid_score"]) for record in model.history_)
+    assert model.history_[0]["train_loss"] > 0
+
+
 # -------------------------------------------------------------- interrupts
 
 

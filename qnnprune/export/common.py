@@ -22,19 +22,28 @@ def integer_network_of(model) -> IntegerNetwork:
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is neither.
+        If it is neither, or a float twin.
     """
     if isinstance(model, IntegerNetwork):
         return model
     if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
         return model.integer_network_
-    if not hasattr(type(model), "accumulator_report"):
-        raise TypeError(
-            f"{model!r} is neither an IntegerNetwork nor a fitted qnnprune estimator. Of a "
-            "pipeline, pass its last step; qnnprune.export.onnx converts whole pipelines."
-        )
+    # Exporting a loaded network needs numpy alone.
     from sklearn.exceptions import NotFittedError
 
+    from ..prediction import IntegerPrediction
+    from ..twin import FloatTwin
+
+    if isinstance(model, FloatTwin):
+        raise TypeError(
+            f"A {type(model).__name__} has no integers to export: pass the quantized estimator."
+        )
+    if not isinstance(model, IntegerPrediction):
+        raise TypeError(
+            f"A {type(model).__name__} is neither an IntegerNetwork nor a qnnprune estimator. Of a "
+            "pipeline, pass the last step; skl2onnx.to_onnx converts a whole pipeline, once "
+            "qnnprune.export.register_skl2onnx() was called."
+        )
     raise NotFittedError(f"This {type(model).__name__} is not fitted yet: call fit first.")
 
 
