@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 
 import numpy as np
@@ -315,6 +316,7 @@ def build_net(
     if verbose:
         ours.append(("progress_bar", ProgressBar()))
     options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
+    _check_weight_decay(options["optimizer"])
     if options["optimizer"] in OPTIMIZERS.values():
         options["optimizer__fused"] = True
     if optimizer == "sgd":
@@ -339,6 +341,15 @@ def build_net(
         stoppable=bool(callbacks),
         **options,
     )
+
+
+def _check_weight_decay(optimizer):
+    taken = inspect.signature(optimizer).parameters.values()
+    if not any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in taken):
+        raise ValueError(
+            f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
+            "for instance torch.optim.AdamW."
+        )
 
 
 def training_callbacks(callbacks) -> list:

@@ -954,6 +954,7 @@ BAD_PARAMETERS = [
         ["pruning_schedule='set'", "pruning_criterion='neuron_l2'", "Use another schedule"],
     ),
     ({"optimizer": "lbfgs"}, ["optimizer", "lbfgs"]),
+    ({"optimizer": torch.optim.LBFGS}, ["optimizer", "LBFGS", "weight_decay"]),
     ({"max_epochs": 0}, ["max_epochs", "0"]),
     ({"batch_size": 0}, ["batch_size", "0"]),
     ({"lr": 0.0}, ["lr", "0.0"]),
