@@ -32,7 +32,7 @@ class NarrowingCurve:
     nonzeros : tuple of int
         Weights left at each, a count.
     best : int
-        The smallest width whose score is within the tolerance, in bits.
+        The smallest width that is proven and whose score is within the tolerance, in bits.
     """
 
     n_accum_bits: tuple[int, ...]
@@ -111,7 +111,8 @@ class Narrowing:
         """Find the smallest accumulator that keeps the score, and prune to it.
 
         Goes down bit by bit, each time by `prune` from the network before, until the score
-        falls more than `tol` below that of the estimator as it came.
+        falls more than `tol` below that of the estimator as it came.  A width counts only where
+        it holds for every input; without the guarantee pruning may not see to that.
 
         Parameters
         ----------
@@ -140,26 +141,26 @@ class Narrowing:
             If there is nothing to prune yet.
         ValueError
             If `tol` is negative, `least` is no width, only one of X_valid and y_valid is given,
-            there are too few rows, or ``accumulator_guarantee=False``.
+            there are too few rows, or the width that was fitted for does not hold for every input.
         """
         check_is_fitted(self)
         _check_search(tol, least, X_valid, y_valid)
-        if not self.accumulator_guarantee:
+        n_accum_bits = self.integer_network_.n_accum_bits
+        if not _is_proven(self):
             raise ValueError(
-                "accumulator_guarantee=False lets sums be wider than n_accum_bits, so no width would "
-                "be found: set accumulator_guarantee=True first."
+                f"n_accum_bits={n_accum_bits} does not hold for every input, so there is no width to "
+                "start from: prune(X, y) with accumulator_guarantee=True first."
             )
         if X_valid is None:
             X, X_valid, y, y_valid = self._hold_back(X, y)
         with self._unchanged_on_failure():
-            n_accum_bits = self.integer_network_.n_accum_bits
             tried = [(n_accum_bits, self.score(X_valid, y_valid), _nonzeros(self))]
             best = self.__dict__ | {"n_accum_bits": n_accum_bits}
             for bits in range(n_accum_bits - 1, least - 1, -1):
                 if not self._prune_on(X, y, bits, max_epochs):
                     break
                 tried.append((bits, self.score(X_valid, y_valid), _nonzeros(self)))
-                if not tried[-1][1] >= tried[0][1] - tol:
+                if not (_is_proven(self) and tried[-1][1] >= tried[0][1] - tol):
                     break
                 best = dict(self.__dict__)
             self.__dict__.clear()
@@ -212,6 +213,11 @@ def _check_search(tol, least, X_valid, y_valid) -> None:
         raise ValueError(f"least={least!r} must be a width in bits, 1 or more.")
     if (X_valid is None) != (y_valid is None):
         raise ValueError("X_valid and y_valid belong together: pass both or neither.")
+
+
+def _is_proven(estimator) -> bool:
+    network = estimator.integer_network_
+    return max(layer.accumulator_bits.max() for layer in network.layers) <= network.n_accum_bits
 
 
 def _nonzeros(estimator) -> int:

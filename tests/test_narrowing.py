@@ -126,10 +126,17 @@ def test_bad_searches_are_refused(wrong):
         fitted(max_epochs=1).narrow_accumulator(X, Y, **wrong)
 
 
-def test_without_the_guarantee_no_width_is_found():
-    net = fitted(accumulator_guarantee=False, max_epochs=1)
-    with pytest.raises(ValueError, match="accumulator_guarantee=False.*set accumulator_guarantee"):
-        net.narrow_accumulator(X, Y)
+def test_only_widths_that_hold_count():
+    unlimited = fitted(accumulator_guarantee=False, n_accum_bits=6)
+    assert widest(unlimited) > 6
+    with pytest.raises(ValueError, match="n_accum_bits=6 does not hold.*prune.*_guarantee=True"):
+        unlimited.narrow_accumulator(X, Y)
+    net = fitted(accumulator_guarantee=False, n_accum_bits=10)
+    curve = net.narrow_accumulator(X, Y, tol=1.0, max_epochs=2)  # nothing is pruned
+    assert widest(net) <= curve.best and curve.n_accum_bits[-1] == curve.best - 1 > 2
+    counted = fitted(accumulator_guarantee=False, n_hidden_neurons_multiplier=1)
+    best = counted.narrow_accumulator(X, Y, tol=1.0, max_epochs=2).best
+    assert best == 4 and widest(counted) <= 5  # unsigned where a sum is never negative
 
 
 @pytest.mark.parametrize(
