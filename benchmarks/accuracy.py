@@ -14,10 +14,10 @@ as finished only for the settings that it was measured with, the defaults of the
 included.  Not included is what "auto" comes to: after a change of that start a new file.  A network
 that no weights can push to its limits is the unpruned one, and not trained again.
 
-Methods: linear, hgb, mlp, twin, unpruned, omega1, omega4, a2q, a2q+, exact, exact100 (trained for
-100 epochs); and, under the exact range, other pruning methods, named by their parts:
+Methods: linear, hgb, mlp, twin, unpruned, omega1, omega4, a2q, a2q+ and exact; and, under the
+exact range, other pruning methods, named by their parts:
 ``schedule:one_shot``, ``schedule:one_shot,criterion:random``, ``criterion:l1,multiplier:1`` (a
-count of 1 × Ω on top).  "all" stands for the eleven, "pruning" for every schedule and every
+count of 1 × Ω on top).  "all" stands for the ten, "pruning" for every schedule and every
 criterion that the library has, with counts that leave equally many weights.
 """
 

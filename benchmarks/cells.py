@@ -39,7 +39,6 @@ LIMITED = {
     "a2q": "A2Q",
     "a2q+": "A2Q+",
     "exact": "exact range",
-    "exact100": "exact range, 100 epochs",
 }
 # What parts of a method's name stand for, as in "schedule:one_shot,criterion:l1,multiplier:1".
 PARTS = {
@@ -128,8 +127,6 @@ def _parameters(method, bits) -> dict:
             "n_accum_bits": bits,
             "n_hidden_neurons_multiplier": int(method[-1]),
         }
-    if method == "exact100":
-        return {"n_accum_bits": bits, "max_epochs": 100}
     if method in LIMITED:
         return {"n_accum_bits": bits}
     found: dict = {"n_accum_bits": bits}

@@ -38,6 +38,7 @@ CANDIDATES: dict[str, dict] = {
     "40 epochs, dropout 0.5": {"max_epochs": 40, "dropout": 0.5},
     "20 epochs, dropout 0.3": {"max_epochs": 20, "dropout": 0.3},
     "20 epochs, dropout 0.5": {"max_epochs": 20, "dropout": 0.5},
+    "100 epochs, dropout 0": {"max_epochs": 100, "dropout": 0.0},
     "100 epochs, dropout 0.3": {"max_epochs": 100, "dropout": 0.3},
     "40, 0.3, lr 5e-3": _PLAIN | {"lr": 5e-3},
     "40, 0.3, lr 2e-2": _PLAIN | {"lr": 2e-2},

@@ -33,7 +33,7 @@ from .limits import LayerLimits
 from .narrowing import Narrowing
 from .prediction import IntegerPrediction, plain_real
 from .pruning import Pruner, check_methods
-from .recipes import auto_recipes, choose_recipe, hold_back
+from .recipes import auto_recipes, choose_recipe, hold_back, whole_training
 from .schedules import SCHEDULES
 from .shape import NetworkShape
 from .simulation import MODES
@@ -308,14 +308,17 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         from .training import check_device, one_thread
 
         check_device(self.device)
-        recipes = self._recipes(table, limits, start)
+        n_accum_bits = limits[0].n_accum_bits if limits else None
+        recipes = self._recipes(table, n_accum_bits, start)
         with one_thread():
-            recipe = choose_recipe(
+            tried = choose_recipe(
                 list(recipes), table, seed, functools.partial(self._held_back_error, limits, seed)
             )
-            # What further training goes by, should the parameters be "auto" then.
-            self._recipe, self.dropout_ = recipes[recipe], recipe.dropout
-            table_valid = None
+            if not start.going_on:
+                # Further training goes by it too, where the parameters are "auto" then.
+                self._recipe = whole_training(recipes[tried], n_accum_bits)
+            recipe = self._with_given(self._recipe)
+            self.dropout_, table_valid = recipe.dropout, None
             if self.early_stopping and not start.partial:
                 table, table_valid = hold_back(table, self.validation_fraction, seed)
             net = self._build_net(
@@ -337,25 +340,24 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
-    def _recipes(self, table, limits, start) -> dict:
-        """What is left to choose from, and the recipe that each was made of.
-
-        Parameters that are given replace a recipe's; one is left where `max_epochs` is given.
-        """
+    def _recipes(self, table, n_accum_bits, start) -> dict:
+        """What is left to choose from, as it is tried; and what each was before `_with_given`."""
         if start.going_on:
             found = [self._recipe]
         else:
             n_in, batch_size = len(table.encoding.feature), self._rows_in_batch(table)
-            n_accum_bits = limits[0].n_accum_bits if limits else None
             found = auto_recipes(len(table), batch_size, n_in, n_accum_bits)
             if start.partial or self.max_epochs != "auto":
                 found = found[:1]
-        given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}
-        given = {name: value for name, value in given.items() if value != "auto"}
         recipes = {}
         for recipe in found:
-            recipes.setdefault(replace(recipe, **given), recipe)
+            recipes.setdefault(self._with_given(recipe), recipe)
         return recipes
+
+    def _with_given(self, recipe):
+        """The recipe with the parameters that are not "auto"."""
+        given = {name: getattr(self, name) for name in ("max_epochs", "dropout")}
+        return replace(recipe, **{k: value for k, value in given.items() if value != "auto"})
 
     def _rows_in_batch(self, table) -> int:
         return auto_batch_size(len(table)) if self.batch_size == "auto" else self.batch_size

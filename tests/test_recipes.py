@@ -87,6 +87,21 @@ def test_auto_is_what_its_outcome_gives():
     assert Recipe(auto.n_iter_, auto.dropout_) in RECIPES
 
 
+def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_longer():
+    X, y = noisy()
+    auto = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X, y)
+    assert auto.n_iter_ == 100
+    given = PrunedNeuralNetClassifier(
+        (8,), n_accum_bits=6, max_epochs=100, dropout=auto.dropout_, random_state=0
+    ).fit(X, y)
+    assert (auto.decision_function(X) == given.decision_function(X)).all()
+    few = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X[:100], y[:100])
+    assert few.n_iter_ == 100
+    twin = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).float_twin()
+    assert twin.fit(X[:100], y[:100]).n_iter_ == 40
+    assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
+
+
 def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     X, y = make_regression(500, 4, random_state=0)
     assert PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y).dropout_ == 0.0
