@@ -275,14 +275,15 @@ def _places(results: Results, except_for: str, methods=None) -> list[tuple]:
 
 _AWARE_TEXT = (
     "A2Q and A2Q+ stand for the recipe of `accumulator_aware.py`: 4-bit weights, from trained ones, "
-    "every layer bounded, the output too.  From 7 bits down it leaves most rows with next to no "
-    "weights, as these methods round toward zero; other networks or schedules may do better."
+    "every layer bounded, the output too.  From 7 bits down few weights a row are left and up to a "
+    "third of the neurons are dead, as these methods round toward zero; other networks or "
+    "schedules may do better."
 )
 _GAPS_TEXT = (
     "Gap to the float MLP with two layers of 64: mean over the sets, ± sd over seeds; and on how "
     "many sets it is beyond the noise.  The default of qnnprune is the exact range at 8 bits.  "
-    "Below 8 bits, in the tables further down, the exact range trains longer than a count alone; "
-    "`--methods pruning` compares them at equal training."
+    "Below 8 bits the exact range trains longer than a count alone and than the float twin, so "
+    "counts stand here at 8 bits only; `--methods pruning` compares them at equal training."
 )
 
 

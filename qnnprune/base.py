@@ -308,7 +308,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         from .training import check_device, one_thread
 
         check_device(self.device)
-        n_accum_bits = limits[0].n_accum_bits if limits else None
+        n_accum_bits = self.n_accum_bits if self.accumulator_guarantee else None
         recipes = self._recipes(table, n_accum_bits, start)
         with one_thread():
             tried = choose_recipe(
@@ -370,7 +370,7 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         )
         net.partial_fit(table)
         if net.interrupted_:
-            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+            raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.squared_error(held)
 
     def _build_net(

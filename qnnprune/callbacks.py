@@ -117,7 +117,7 @@ class WholeEpoch(Callback):
             net.keep_state()
         if competes:
             self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
-            self.best_score_ = max(score, self.best_score_)
+            self.best_score_ = max(self.best_score_, score)
             net.stop_training_ = self.waited_ >= self.patience
         net.history.record("whole", True)
 

@@ -100,8 +100,8 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
 
     Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
     the order follows from the contents.  So a fit depends on the weighted set of rows
-    alone: repeating a row is the same as doubling its weight, bit for bit, and the
-    order in which rows come makes no difference.
+    alone: the order in which they come makes no difference, bit for bit, nor does repeating
+    a row instead of doubling its weight, where sums of the weights are exact.
 
     Parameters
     ----------

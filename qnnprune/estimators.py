@@ -88,10 +88,10 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
         10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
-        of the usual recipe, half the epochs (from 8 bits on), and no dropout, each tried on
-        80 % of the rows, the one with the smallest squared error on the others.  Guaranteed
-        accumulators of fewer than 8 bits are then trained 2.5 times as long.  `n_iter_` and
-        `dropout_` tell what was taken; further training keeps to it.
+        of the usual recipe, 20 epochs (from 8 bits on), and no dropout, each tried on 80 % of
+        the rows, the one with the smallest squared error on the others.  Whatever the number
+        of rows, a first `fit` under the guarantee at fewer than 8 bits trains 2.5 times as many
+        epochs.  `n_iter_` and `dropout_` tell what was taken; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -116,7 +116,8 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
         Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
-        chooses, only learning-rate schedulers and ``GradientNormClipping`` take part.
+        chooses, only ``GradientNormClipping`` and learning-rate schedulers take part, of
+        these not ``ReduceLROnPlateau``.
     device : str or torch.device, default="cpu"
         Where training runs; prediction is always numpy.
     verbose : int, default=0
@@ -459,10 +460,10 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
         10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
-        of the usual recipe, half the epochs (from 8 bits on), and no dropout, each tried on
-        80 % of the rows, the one with the smallest squared error on the others.  Guaranteed
-        accumulators of fewer than 8 bits are then trained 2.5 times as long.  `n_iter_` and
-        `dropout_` tell what was taken; further training keeps to it.
+        of the usual recipe, 20 epochs (from 8 bits on), and no dropout, each tried on 80 % of
+        the rows, the one with the smallest squared error on the others.  Whatever the number
+        of rows, a first `fit` under the guarantee at fewer than 8 bits trains 2.5 times as many
+        epochs.  `n_iter_` and `dropout_` tell what was taken; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -487,7 +488,8 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
         Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
-        chooses, only learning-rate schedulers and ``GradientNormClipping`` take part.
+        chooses, only ``GradientNormClipping`` and learning-rate schedulers take part, of
+        these not ``ReduceLROnPlateau``.
     device : str or torch.device, default="cpu"
         Where training runs; prediction is always numpy.
     verbose : int, default=0

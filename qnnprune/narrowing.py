@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from .start import Start
@@ -64,7 +64,8 @@ class Narrowing:
             New width of every accumulator, in bits, at most the one fitted for; becomes the
             estimator's parameter.  As it is by default.
         max_epochs : int, optional
-            Epochs of this training; the estimator's parameter by default.
+            Epochs of this training; the estimator's parameter by default.  Its "auto" is as
+            many as the first `fit` took.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -118,6 +119,7 @@ class Narrowing:
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
+            All rows weigh the same.
         tol : float
             Accuracy or R² that may be lost.
         X_valid, y_valid : optional
@@ -127,7 +129,7 @@ class Narrowing:
         least : int
             Width to stop at, in bits.
         max_epochs : int, optional
-            Epochs of training at each width; the estimator's parameter by default.
+            Epochs of training at each width; by default as in `prune`.
 
         Returns
         -------
@@ -145,6 +147,8 @@ class Narrowing:
         """
         check_is_fitted(self)
         _check_search(tol, least, X_valid, y_valid)
+        self._validate_params()
+        self._check_unchanged()
         n_accum_bits = self.integer_network_.n_accum_bits
         if not _is_proven(self):
             raise ValueError(
@@ -157,38 +161,43 @@ class Narrowing:
             tried = [(n_accum_bits, self.score(X_valid, y_valid), _nonzeros(self))]
             best = self.__dict__ | {"n_accum_bits": n_accum_bits}
             for bits in range(n_accum_bits - 1, least - 1, -1):
-                if not self._prune_on(X, y, bits, max_epochs):
+                score = self._prune_and_score(bits, (X, y), (X_valid, y_valid), max_epochs)
+                if score is None:
                     break
-                tried.append((bits, self.score(X_valid, y_valid), _nonzeros(self)))
-                if not (_is_proven(self) and tried[-1][1] >= tried[0][1] - tol):
+                tried.append((bits, score, _nonzeros(self)))
+                if not (_is_proven(self) and score >= tried[0][1] - tol):
                     break
                 best = dict(self.__dict__)
             self.__dict__.clear()
             self.__dict__.update(best)
         return NarrowingCurve(*zip(*tried, strict=True), best=self.n_accum_bits)
 
-    def _prune_on(self, X, y, n_accum_bits, max_epochs) -> bool:
-        """Whether there is such a width, and it was pruned to without an interrupt."""
+    def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:
+        """Score at a width; None where it leaves no weight, or after an interrupt."""
         self.n_accum_bits = n_accum_bits
         try:
             self._check_widths()
         except ValueError:
-            return False
+            return None
         try:
-            self.prune(X, y, max_epochs=max_epochs)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Training was interrupted", ConvergenceWarning)
+                self.prune(*train, max_epochs=max_epochs)
+            score = None if self._interrupted else self.score(*valid)
         except KeyboardInterrupt:
-            self._interrupted = True
-        if self._interrupted:
+            score = None
+        if score is None:
             warnings.warn(
                 f"The search was interrupted on the way to {n_accum_bits} bits; it ends with the "
                 "best of the widths before.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return not self._interrupted
+        return score
 
     def _hold_back(self, X, y):
         """Split rows in two, by classes; a class with a single row stays with those to train on."""
+        X, y = indexable(X, y)
         n_held = max(2, math.ceil(self.validation_fraction * len(y)))
         rows, single, stratify = np.arange(len(y)), np.array([], dtype=np.intp), None
         if is_classifier(self):
@@ -199,7 +208,8 @@ class Narrowing:
                 stratify = label[rows]
         if len(rows) <= n_held:
             raise ValueError(
-                f"X has {len(y)} rows, too few to hold {n_held} of them back: pass X_valid and y_valid."
+                f"X has too few rows to hold {n_held} of {len(y)} back (the only row of a label "
+                "stays): pass X_valid and y_valid."
             )
         kept, held = train_test_split(rows, test_size=n_held, random_state=0, stratify=stratify)
         kept = np.sort(np.concatenate([kept, single]))

@@ -114,7 +114,7 @@ class Pruner:
         """Move every layer to where the schedule stands at `progress`.
 
         From a progress of 1 on the limits hold for the integer weights as they are now,
-        and only weights that were kept at the first such call can be kept.
+        and, without `regrow`, only weights that were kept at the first such call can be kept.
         """
         stage = 1.0 if progress >= 1 else int(progress * _STAGES) / _STAGES
         if stage != self._stage:
@@ -189,7 +189,7 @@ class Pruner:
         return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
-        """Make the limits hold.  The first call also sets the scale, and what can be kept."""
+        """Make the limits hold; until it is fixed what can be kept, set that and the scale too."""
         candidates = self._fixed[index]
         if candidates is None:
             started_sparse = self._target[index] is not None

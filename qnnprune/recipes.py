@@ -31,7 +31,7 @@ class Recipe:
 def auto_recipes(
     n_rows: int, batch_size: int, n_in: int, n_accum_bits: int | None = None
 ) -> list[Recipe]:
-    """The usual recipe; for 200 to 10,000 rows also half the epochs, and no dropout.
+    """The usual recipe; for 200 to 10,000 rows also 20 epochs, and no dropout.
 
     The noisier the targets, the more the second helps; the third is for exact ones.  Guaranteed
     accumulators of fewer than 8 bits take longer to prune to, and leave the second out.

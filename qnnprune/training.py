@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from .callbacks import (
     LearningRate,
@@ -39,6 +40,8 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch
 
 # Of the callbacks, only those that do something are called: there are many batches.
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
+# Callbacks that change how the weights move, and do nothing else.
+_IN_TRIALS = (LRScheduler, GradientNormClipping)
 
 
 @contextmanager
@@ -211,7 +214,7 @@ class TrainingNet(NeuralNet):
             self.interrupted_ = False
         except KeyboardInterrupt:
             may_stop = self.stop_training_ or self.stoppable
-            self.interrupted_ = not (may_stop and "whole" in self.history[-1])
+            self.interrupted_ = not (may_stop and self.history and "whole" in self.history[-1])
         while self.kept_state_ is not None:
             try:
                 self._restore(self.kept_state_)
@@ -338,7 +341,7 @@ def build_net(
         always_prune=always_prune,
         dropout=dropout,
         seed=seed,
-        stoppable=bool(callbacks),
+        stoppable=any(not isinstance(c, _IN_TRIALS) for _, c in callbacks),
         **options,
     )
 
@@ -353,9 +356,16 @@ def _check_weight_decay(optimizer):
 
 
 def training_callbacks(callbacks) -> list:
-    """Those of a user's callbacks that training itself consists of: rates and clipping."""
-    named = _named(callbacks or ())
-    return [(name, c) for name, c in named if isinstance(c, (LRScheduler, GradientNormClipping))]
+    """Those of a user's callbacks that training itself consists of: rates and clipping.
+
+    Rates that depend on a score are left out: who records it is not there.
+    """
+    return [
+        (name, c)
+        for name, c in _named(callbacks or ())
+        if isinstance(c, _IN_TRIALS)
+        and getattr(c, "policy", None) not in ("ReduceLROnPlateau", ReduceLROnPlateau)
+    ]
 
 
 def _named(callbacks) -> list:

@@ -3,7 +3,9 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import coo_matrix
 from sklearn.datasets import load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
@@ -180,7 +182,6 @@ def test_the_search_leaves_the_parameters_alone():
     assert net.callbacks[0] is watch and watch.trainings == 3 and net.random_state is state
 
 
-@pytest.mark.filterwarnings("ignore:Training was interrupted")
 def test_an_interrupt_ends_the_search_with_the_best_so_far():
     net = fitted(callbacks=[Watch(stop=3)], max_epochs=4)
     with pytest.warns(ConvergenceWarning, match="search was interrupted on the way to 6 bits"):
@@ -204,7 +205,36 @@ def test_few_rows():
     net = PrunedNeuralNetRegressor((8,), max_epochs=3, random_state=0).fit(X_r, y_r)
     curve = net.narrow_accumulator(X_r, y_r, tol=1e9, least=7, max_epochs=1)
     assert np.isfinite(curve.score).all()
-    with pytest.raises(ValueError, match="X has 2 rows, too few .*X_valid"):
+    with pytest.raises(ValueError, match="too few rows to hold 2 of 2 back.*X_valid"):
         net.narrow_accumulator(X_r[:2], y_r[:2])
     one = {"X_valid": X_r[:1], "y_valid": y_r[:1]}  # no R² of one row: nothing keeps the score
     assert net.narrow_accumulator(X_r, y_r, **one, max_epochs=1).best == curve.best
+
+
+def test_an_interrupt_while_scoring_keeps_the_best_so_far(monkeypatch):
+    net, calls = fitted(), []
+
+    def interrupted(self, X, y):
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 1.0
+
+    monkeypatch.setattr(PrunedNeuralNetClassifier, "score", interrupted)
+    with pytest.warns(ConvergenceWarning, match="search was interrupted on the way to 6 bits"):
+        assert net.narrow_accumulator(X, Y, max_epochs=2).best == 7
+
+
+def test_rows_of_any_kind_can_be_searched_on():
+    for rows in (X.tolist(), coo_matrix(X), pd.DataFrame(X)):
+        net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(rows, Y)
+        assert net.narrow_accumulator(rows, Y, tol=1, least=7, max_epochs=1).best == 7
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        net.narrow_accumulator(X, Y[:100])
+
+
+@pytest.mark.parametrize("change", [{"n_w_bits": 8}, {"n_a_bits": "x"}])
+def test_parameters_are_checked_before_the_search(change):
+    net = fitted(n_hidden_neurons_multiplier=1).set_params(**change)
+    with pytest.raises(ValueError, match=next(iter(change))):
+        net.narrow_accumulator(X, Y)

@@ -98,7 +98,7 @@ def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_lon
     few = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X[:100], y[:100])
     assert few.n_iter_ == 100
     twin = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).float_twin()
-    assert twin.fit(X[:100], y[:100]).n_iter_ == 40
+    assert twin.fit(X[:100], y[:100]).n_iter_ == 100
     assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
 
 
@@ -130,7 +130,7 @@ def test_what_is_given_is_not_chosen(monkeypatch):
         RECIPES,
         [RECIPES[0], RECIPES[2]],  # narrow
         RECIPES,
-        RECIPES,
+        [RECIPES[0], RECIPES[2]],  # as the estimator whose twin it is
         [Recipe(40, 0.5), Recipe(20, 0.5)],
         [Recipe(7, 0.3)],
         [Recipe(7, 0.3)],
@@ -165,27 +165,48 @@ def test_trials_train_with_the_rates_of_callbacks():
     assert net.score(X, y) > 0.3 and Count.trainings == 1
 
 
-@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
-def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call):
-    X, y = noisy()
-    keep_state, calls = TrainingNet.keep_state, []
+RATES = LRScheduler("StepLR", step_size=30)
 
-    def keep(self):
+
+@pytest.mark.parametrize("callbacks", [None, [RATES]], ids=["none", "rates"])
+@pytest.mark.parametrize("method", ["keep_state", "on_epoch_begin"])
+@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
+def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call, method, callbacks):
+    X, y = noisy()
+    original, calls = getattr(TrainingNet, method), []
+
+    def interrupted(self, *args, **kwargs):
         calls.append(None)
         if len(calls) == call:
             raise KeyboardInterrupt
-        keep_state(self)
+        return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(TrainingNet, "keep_state", keep)
-    net = PrunedNeuralNetClassifier((8,), random_state=0)
+    monkeypatch.setattr(TrainingNet, method, interrupted)
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks)
     if call == 30:
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, y)
         assert not hasattr(net, "integer_network_")
         return
-    with pytest.warns(ConvergenceWarning, match="in epoch 5 of"):
+    with pytest.warns(ConvergenceWarning, match="Training was interrupted"):
         net.fit(X, y)
     assert net.n_iter_ == 4
+
+
+def test_an_interrupt_before_everything(monkeypatch):
+    def interrupted(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingNet, "on_epoch_begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        PrunedNeuralNetClassifier((8,), callbacks=[Count()]).fit(*noisy())
+
+
+def test_rates_that_follow_a_score_stay_out_of_trials():
+    X, y = noisy()
+    rates = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
+    net = PrunedNeuralNetClassifier((8,), random_state=0, early_stopping=True, callbacks=[rates])
+    assert net.fit(X, y).score(X, y) > 0.5
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
