@@ -38,6 +38,10 @@ class Results:
         """Records by seed; those without a width stand at every width."""
         return self._cells.get((name, method, None if method in FREE else bits), {})
 
+    def places(self, methods) -> list[tuple]:
+        """Methods with each of their widths; one without a width stands once."""
+        return [(m, b) for m in methods for b in (self.bits if m not in FREE else [None])]
+
     def values(self, name, method, bits, field) -> np.ndarray:
         """One value a seed, of the seeds that have it."""
         found = self.seeds(name, method, bits)
@@ -208,27 +212,26 @@ SIZES = [
 def size_table(results: Results, methods) -> str:
     """Medians over sets and seeds; of proven widths and counts per neuron, the largest."""
     rows = []
-    for method in methods:
-        for bits in results.bits if method not in FREE else [None]:
-            row = [title(method), "" if bits is None else str(bits)]
-            for _, field, factor, digits in SIZES:
-                every = [results.values(n, method, bits, field) for n in results.sets]
-                values = np.concatenate(every) * factor if every else np.empty(0)
-                of = np.max if field in ("nonzeros_max", "proven_bits") else np.median
-                row.append(f"{of(values):.{digits}f}" if len(values) else "")
-            rows.append(row)
+    for method, bits in results.places(methods):
+        row = [title(method), "" if bits is None else str(bits)]
+        for _, field, factor, digits in SIZES:
+            every = [results.values(n, method, bits, field) for n in results.sets]
+            values = np.concatenate(every) * factor if every else np.empty(0)
+            of = np.max if field in ("nonzeros_max", "proven_bits") else np.median
+            row.append(f"{of(values):.{digits}f}" if len(values) else "")
+        rows.append(row)
     rows = [row for row in rows if any(row[2:])]
     return _table(["method", "bits", *(column for column, *_ in SIZES)], rows)
 
 
 def cell_table(results: Results) -> str:
     """One row a set, method and width, with everything that is measured."""
-    rows = []
-    for name in results.sets:
-        for method in results.methods:
-            for bits in results.bits if method not in FREE else [None]:
-                if results.seeds(name, method, bits):
-                    rows.append(_cell_row(results, name, method, bits))
+    rows = [
+        _cell_row(results, name, method, bits)
+        for name in results.sets
+        for method, bits in results.places(results.methods)
+        if results.seeds(name, method, bits)
+    ]
     head = ["set", "method", "bits", "score", "balanced", "gap to MLP", "gap to twin"]
     return _table(head + [column for column, *_ in SIZES], rows)
 
@@ -258,19 +261,13 @@ def report(records, options) -> str:
         parts += [summary_table(results, HEADLINE_GAPS, "mlp"), headline_table(results)]
     for to in ("mlp", "twin"):
         if to in methods:
-            table = summary_table(results, _places(results, except_for=to), to)
-            parts += [f"## Gap to the {title(to)}", table]
+            others = results.places(m for m in results.methods if m != to)
+            parts += [f"## Gap to the {title(to)}", summary_table(results, others, to)]
     if methods != ["exact"] or not pruning:
         parts += _widths_part(results, methods)
     if pruning:
         parts += pruning_part(results, pruning)
     return "\n\n".join(parts) + "\n"
-
-
-def _places(results: Results, except_for: str, methods=None) -> list[tuple]:
-    """Methods with each of their widths."""
-    methods = [m for m in methods or results.methods if m != except_for]
-    return [(m, b) for m in methods for b in (results.bits if m not in FREE else [None])]
 
 
 _AWARE_TEXT = (
@@ -320,8 +317,8 @@ def pruning_part(results: Results, methods) -> list[str]:
     compared = ["exact", *methods] if "exact" in results.methods else methods
     parts = ["## Pruning methods at equal proven width"]
     if _COUNTED in methods:
-        places = _places(results, except_for=_COUNTED, methods=compared)
-        parts += [_COUNTED_TEXT, summary_table(results, places, _COUNTED)]
+        others = results.places(m for m in compared if m != _COUNTED)
+        parts += [_COUNTED_TEXT, summary_table(results, others, _COUNTED)]
     for bits in results.bits:
         parts += [f"### {bits} bits", score_table(results, compared, bits)]
         rows = []

@@ -240,6 +240,11 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
     def _in_bits(self) -> int:
         return self.n_a_bits if self.n_in_bits is None else self.n_in_bits
 
+    @property
+    def _guaranteed_bits(self) -> int | None:
+        """Width that the exact range must fit; None without the guarantee."""
+        return self.n_accum_bits if self.accumulator_guarantee else None
+
     def _check_widths(self):
         """Refuse limits that leave no weight to a neuron, before any training."""
         bits = {"n_in_bits": self._in_bits, "n_a_bits": self.n_a_bits}
@@ -274,11 +279,12 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         hidden_range = np.array(code_range(self.n_a_bits), dtype=np.int64)
         ranges = [encoding.input_range]
         ranges += [np.tile(hidden_range, (n, 1)) for n in self._hidden_sizes()]
-        accum_bits = self.n_accum_bits if self.accumulator_guarantee else None
         multiplier = self.n_hidden_neurons_multiplier
         return [
             LayerLimits(
-                r, accum_bits, weight_budget(self.n_w_bits, b, self.n_accum_bits, multiplier)
+                r,
+                self._guaranteed_bits,
+                weight_budget(self.n_w_bits, b, self.n_accum_bits, multiplier),
             )
             for r, b in zip(ranges, self._input_bits(), strict=True)
         ]
@@ -308,15 +314,14 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
         from .training import check_device, one_thread
 
         check_device(self.device)
-        n_accum_bits = self.n_accum_bits if self.accumulator_guarantee else None
-        recipes = self._recipes(table, n_accum_bits, start)
+        recipes = self._recipes(table, start)
         with one_thread():
             tried = choose_recipe(
                 list(recipes), table, seed, functools.partial(self._held_back_error, limits, seed)
             )
             if not start.going_on:
                 # Further training goes by it too, where the parameters are "auto" then.
-                self._recipe = whole_training(recipes[tried], n_accum_bits)
+                self._recipe = whole_training(recipes[tried], self._guaranteed_bits)
             recipe = self._with_given(self._recipe)
             self.dropout_, table_valid = recipe.dropout, None
             if self.early_stopping and not start.partial:
@@ -330,7 +335,6 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             net.partial_fit(table)
         if net.kept_state_ is None:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
-        self._interrupted = net.interrupted_
         if net.interrupted_:
             warnings.warn(
                 f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
@@ -340,13 +344,13 @@ class BasePrunedNeuralNet(Narrowing, IntegerPrediction, BaseEstimator):
             )
         return net
 
-    def _recipes(self, table, n_accum_bits, start) -> dict:
+    def _recipes(self, table, start) -> dict:
         """What is left to choose from, as it is tried; and what each was before `_with_given`."""
         if start.going_on:
             found = [self._recipe]
         else:
             n_in, batch_size = len(table.encoding.feature), self._rows_in_batch(table)
-            found = auto_recipes(len(table), batch_size, n_in, n_accum_bits)
+            found = auto_recipes(len(table), batch_size, n_in, self._guaranteed_bits)
             if start.partial or self.max_epochs != "auto":
                 found = found[:1]
         recipes = {}

@@ -181,19 +181,17 @@ class Narrowing:
             return None
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Training was interrupted", ConvergenceWarning)
+                warnings.filterwarnings("error", "Training was interrupted", ConvergenceWarning)
                 self.prune(*train, max_epochs=max_epochs)
-            score = None if self._interrupted else self.score(*valid)
-        except KeyboardInterrupt:
-            score = None
-        if score is None:
+            return self.score(*valid)
+        except (KeyboardInterrupt, ConvergenceWarning):
             warnings.warn(
                 f"The search was interrupted on the way to {n_accum_bits} bits; it ends with the "
                 "best of the widths before.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return score
+            return None
 
     def _hold_back(self, X, y):
         """Split rows in two, by classes; a class with a single row stays with those to train on."""
