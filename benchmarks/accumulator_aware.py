@@ -35,10 +35,10 @@ from sklearn.base import is_regressor
 from torch import nn
 
 from qnnprune.accumulators import weight_max
-from qnnprune.compilation import compile_layers
-from qnnprune.defaults import auto_batch_size
-from qnnprune.integer import IntegerNetwork
-from qnnprune.losses import binary_loss, multiclass_loss, squared_loss
+from qnnprune.integer._network import IntegerNetwork
+from qnnprune.training.auto import auto_batch_size
+from qnnprune.training.compilation import compile_layers
+from qnnprune.training.losses import binary_loss, multiclass_loss, squared_loss
 
 __all__ = ["SETTINGS", "fit_accumulator_aware", "fit_start"]
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.accumulators import weight_budget, weight_max
-from qnnprune.pruning import CRITERIA, SCHEDULES
+from qnnprune.pruning.pruner import CRITERIA, SCHEDULES
 
 __all__ = ["FREE", "LIMITED", "Cell", "is_unlimited", "measure", "pruning_methods"]
 

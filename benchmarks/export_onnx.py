@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.export.onnx import register_skl2onnx, to_onnx
+from qnnprune.export.onnx._convert import register_skl2onnx, to_onnx
 
 TIMED_ROWS = 10_000
 COLUMNS = [

@@ -54,9 +54,8 @@ def searches(n_jobs: int) -> dict:
 
 def extras(X, y, repeats: int = 20) -> dict[str, float]:
     """Milliseconds of what surrounds training, of one estimator of the search."""
-    from qnnprune.accumulators import verify_layers
-    from qnnprune.compilation import compile_layers
-    from qnnprune.consistency import check_network
+    from qnnprune.integer._verification import check_network, verify_layers
+    from qnnprune.training.compilation import compile_layers
 
     net = searches(1)["qnnprune, 1 segment"].estimator.fit(X, y)
     network = net.integer_network_

@@ -228,7 +228,10 @@ def runtime_seconds(mlp, rows, threads: int) -> float:
 
 def parts(estimator, X, y) -> dict:
     """Milliseconds of a training step by what they are spent on."""
-    from qnnprune import gradients, network, pruning, training
+    from qnnprune.pruning import pruner as pruning
+    from qnnprune.training import module as network
+    from qnnprune.training import net as training
+    from qnnprune.training import step as gradients
 
     spent: dict[str, float] = defaultdict(float)
     calls: dict[str, int] = defaultdict(int)

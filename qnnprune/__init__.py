@@ -4,16 +4,15 @@ Scikit-learn estimators that train with Brevitas quantization-aware training, pr
 every neuron until its sum provably fits a few bits, and predict in integer arithmetic.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
+from ._version import __version__
 from .integer import IntegerNetwork
 
-try:
-    __version__ = version("qnnprune")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
-
-__all__ = ["IntegerNetwork", "PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"]
+__all__ = [
+    "IntegerNetwork",
+    "PrunedNeuralNetClassifier",
+    "PrunedNeuralNetRegressor",
+    "__version__",
+]
 
 
 def __getattr__(name):

@@ -6,8 +6,8 @@ from hypothesis import settings
 
 from qnnprune import IntegerNetwork
 from qnnprune.accumulators import accumulator_range, code_range, weight_max
-from qnnprune.encoding import InputEncoding
-from qnnprune.integer import IntegerLayer
+from qnnprune.encoding._encoding import InputEncoding
+from qnnprune.integer._layer import IntegerLayer
 
 # The same examples in every run, and no example fails for being slow.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -12,11 +12,11 @@ from qnnprune.accumulators import (
     code_range,
     omega,
     register_range,
-    verify_layers,
     weight_budget,
     weight_max,
 )
 from qnnprune.exceptions import AccumulatorProofError
+from qnnprune.integer._verification import verify_layers
 
 seeds = st.integers(0, 2**32 - 1)
 

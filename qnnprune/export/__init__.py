@@ -5,8 +5,7 @@ beyond numpy is imported when it is called, and named in the error if it is miss
 """
 
 from .c import to_c
-from .fhe import compile_fhe
-from .fhe_deployment import FheClient, FheServer
+from .fhe import FheClient, FheServer, compile_fhe
 from .onnx import register_skl2onnx, to_onnx
 from .qonnx import to_qonnx
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._utils import write_whole
 from ..accumulators import accumulator_bits
-from ..consistency import check_network
-from ..files import write_whole
-from ..integer import IntegerLayer, IntegerNetwork
-from .common import integer_network_of, require
-from .graph import Graph, Tensor, model_proto
+from ..integer._layer import IntegerLayer
+from ..integer._network import IntegerNetwork
+from ..integer._verification import check_network
+from ._common import integer_network_of, require
+from .onnx._graph import Graph, Tensor, model_proto
 
 __all__ = ["to_qonnx"]
 

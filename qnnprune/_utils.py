@@ -1,0 +1,47 @@
+"""Blocks of rows, and atomic file writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+__all__ = ["row_blocks", "write_whole"]
+
+
+def row_blocks(n_rows: int, n_columns: int, most_values: int = 2**22) -> Iterator[slice]:
+    """Slices that cover `n_rows` rows, each of `most_values` values at most, or of one row.
+
+    Examples
+    --------
+    >>> list(row_blocks(5, n_columns=10, most_values=20))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    rows = max(1, most_values // max(n_columns, 1))
+    return (slice(i, min(i + rows, n_rows)) for i in range(0, n_rows, rows))
+
+
+def write_whole(path, data: bytes) -> None:
+    """Write `data` to `path`, which is replaced only once the new file is whole.
+
+    Parameters
+    ----------
+    path : str or path-like
+    data : bytes
+
+    Raises
+    ------
+    OSError
+        If the folder is missing or cannot be written to.  No part of a file is left.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
+    try:
+        with open(unfinished, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

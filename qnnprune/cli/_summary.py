@@ -1,0 +1,117 @@
+"""What the main job prints: the nets side by side, and the check of the proof."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._version import __version__
+
+__all__ = ["net_name", "print_check", "print_head", "print_table"]
+
+_FEWER_BITS = 2  # than proven, to show overflows with
+
+
+def net_name(key) -> str:
+    """Name of a net: a number of bits, or "float"."""
+    return "float twin" if key == "float" else f"{key:>2}-bit accumulator"
+
+
+def print_head(table, net, n_train: int, seed: int) -> None:
+    """Say what is trained on which rows."""
+    sizes = ", ".join(map(str, net.hidden_layer_sizes))
+    lines = [*table.description, f"{n_train} rows to train on, {len(table.y) - n_train} held back"]
+    print(f"qnnprune {__version__}: what a narrow accumulator costs\n")
+    print("Rows  " + "\n      ".join(lines))
+    print(f"Nets  hidden layers of {sizes} neurons, {net.n_w_bits}-bit weights,")
+    print(
+        f"      {net.n_a_bits}-bit activations, {net.n_in_bits or net.n_a_bits}-bit inputs, "
+        f"seed {seed}\n",
+        flush=True,
+    )
+
+
+def print_table(nets: dict, X, y, task: str) -> None:
+    """One row a net: its score on the rows held back, and its size."""
+    classification = task == "classification"
+    score = "accuracy" if classification else "R²"
+    rows = [["net", score, "nonzeros a neuron", "proven bits", "weights left", "bytes"]]
+    for key, pipeline in nets.items():
+        reached = pipeline.score(X, y)
+        reached = f"{reached:.1%}" if classification else f"{reached:.3f}"
+        rows.append([net_name(key), reached, *_sizes(pipeline[-1])])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        print("  ".join([first.ljust(widths[0]), *cells]))
+    if classification:
+        most_frequent = np.unique(y, return_counts=True)[1].max() / len(y)
+        meaning = f"right answers; always giving the most frequent label: {most_frequent:.1%}"
+    else:
+        meaning = "1 is perfect, 0 is no better than the mean"
+    print(f"""
+{score}: on the rows held back; {meaning}
+nonzeros a neuron: weights that are not zero, mean over all neurons
+proven bits: no sum of any neuron can need more, whatever the input; where they stay below
+  the accumulator's, its limit cost nothing
+bytes: nonzero weights x their width / 8, plus the thresholds at their neuron's proven width;
+  where the weights sit is not counted; the float twin has 4 bytes a weight""")
+
+
+def _sizes(net) -> list[str]:
+    """Nonzeros a neuron, proven bits, share of weights left, and bytes."""
+    if not hasattr(net, "integer_network_"):  # the float twin
+        weights = [linear.weight for linear in net.module_.linears]
+        count, neurons = sum(w.numel() for w in weights), sum(len(w) for w in weights)
+        return [f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
+    layers = net.integer_network_.layers
+    left = sum(np.count_nonzero(layer.weight) for layer in layers)
+    neurons = sum(len(layer.weight) for layer in layers)
+    threshold_bits = sum(
+        int(layer.accumulator_bits.sum()) * layer.thresholds.shape[1] for layer in layers[:-1]
+    )
+    n_bytes = -(-(left * net.n_w_bits + threshold_bits) // 8)
+    share = left / sum(layer.weight.size for layer in layers)
+    return [f"{left / neurons:.1f}", str(_proven_bits(net)), f"{share:.1%}", f"{n_bytes:,}"]
+
+
+def _proven_bits(net) -> int:
+    return max(int(layer.accumulator_bits.max()) for layer in net.integer_network_.layers)
+
+
+def print_check(net, X, X_test) -> bool:
+    """Compare registers of the proven width with exact sums, also far from the data.
+
+    Parameters
+    ----------
+    net : fitted estimator
+    X, X_test : arrays or sparse matrices, preprocessed
+        All rows, and those held back.
+
+    Returns
+    -------
+    bool
+        Whether no sum overflowed and no output differed.
+    """
+    bits = _proven_bits(net)
+    print(f"\nCheck: registers of {bits} bits that wrap around, against exact sums\n")
+    passed = True
+    factors = {"all rows": 1, "all rows, times 3": 3, "all rows, times -100": -100}
+    for name, factor in factors.items():
+        result = net.simulate(X * factor, n_accum_bits=bits, mode="wrap")
+        overflows = sum(int(count.sum()) for count in result.overflow_count)
+        exact = net.integer_network_.decision(X * factor)
+        different = int((result.decision != exact).any(axis=1).sum())
+        passed = passed and overflows == 0 and different == 0
+        print(
+            f"{name:<21} {result.n_samples} rows  {overflows} overflows  "
+            f"{different} predictions differ"
+        )
+    print("passed" if passed else "FAILED: please report this")
+    if bits > _FEWER_BITS:
+        result = net.simulate(X_test, n_accum_bits=bits - _FEWER_BITS, mode="wrap")
+        changed = float((result.predictions != net.predict(X_test)).mean())
+        print(
+            f"For contrast, with {bits - _FEWER_BITS} bits {result.overflow_rate:.1%} of the sums "
+            f"overflow\nand {changed:.1%} of the predictions change (rows held back)."
+        )
+    return passed

@@ -1,0 +1,146 @@
+"""Encoding fitted on training rows: quantile segments of every feature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ._encoding import InputEncoding
+
+__all__ = ["auto_n_input_segments", "fit_encoding", "fit_input_encoding"]
+
+# A value that many rows share would swallow several quantiles, and the rest of the
+# feature would be left with few segments: none counts for more than this share.
+_LARGEST_ATOM = 0.25
+# Outer share of the rows whose values are clipped, on either side.
+_CLIPPED_SHARE = 0.005
+_QUANTILE_ROWS = 200_000  # rows that quantiles are taken from, at most
+_SEGMENTS = 192  # of all features together
+_MOST_SEGMENTS = 16
+
+
+def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> InputEncoding:
+    """Fit the input encoding on the rows of `X` that have a positive weight.
+
+    Parameters
+    ----------
+    X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+    weight : float64 array of shape (n_samples,)
+    n_segments : int or "auto"
+        Segments a feature gets; "auto" depends on how many have more than two values.
+    n_bits : int
+        Width of a code, in bits.
+    random_state : numpy.random.RandomState
+        Draws the rows where there are more than 200,000; up to there the encoding does not
+        depend on the order of the rows, nor on whether one is repeated or weighted.
+    """
+    rows = np.flatnonzero(weight > 0)
+    if len(rows) > _QUANTILE_ROWS:
+        rows = np.sort(random_state.choice(rows, _QUANTILE_ROWS, replace=False))
+    every = len(rows) == X.shape[0]
+    weight = weight[rows]
+    table = X if every else X[rows]
+    if n_segments == "auto":
+        n_segments = auto_n_input_segments(sum(map(_is_graded, _columns(table))))
+    return fit_encoding(_columns(table), weight, n_segments=n_segments, n_bits=n_bits)
+
+
+def _columns(table) -> Iterator[np.ndarray]:
+    if hasattr(table, "tocsc"):
+        table = table.tocsc()
+        return (table[:, [j]].toarray()[:, 0] for j in range(table.shape[1]))
+    return (table[:, j] for j in range(table.shape[1]))
+
+
+def _is_graded(column: np.ndarray) -> bool:
+    """Whether a feature has more than two values."""
+    return bool(((column != column.min()) & (column != column.max())).any())
+
+
+def auto_n_input_segments(n_graded: int) -> int:
+    """Segments a feature gets, where `n_graded` features have more than two values.
+
+    Few features need a fine encoding each; many share the accumulator between them.
+    """
+    return max(1, min(_MOST_SEGMENTS, _SEGMENTS // max(n_graded, 1)))
+
+
+def fit_encoding(
+    columns, weight: np.ndarray | None, *, n_segments: int, n_bits: int
+) -> InputEncoding:
+    """Fit the quantile segments of every feature on the training rows.
+
+    Parameters
+    ----------
+    columns : iterable of float arrays of shape (n_samples,)
+        One array a feature.
+    weight : float64 array of shape (n_samples,), or None
+        Sample weights: an integer weight counts as that many rows.
+    n_segments : int
+        Segments a feature gets; fewer where it has too few distinct values.
+    n_bits : int
+        Width of a code, in bits.
+
+    Returns
+    -------
+    InputEncoding
+
+    Examples
+    --------
+    >>> column = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> encoding = fit_encoding([column], None, n_segments=1, n_bits=2)
+    >>> encoding.thresholds
+    array([[0.5, 1.5, 2.5]])
+    >>> encoding.codes(encoding.levels(np.array([[-9.0], [0.6], [1.5], [9.0]]))).ravel()
+    array([-2, -1,  0,  1], dtype=int8)
+    """
+    values, edges = [], []
+    for column in columns:
+        distinct, mass = _distinct(column, weight)
+        values.append(distinct)
+        edges.append(_segment_edges(distinct, mass, n_segments))
+    counts = np.array([len(e) - 1 for e in edges], dtype=np.int64)
+    steps = 2**n_bits - 1
+    ramp = (np.arange(steps) + 0.5) / steps
+    thresholds = np.full((len(edges), max(1, counts.max(initial=0)) * steps), np.inf)
+    for row, edge, distinct in zip(thresholds, edges, values, strict=True):
+        ramps = (edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp).ravel()
+        row[: ramps.size] = np.maximum.accumulate(_apart(ramps, distinct))
+    return InputEncoding(thresholds, counts, n_bits)
+
+
+def _distinct(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values, ascending, and the sum of the weights of each, both in float64."""
+    if weight is None or (weight == weight[0]).all():  # counting needs no argsort
+        values, mass = np.unique(column, return_counts=True)
+        mass = mass * (1.0 if weight is None else weight[0])
+    else:
+        values, inverse = np.unique(column, return_inverse=True)
+        mass = np.bincount(inverse, weights=weight)
+    return values.astype(np.float64), mass
+
+
+def _segment_edges(values: np.ndarray, mass: np.ndarray, n_segments: int) -> np.ndarray:
+    """Distinct values that bound the segments of one feature, ascending."""
+    if len(values) <= n_segments + 1:
+        return values
+    mass = np.minimum(mass, mass.sum() * min(_LARGEST_ATOM, 1 / n_segments))
+    cumulative = np.cumsum(mass)
+    shares = np.linspace(0, 1, n_segments + 1)
+    shares[[0, -1]] = _CLIPPED_SHARE / n_segments, 1 - _CLIPPED_SHARE / n_segments
+    found = np.searchsorted(cumulative, shares * cumulative[-1])
+    return np.unique(values[np.minimum(found, len(values) - 1)])
+
+
+def _apart(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Thresholds at least a quarter of the gap away from the training values around them.
+
+    No training value changes sides, and none does so either where other software scales
+    features with other roundings.
+    """
+    if len(values) < 2:
+        return thresholds
+    above = np.clip(np.searchsorted(values, thresholds), 1, len(values) - 1)
+    low, high = values[above - 1], values[above]
+    return np.clip(thresholds, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high)

@@ -1,0 +1,393 @@
+"""The scikit-learn face: the classifier and its labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context, clone
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ..training.spec import Start
+from ._base import BasePrunedNeuralNet
+from ._float_twin import FloatTwin
+
+__all__ = ["FloatTwinClassifier", "PrunedNeuralNetClassifier"]
+
+
+class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
+    """Multilayer perceptron classifier with proven narrow accumulators.
+
+    Trains with quantization-aware training, prunes every neuron until its sum provably
+    fits `n_accum_bits`, and predicts in integer arithmetic.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or int, default=(512, 128)
+        Neurons of each hidden layer.
+    activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
+        Each is monotone, so a neuron is exactly a set of integer thresholds.
+    n_w_bits, n_a_bits : int, default=2
+        Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
+        activations, 2 to 8 bits.
+    n_in_bits : int or None, default=None
+        Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
+    n_accum_bits : int, default=8
+        Width of every accumulator, in bits.
+    n_rounding_bits : int, default=0
+        Low bits of every hidden sum that the network does not look at: its thresholds
+        are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
+        Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
+        best at ``n_accum_bits - 4``; where targets are exact, less keeps more of the score.
+    n_input_segments : int or "auto", default="auto"
+        Every feature is encoded in that many piecewise-linear quantile segments, each
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 192
+        segments out among the features that have more than two values, 1 to 16 each.
+    n_hidden_neurons_multiplier : float or None, default=None
+        A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
+        Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
+        None lifts the count, and the guarantee alone decides.
+    accumulator_guarantee : bool, default=True
+        Prune every neuron until the exact worst-case range of its sum fits
+        `n_accum_bits`, for every input.  False leaves only the count, and above a
+        multiplier of 1 an overflow becomes possible; the report says so.
+    pruning_schedule : str, default="gradual"
+        When weights go.  The limits hold after 60 % of the epochs; fine-tuning follows.
+
+        - "gradual": along a cubic curve from 10 % of the epochs on [1]_.
+        - "one_shot": dense training, then one cut.
+        - "after_training": the same, but either part has a learning-rate schedule of
+          its own [2]_.
+        - "before_training": only the highest-ranked initial weights are trained [3]_.
+        - "in_training": the same, and after each epoch every neuron swaps its
+          lowest-ranked 30 % for others at random [3]_.
+        - "set": sparse evolutionary training, from an Erdős–Rényi graph with ε = 20; after
+          each epoch a layer swaps its lowest-ranked 30 % for others at random [4]_.
+    pruning_criterion : str, default="l1"
+        What goes.  The first three rank the weights of a neuron, the others remove whole
+        hidden neurons first and then rank weights by "l1".
+
+        - "l1": magnitude of the weight [2]_.
+        - "random": none, as a control [5]_.
+        - "activation": magnitude of the weight times the mean absolute deviation of its
+          input on training rows [6]_.
+        - "neuron_l2": L2 norm of a neuron's weights [7]_.
+        - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
+        - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
+          that varies less, and so on [8]_.
+    neuron_sparsity : float, default=0.5
+        Share of every hidden layer's neurons that the "neuron" criteria remove, between
+        0 and 1; at least one stays.
+    accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
+        What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
+        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
+        under the guarantee.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
+        10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
+        of the usual recipe, 20 epochs (from 8 bits on), and no dropout, each tried on 80 % of
+        the rows, the one with the smallest squared error on the others.  Whatever the number
+        of rows, a first `fit` under the guarantee at fewer than 8 bits trains 2.5 times as many
+        epochs.  `n_iter_` and `dropout_` tell what was taken; further training keeps to it.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
+    lr : float, default=1e-2
+        Largest learning rate; it warms up, then falls along half a cosine.  A skorch
+        ``LRScheduler`` in `callbacks` replaces that schedule.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    alpha : float, default=1e-3
+        Weight decay of the weight matrices.
+    dropout : float or "auto", default="auto"
+        Share of the input codes that each training step leaves out.  More of it helps where
+        targets are noisy; 0 is best where they are exact.  The usual is 0.3, or 0.1 of more
+        than 10,000 rows, and less of fewer than 64 input codes; "auto" may choose, see
+        `max_epochs`.
+    early_stopping : bool, default=False
+        Hold back `validation_fraction` of the rows, stop when their score has not risen
+        by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
+        Only epochs at the final limits count.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last weights; what is pruned stays pruned.
+    callbacks : list of skorch callbacks or None, default=None
+        Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
+        chooses, only ``GradientNormClipping`` and learning-rate schedulers take part, of
+        these not ``ReduceLROnPlateau``.
+    device : str or torch.device, default="cpu"
+        Where training runs; prediction is always numpy.
+    verbose : int, default=0
+        1 shows a progress bar with loss, score and share of weights left.
+    random_state : int, RandomState or None, default=None
+        The same int gives the same integer network, bit for bit, on one machine.
+    class_weight : dict, "balanced" or None, default=None
+        As in scikit-learn.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    integer_network_ : IntegerNetwork
+        What predicts: integer arrays and their proof.
+    module_ : torch.nn.Module
+        The trained Brevitas module in eval mode.  Takes levels, which
+        ``integer_network_.encoding.levels(X)`` computes.
+    history_ : list of dict
+        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
+        `partial_fit` and warm starts add theirs to those of the training that they go on from.
+    n_iter_ : int
+        Epochs trained, all of `history_`.
+    dropout_ : float
+        Share of the input codes that each training step left out.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X had column names.
+    n_outputs_ : int
+        Logits: 1 for two classes, else one a class.
+
+    See Also
+    --------
+    PrunedNeuralNetRegressor : The same for real targets.
+
+    Notes
+    -----
+    Rows with equal codes and targets are merged into one row with the sum of their weights,
+    and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+
+    References
+    ----------
+    .. [1] M. Zhu and S. Gupta, "To prune, or not to prune", 2017.
+    .. [2] S. Han et al., "Learning both weights and connections for efficient neural
+       networks", NeurIPS 2015.
+    .. [3] "A comparative study of neural network pruning strategies for industrial
+       applications", Frontiers in Computer Science 2025.
+    .. [4] D. C. Mocanu et al., "Scalable training of artificial neural networks with
+       adaptive sparse connectivity inspired by network science", Nat. Commun. 2018.
+    .. [5] D. Blalock et al., "What is the state of neural network pruning?", MLSys 2020.
+    .. [6] H. Hu et al., "Network trimming: a data-driven neuron pruning approach towards
+       efficient deep architectures", 2016.
+    .. [7] H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017.
+    .. [8] M. Babaeizadeh et al., "NoiseOut: a simple way to prune neural networks", 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = PrunedNeuralNetClassifier((16,), n_accum_bits=6, random_state=0).fit(X, y)
+    >>> net.score(X, y) > 0.9
+    True
+    >>> all(layer.accumulator_bits.max() <= 6 for layer in net.integer_network_.layers)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BasePrunedNeuralNet._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+    _y_checks = {}
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(512, 128),
+        *,
+        activation="relu",
+        n_w_bits=2,
+        n_a_bits=2,
+        n_in_bits=None,
+        n_accum_bits=8,
+        n_rounding_bits=0,
+        n_input_segments="auto",
+        n_hidden_neurons_multiplier=None,
+        accumulator_guarantee=True,
+        pruning_schedule="gradual",
+        pruning_criterion="l1",
+        neuron_sparsity=0.5,
+        accumulator_mode="exact",
+        max_epochs="auto",
+        batch_size="auto",
+        lr=1e-2,
+        optimizer="adamw",
+        alpha=1e-3,
+        dropout="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        callbacks=None,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+        class_weight=None,
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation=activation,
+            n_w_bits=n_w_bits,
+            n_a_bits=n_a_bits,
+            n_in_bits=n_in_bits,
+            n_accum_bits=n_accum_bits,
+            n_rounding_bits=n_rounding_bits,
+            n_input_segments=n_input_segments,
+            n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
+            accumulator_guarantee=accumulator_guarantee,
+            pruning_schedule=pruning_schedule,
+            pruning_criterion=pruning_criterion,
+            neuron_sparsity=neuron_sparsity,
+            accumulator_mode=accumulator_mode,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            alpha=alpha,
+            dropout=dropout,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            device=device,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train one epoch on a batch, then prune to the limits, compile and verify.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+            The first batch also fixes the input encoding: take a representative one.
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All labels; needed at the first call.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        with self._unchanged_on_failure():
+            going_on = hasattr(self, "_module_state")
+            if not going_on and classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            if (
+                going_on
+                and classes is not None
+                and not np.array_equal(np.unique(classes), self.classes_)
+            ):
+                raise ValueError(
+                    f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
+                )
+            classes = self.classes_ if going_on else classes
+            return self._fit(X, y, sample_weight, Start(going_on, partial=True), classes)
+
+    def _encode_target(self, y, weight, *, going_on, classes):
+        y = column_or_1d(y, warn=True)
+        if y.dtype == object and any(label is None for label in y):
+            raise ValueError("y contains None: drop the rows without a label first.")
+        check_classification_targets(y)
+        if not going_on:
+            self.classes_ = np.unique(y if classes is None else classes)
+        if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
+            raise ValueError(
+                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
+                "a classifier needs at least two classes."
+            )
+        index = np.searchsorted(self.classes_, y)
+        index = np.minimum(index, len(self.classes_) - 1)
+        unknown = self.classes_[index] != y
+        if unknown.any():
+            raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
+        return index.astype(np.int64)
+
+    def _scale_target(self, table, *, going_on):
+        weight = table.weight * self._class_factors(table)[table.y]
+        if not weight.any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
+        table = replace(table, weight=weight)
+        if not weight.all():
+            table = table.subset(np.flatnonzero(weight))
+        return replace(table, weight=table.weight / table.weight.mean())
+
+    def _class_factors(self, table) -> np.ndarray:
+        """What `class_weight` multiplies the rows of each class by."""
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        if self.class_weight == "balanced":
+            total = np.bincount(table.y, table.weight, minlength=len(self.classes_))
+            return np.divide(
+                table.weight.sum(), total * np.count_nonzero(total), where=total > 0,
+                out=np.zeros_like(total),
+            )  # fmt: skip
+        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if not np.isfinite(factors).all() or (factors < 0).any():
+            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
+        return factors
+
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _output_map(self):
+        return np.zeros(self._n_outputs()), np.ones(self._n_outputs())
+
+    def _criterion(self):
+        from ..training.losses import binary_loss, multiclass_loss
+
+        return binary_loss if self._n_outputs() == 1 else multiclass_loss
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of logits: 1 for two classes, else one a class."""
+        check_is_fitted(self)
+        return self._n_outputs()
+
+    def float_twin(self) -> FloatTwinClassifier:
+        """Make the same estimator in floats, unfitted: the score to compare with.
+
+        Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
+        keep 256 levels a segment.
+        """
+        return FloatTwinClassifier(**clone(self).get_params(deep=False))
+
+    def decision_function(self, X):
+        """Logits of the integer network.
+
+        Returns
+        -------
+        float64 array of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        """
+        decision = self._decision(X)
+        return decision[:, 0] if decision.shape[1] == 1 else decision
+
+    def predict_proba(self, X):
+        """Class probabilities, in the order of ``classes_``.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Logarithm of the class probabilities.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+        """
+        logits = self._decision(X)
+        if logits.shape[1] == 1:
+            logits = np.hstack([np.zeros_like(logits), logits])
+        logits = logits - logits.max(axis=1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+class FloatTwinClassifier(FloatTwin, PrunedNeuralNetClassifier):
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""

@@ -1,0 +1,98 @@
+"""What a fitted estimator does: predict in integers, simulate, report."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..integer._network import decode
+from ..integer._report import accumulator_report
+from ..integer._simulation import MODES
+
+__all__ = ["IntegerPrediction", "plain_real"]
+
+
+def plain_real(X):
+    """X as it is, or in float64 where its type has no counterpart in an integer network."""
+    if X.dtype.kind in "mM":
+        raise ValueError(f"X has dtype {X.dtype}, but numbers are needed: convert it first.")
+    return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
+
+
+class IntegerPrediction:
+    """The part of both estimators that runs the integer network."""
+
+    def _validated(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return plain_real(X)
+
+    def _decision(self, X) -> np.ndarray:
+        X = self._validated(X)
+        if self.accumulator_mode not in MODES:
+            raise ValueError(f"accumulator_mode={self.accumulator_mode!r} must be one of {MODES}.")
+        if self.accumulator_mode == "exact":
+            return self.integer_network_.decision(X)
+        return self.integer_network_.simulate(
+            X, n_accum_bits=self.n_accum_bits, mode=self.accumulator_mode
+        ).decision
+
+    def predict(self, X):
+        """Predict in integer arithmetic.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+            Labels as they came to `fit`, or target values.
+        """
+        return decode(self._decision(X), getattr(self, "classes_", None))
+
+    def simulate(self, X, *, n_accum_bits=None, mode="wrap"):
+        """Predict with accumulators of a given width, and report what happened.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        n_accum_bits : int, optional
+            Width of every accumulator, 1 to 62 bits; the estimator's parameter by default.
+            A neuron whose sum is never negative has an unsigned register.
+        mode : {"wrap", "saturate", "raise"}
+            What happens to a sum that leaves its register: two's-complement
+            wrap-around, clipping once after the whole sum, or an
+            `AccumulatorOverflowError`.
+
+        Returns
+        -------
+        SimulationResult
+            With ``predictions``, ``overflow_count``, ``overflow_rate``,
+            ``accumulator_min`` and ``accumulator_max``.
+        """
+        X = self._validated(X)
+        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
+        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode)
+
+    def accumulator_report(self, X=None):
+        """Tabulate limits, weights and proven widths, one row a layer.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features), optional
+            Rows to observe: adds the width they need, and the overflows at the width that
+            the estimator was fitted for.
+
+        Returns
+        -------
+        AccumulatorReport
+            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
+        """
+        check_is_fitted(self)
+        network = self.integer_network_
+        return accumulator_report(
+            network,
+            **self._report_facts,
+            observed=None if X is None else network.simulate(self._validated(X)),
+        )

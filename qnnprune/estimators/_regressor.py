@@ -1,0 +1,252 @@
+"""The scikit-learn face: the regressor and its targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context, clone
+
+from ..training.spec import Start
+from ._base import BasePrunedNeuralNet
+from ._float_twin import FloatTwin
+
+__all__ = ["FloatTwinRegressor", "PrunedNeuralNetRegressor"]
+
+
+class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
+    """Multilayer perceptron regressor with proven narrow accumulators.
+
+    Trains with quantization-aware training, prunes every neuron until its sum provably
+    fits `n_accum_bits`, and predicts in integer arithmetic.  Targets are standardised
+    inside; the output layer's scale and bias lead back to their units.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or int, default=(512, 128)
+        Neurons of each hidden layer.
+    activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
+        Each is monotone, so a neuron is exactly a set of integer thresholds.
+    n_w_bits, n_a_bits : int, default=2
+        Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
+        activations, 2 to 8 bits.
+    n_in_bits : int or None, default=None
+        Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
+    n_accum_bits : int, default=8
+        Width of every accumulator, in bits.
+    n_rounding_bits : int, default=0
+        Low bits of every hidden sum that the network does not look at: its thresholds
+        are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
+        Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
+        best at ``n_accum_bits - 4``; where targets are exact, less keeps more of the score.
+    n_input_segments : int or "auto", default="auto"
+        Every feature is encoded in that many piecewise-linear quantile segments, each
+        an input of the network; 1 is plain uniform quantization.  "auto" shares 192
+        segments out among the features that have more than two values, 1 to 16 each.
+    n_hidden_neurons_multiplier : float or None, default=None
+        A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
+        Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
+        None lifts the count, and the guarantee alone decides.
+    accumulator_guarantee : bool, default=True
+        Prune every neuron until the exact worst-case range of its sum fits
+        `n_accum_bits`, for every input.  False leaves only the count, and above a
+        multiplier of 1 an overflow becomes possible; the report says so.
+    pruning_schedule : str, default="gradual"
+        When weights go.  The limits hold after 60 % of the epochs; fine-tuning follows.
+
+        - "gradual": along a cubic curve from 10 % of the epochs on [1]_.
+        - "one_shot": dense training, then one cut.
+        - "after_training": the same, but either part has a learning-rate schedule of
+          its own [2]_.
+        - "before_training": only the highest-ranked initial weights are trained [3]_.
+        - "in_training": the same, and after each epoch every neuron swaps its
+          lowest-ranked 30 % for others at random [3]_.
+        - "set": sparse evolutionary training, from an Erdős–Rényi graph with ε = 20; after
+          each epoch a layer swaps its lowest-ranked 30 % for others at random [4]_.
+    pruning_criterion : str, default="l1"
+        What goes.  The first three rank the weights of a neuron, the others remove whole
+        hidden neurons first and then rank weights by "l1".
+
+        - "l1": magnitude of the weight [2]_.
+        - "random": none, as a control [5]_.
+        - "activation": magnitude of the weight times the mean absolute deviation of its
+          input on training rows [6]_.
+        - "neuron_l2": L2 norm of a neuron's weights [7]_.
+        - "neuron_activation": mean absolute deviation of its output on training rows [6]_.
+        - "neuron_redundancy": of the two neurons whose outputs correlate most, the one
+          that varies less, and so on [8]_.
+    neuron_sparsity : float, default=0.5
+        Share of every hidden layer's neurons that the "neuron" criteria remove, between
+        0 and 1; at least one stays.
+    accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
+        What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
+        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
+        under the guarantee.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
+        10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
+        of the usual recipe, 20 epochs (from 8 bits on), and no dropout, each tried on 80 % of
+        the rows, the one with the smallest squared error on the others.  Whatever the number
+        of rows, a first `fit` under the guarantee at fewer than 8 bits trains 2.5 times as many
+        epochs.  `n_iter_` and `dropout_` tell what was taken; further training keeps to it.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
+    lr : float, default=1e-2
+        Largest learning rate; it warms up, then falls along half a cosine.  A skorch
+        ``LRScheduler`` in `callbacks` replaces that schedule.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    alpha : float, default=1e-3
+        Weight decay of the weight matrices.
+    dropout : float or "auto", default="auto"
+        Share of the input codes that each training step leaves out.  More of it helps where
+        targets are noisy; 0 is best where they are exact.  The usual is 0.3, or 0.1 of more
+        than 10,000 rows, and less of fewer than 64 input codes; "auto" may choose, see
+        `max_epochs`.
+    early_stopping : bool, default=False
+        Hold back `validation_fraction` of the rows, stop when their score has not risen
+        by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
+        Only epochs at the final limits count.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last weights; what is pruned stays pruned.
+    callbacks : list of skorch callbacks or None, default=None
+        Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
+        chooses, only ``GradientNormClipping`` and learning-rate schedulers take part, of
+        these not ``ReduceLROnPlateau``.
+    device : str or torch.device, default="cpu"
+        Where training runs; prediction is always numpy.
+    verbose : int, default=0
+        1 shows a progress bar with loss, score and share of weights left.
+    random_state : int, RandomState or None, default=None
+        The same int gives the same integer network, bit for bit, on one machine.
+
+    Attributes
+    ----------
+    integer_network_ : IntegerNetwork
+        What predicts: integer arrays and their proof.
+    module_ : torch.nn.Module
+        The trained Brevitas module in eval mode.  Takes levels, which
+        ``integer_network_.encoding.levels(X)`` computes.
+    history_ : list of dict
+        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
+        `partial_fit` and warm starts add theirs to those of the training that they go on from.
+    n_iter_ : int
+        Epochs trained, all of `history_`.
+    dropout_ : float
+        Share of the input codes that each training step left out.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X had column names.
+    n_outputs_ : int
+        Columns of y.
+
+    See Also
+    --------
+    PrunedNeuralNetClassifier : The same for labels.
+
+    Notes
+    -----
+    Rows with equal codes and targets are merged into one row with the sum of their weights,
+    and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+
+    References
+    ----------
+    .. [1] M. Zhu and S. Gupta, "To prune, or not to prune", 2017.
+    .. [2] S. Han et al., "Learning both weights and connections for efficient neural
+       networks", NeurIPS 2015.
+    .. [3] "A comparative study of neural network pruning strategies for industrial
+       applications", Frontiers in Computer Science 2025.
+    .. [4] D. C. Mocanu et al., "Scalable training of artificial neural networks with
+       adaptive sparse connectivity inspired by network science", Nat. Commun. 2018.
+    .. [5] D. Blalock et al., "What is the state of neural network pruning?", MLSys 2020.
+    .. [6] H. Hu et al., "Network trimming: a data-driven neuron pruning approach towards
+       efficient deep architectures", 2016.
+    .. [7] H. Li et al., "Pruning filters for efficient ConvNets", ICLR 2017.
+    .. [8] M. Babaeizadeh et al., "NoiseOut: a simple way to prune neural networks", 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(200, 4, random_state=0)
+    >>> net = PrunedNeuralNetRegressor((32,), random_state=0).fit(X, y)
+    >>> net.score(X, y) > 0.8
+    True
+    """
+
+    _y_checks = {"multi_output": True, "y_numeric": True}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train one epoch on a batch, then prune to the limits, compile and verify.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+            The first batch also fixes the input encoding and the scale of the target:
+            take a representative one.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        with self._unchanged_on_failure():
+            going_on = hasattr(self, "_module_state")
+            return self._fit(X, y, sample_weight, Start(going_on, partial=True))
+
+    def _encode_target(self, y, weight, *, going_on, classes):
+        y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        if going_on and y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}."
+            )
+        self.n_outputs_ = y.shape[1]
+        return y
+
+    def _scale_target(self, table, *, going_on):
+        weight = table.weight / table.weight.mean()
+        if not going_on:
+            unit = _largest_magnitude(table.y)
+            self._y_mean = np.average(table.y / unit, axis=0, weights=weight) * unit
+            rest = table.y - self._y_mean
+            unit = _largest_magnitude(rest)
+            self._y_scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
+            self._y_scale[self._y_scale == 0] = 1.0
+        return replace(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
+
+    def _n_outputs(self) -> int:
+        return self.n_outputs_
+
+    def _output_map(self):
+        return self._y_mean, self._y_scale
+
+    def _criterion(self):
+        from ..training.losses import squared_loss
+
+        return squared_loss
+
+    def float_twin(self) -> FloatTwinRegressor:
+        """Make the same estimator in floats, unfitted: the score to compare with.
+
+        Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
+        keep 256 levels a segment.
+        """
+        return FloatTwinRegressor(**clone(self).get_params(deep=False))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _largest_magnitude(y: np.ndarray) -> np.ndarray:
+    """A unit for each column in which no square overflows or vanishes."""
+    largest = np.abs(y).max(axis=0)
+    return np.where(largest > 0, largest, 1.0)
+
+
+class FloatTwinRegressor(FloatTwin, PrunedNeuralNetRegressor):
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

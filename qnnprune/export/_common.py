@@ -1,0 +1,63 @@
+"""What all targets share: getting the integer network, and naming a missing extra."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from ..integer._network import IntegerNetwork
+
+__all__ = ["integer_network_of", "require"]
+
+
+def integer_network_of(model) -> IntegerNetwork:
+    """The integer network of a fitted estimator, or `model` if it is one.
+
+    Parameters
+    ----------
+    model : IntegerNetwork, PrunedNeuralNetClassifier or PrunedNeuralNetRegressor
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is neither, or a float twin.
+    """
+    if isinstance(model, IntegerNetwork):
+        return model
+    if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
+        return model.integer_network_
+    # Exporting a loaded network needs numpy alone.
+    from sklearn.exceptions import NotFittedError
+
+    from ..estimators._float_twin import FloatTwin
+    from ..estimators._prediction import IntegerPrediction
+
+    if isinstance(model, FloatTwin):
+        raise TypeError(
+            f"A {type(model).__name__} has no integers to export: pass the quantized estimator."
+        )
+    if not isinstance(model, IntegerPrediction):
+        raise TypeError(
+            f"A {type(model).__name__} is neither an IntegerNetwork nor a qnnprune estimator. Of a "
+            "pipeline, pass the last step; skl2onnx.to_onnx converts a whole pipeline, once "
+            "qnnprune.export.register_skl2onnx() was called."
+        )
+    raise NotFittedError(f"This {type(model).__name__} is not fitted yet: call fit first.")
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Raises
+    ------
+    ImportError
+        If it is missing; the message names the extra that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{module} is missing: pip install 'qnnprune[{extra}]' installs it."
+        ) from error

@@ -1,0 +1,148 @@
+"""The largest logit without a float: integer scores that order as float64 logits do.
+
+A logit is ``acc * scale + bias`` in float64, and a proven range leaves each accumulator
+few values.  So all logits that can ever be compared are known, and an integer form is
+checked against every pair of them, instead of hoped for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ...integer._layer import IntegerLayer
+
+__all__ = ["LinearScores", "RankScores", "integer_scores"]
+
+_MOST_SUMS = 2**24  # of all classes: bounds time and memory of the check
+_SCORE_BITS = (15, 31, 62)
+
+
+@dataclass(frozen=True)
+class LinearScores:
+    """Scores ``acc * multiplier + offset``; no step of it leaves `n_bits` and a sign.
+
+    Attributes
+    ----------
+    multiplier, offset : int64 arrays of shape (n_logits,)
+    n_bits : int
+        15, 31 or 62.
+    """
+
+    multiplier: np.ndarray
+    offset: np.ndarray
+    n_bits: int
+
+
+@dataclass(frozen=True)
+class RankScores:
+    """Scores from a table: ``rank[start + acc]``, the logit's place among all that can occur.
+
+    Attributes
+    ----------
+    start : int64 array of shape (n_logits,)
+        Where the class's rank of accumulator 0 is, or would be.
+    rank : integer array of shape (n_sums,)
+    """
+
+    start: np.ndarray
+    rank: np.ndarray
+
+
+def integer_scores(layer: IntegerLayer) -> LinearScores | RankScores:
+    """Integer scores of an output layer that decide as its logits do, for every sum.
+
+    With one logit, the score is positive where the logit is.  With more, the first
+    largest score is that of the first largest logit.
+
+    Parameters
+    ----------
+    layer : IntegerLayer
+        With scale and bias.
+
+    Raises
+    ------
+    ValueError
+        If the accumulators can take too many values to check them all.
+
+    Examples
+    --------
+    >>> layer = IntegerLayer(
+    ...     np.array([[2, 1]]), np.array([[-2, 1]] * 2), scale=np.array([-0.5]), bias=np.array([0.8])
+    ... )
+    >>> scores = integer_scores(layer)
+    >>> scores.multiplier, scores.offset  # -0.5 * acc + 0.8 > 0 if and only if acc <= 1
+    (array([-1]), array([2]))
+    """
+    ranges = layer.accumulator_range
+    _check_size(ranges)
+    sums = [np.arange(low, high + 1) for low, high in ranges]
+    affine = zip(sums, layer.scale, layer.bias, strict=True)
+    with np.errstate(over="ignore"):
+        logits = [acc.astype(np.float64) * scale + bias for acc, scale, bias in affine]
+    if len(logits) == 1:
+        return _sign_score(sums[0], logits[0], layer.scale[0])
+    for n_bits in _SCORE_BITS:
+        scores = _rounded(layer, n_bits)
+        if scores is not None and _decides_alike(scores, sums, logits):
+            return scores
+    return _ranks(sums, logits)
+
+
+def _check_size(ranges: np.ndarray) -> None:
+    n_sums = int((ranges[:, 1] - ranges[:, 0] + 1).sum())
+    if n_sums > _MOST_SUMS:
+        fitting = (_MOST_SUMS // len(ranges)).bit_length() - 1
+        raise ValueError(
+            f"The output layer's accumulators can take {n_sums} values, and at most {_MOST_SUMS} "
+            f"can be checked: n_accum_bits={fitting} with accumulator_guarantee=True fits."
+        )
+
+
+def _sign_score(sums, logits, scale) -> LinearScores:
+    """The score of two classes: how far the sum is on the second class's side."""
+    n_positive = np.count_nonzero(logits > 0)
+    if scale < 0:
+        multiplier, offset = -1, sums[0] + n_positive
+    else:
+        multiplier, offset = 1, n_positive - sums[-1]
+    n_bits = _SCORE_BITS[0] if len(sums) < 2**13 else _SCORE_BITS[1]
+    return LinearScores(np.array([multiplier]), np.array([offset]), n_bits)
+
+
+def _rounded(layer: IntegerLayer, n_bits: int) -> LinearScores | None:
+    """Scale and bias in fixed point, with all the fractional bits that `n_bits` leave."""
+    largest = np.abs(layer.accumulator_range).max(axis=1).astype(np.float64)
+    # Rounding adds at most half to the offset and half to the multiplier, times the sum.
+    room = 2.0**n_bits - largest.max() - 2
+    with np.errstate(over="ignore"):
+        reach = (largest * np.abs(layer.scale) + np.abs(layer.bias)).max()
+    if room <= 0 or not np.isfinite(reach):
+        return None
+    shift = int(np.frexp(room)[1] - np.frexp(reach)[1]) - 1
+    multiplier, offset = (np.rint(np.ldexp(v, shift)) for v in (layer.scale, layer.bias))
+    return LinearScores(multiplier.astype(np.int64), offset.astype(np.int64), n_bits)
+
+
+def _decides_alike(scores: LinearScores, sums, logits) -> bool:
+    """Whether every two classes compare alike, at every two sums."""
+    linear = zip(sums, scores.multiplier, scores.offset, strict=True)
+    integers = [acc * multiplier + offset for acc, multiplier, offset in linear]
+    by_logit, by_score = [np.sort(v) for v in logits], [np.sort(v) for v in integers]
+    # Both are monotone in the sum, in the same direction, so equal counts are equal sets.
+    return all(
+        np.array_equal(
+            np.searchsorted(by_logit[second], logits[first], side="right"),
+            np.searchsorted(by_score[second], integers[first], side="right"),
+        )
+        for first, second in combinations(range(len(logits)), 2)
+    )
+
+
+def _ranks(sums, logits) -> RankScores:
+    """Places of all logits; equal logits share one, so that the first class wins."""
+    _, rank = np.unique(np.concatenate(logits), return_inverse=True)
+    first = np.cumsum([0, *map(len, logits[:-1])])
+    return RankScores(first - [acc[0] for acc in sums], rank)

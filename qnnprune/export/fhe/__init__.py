@@ -1,0 +1,6 @@
+"""Encrypted prediction: the integer network as a TFHE circuit, client and server."""
+
+from ._circuit import CircuitReport, EncryptedNetwork, compile_fhe
+from ._deployment import FheClient, FheServer
+
+__all__ = ["CircuitReport", "EncryptedNetwork", "FheClient", "FheServer", "compile_fhe"]

@@ -1,0 +1,99 @@
+"""What stays in the clear: features to codes before encryption, sums to labels after it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...exceptions import InvalidNetworkFileError
+from ...integer._layer import IntegerLayer
+from ...integer._network import IntegerNetwork, decode
+from ._lookups import LookupNetwork
+
+__all__ = ["Ends"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """The two ends of a network, and nothing of what lies between them.
+
+    Attributes
+    ----------
+    network : IntegerNetwork
+        Encoding, scale, bias, labels and column names; its only weights are 0.
+    inputs : int64 array of shape (n_sent,)
+        The input codes that are sent.
+    constant : int64 array of shape (n_logits,)
+        What the sums that come back lack of the output layer's accumulators.
+    """
+
+    network: IntegerNetwork
+    inputs: np.ndarray
+    constant: np.ndarray
+
+    @staticmethod
+    def of(network: IntegerNetwork, lookups: LookupNetwork) -> Ends:
+        """The ends of `network`, whose middle is `lookups`."""
+        output, input_range = network.layers[-1], network.encoding.input_range
+        weight = np.zeros((len(output.weight), len(input_range)), dtype=np.int8)
+        hollow = IntegerNetwork(
+            network.encoding,
+            [IntegerLayer(weight, input_range, scale=output.scale, bias=output.bias)],
+            n_w_bits=network.n_w_bits,
+            n_accum_bits=network.n_accum_bits,
+            classes=network.classes,
+            feature_names=network.feature_names,
+        )
+        return Ends(hollow, lookups.inputs, lookups.constant)
+
+    def codes(self, X) -> np.ndarray:
+        """What is encrypted, int64: (n_samples, n_features) to (n_samples, n_sent)."""
+        X = X.toarray() if hasattr(X, "toarray") else X
+        return self.network.quantize_input(X)[:, self.inputs].astype(np.int64)
+
+    def decision(self, sums) -> np.ndarray:
+        """Logits or target values, float64: of the shape of `sums`, (n_samples, n_logits)."""
+        output = self.network.layers[0]
+        return (np.asarray(sums) + self.constant).astype(np.float64) * output.scale + output.bias
+
+    def predictions(self, sums) -> np.ndarray:
+        """Labels or target values, as `IntegerNetwork.predict` gives them."""
+        return decode(self.decision(sums), self.network.classes)
+
+    def save(self, folder: Path) -> None:
+        """Write ``network.npz`` and ``codes.json``."""
+        self.network.save(folder / "network.npz")
+        text = json.dumps({"inputs": self.inputs.tolist(), "constant": self.constant.tolist()})
+        (folder / "codes.json").write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> Ends:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        OSError
+            If a file is missing.
+        InvalidNetworkFileError
+            If a file is damaged.
+        """
+        network = IntegerNetwork.load(folder / "network.npz")
+        text = (folder / "codes.json").read_bytes()
+        try:
+            found = json.loads(text)
+            ends = Ends(network, *(np.array(found[key]) for key in ("inputs", "constant")))
+            ends._check()
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidNetworkFileError(f"{folder / 'codes.json'!s} is damaged.") from error
+        return ends
+
+    def _check(self) -> None:
+        n_logits, n_in = self.network.layers[-1].weight.shape
+        whole = {self.inputs.dtype.kind, self.constant.dtype.kind} == {"i"}
+        if not whole or self.inputs.ndim != 1 or self.constant.shape != (n_logits,):
+            raise ValueError("not integers of the right number")
+        if self.inputs.min() < 0 or self.inputs.max() >= n_in:
+            raise ValueError("an input that the network does not have")

@@ -1,0 +1,129 @@
+"""Graphs of ONNX operators: put together with numpy alone, and turned into a model at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..._version import __version__
+
+__all__ = ["Graph", "Node", "Tensor", "attributes_of", "element_type", "model_proto"]
+
+_OPSET = 17
+_IR_VERSION = 8  # the one of that opset: onnx itself writes newer ones than runtimes read
+
+
+class Node(NamedTuple):
+    """One operator; attributes are as in ONNX, but types as numpy has them."""
+
+    op: str
+    inputs: list[str]
+    output: str
+    attributes: dict[str, Any]
+
+
+class Tensor(NamedTuple):
+    """Type and shape of a value; None is any number of rows, dtype object is str."""
+
+    dtype: np.dtype
+    shape: list[int | None]
+
+
+@dataclass
+class Graph:
+    """Nodes in the order of evaluation, and the constants that they use."""
+
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(
+        self, op: str, *inputs: str | np.ndarray, output: str | None = None, **attributes
+    ) -> str:
+        """Append an operator; return the name of its output.
+
+        Parameters
+        ----------
+        op : str
+        *inputs : str or array
+            Names of values, or constants.
+        output : str, optional
+            A name of its own by default.
+        **attributes
+            Of the operator; ``domain`` where it is not a standard one.
+        """
+        names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
+        output = output or f"{op}_{len(self.nodes)}"
+        self.nodes.append(Node(op, names, output, attributes))
+        return output
+
+    def constant(self, value, name: str | None = None) -> str:
+        """Keep a constant; return its name."""
+        name = name or f"constant_{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+
+def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None, domains=()):
+    """Turn a graph into a checked ``onnx.ModelProto`` of opset 17 and IR version 8.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs, outputs, inner : dict of str to Tensor
+        Type and shape by name; of inner values where they are wanted.
+    domains : sequence of str
+        Of operators that are not standard ones, at version 1.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    nodes = [
+        helper.make_node(n.op, n.inputs, [n.output], name=n.output, **attributes_of(n))
+        for n in graph.nodes
+    ]
+    constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
+    proto = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "qnnprune",
+            _value_infos(inputs),
+            _value_infos(outputs),
+            constants,
+            value_info=_value_infos(inner or {}),
+        ),
+        opset_imports=[
+            helper.make_opsetid("", _OPSET),
+            *(helper.make_opsetid(domain, 1) for domain in domains),
+        ],
+        ir_version=_IR_VERSION,
+        producer_name="qnnprune",
+        producer_version=__version__,
+    )
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _value_infos(tensors: dict) -> list:
+    from onnx import helper
+
+    return [
+        helper.make_tensor_value_info(name, element_type(tensor.dtype), tensor.shape)
+        for name, tensor in tensors.items()
+    ]
+
+
+def element_type(dtype: np.dtype) -> int:
+    """ONNX's number of a numpy type."""
+    from onnx import TensorProto, helper
+
+    return TensorProto.STRING if dtype.kind == "O" else helper.np_dtype_to_tensor_dtype(dtype)
+
+
+def attributes_of(node: Node) -> dict:
+    """Attributes of a node with types as ONNX has them."""
+    return {
+        name: element_type(value) if isinstance(value, np.dtype) else value
+        for name, value in node.attributes.items()
+    }

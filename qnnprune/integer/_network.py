@@ -1,0 +1,288 @@
+"""The integer network and its accumulators: numpy alone, no torch, no Brevitas.
+
+A hidden neuron is ``y = output_low + #{t : acc >= threshold_t}``, the output layer
+``acc * scale + bias``.  Sums run through floating-point BLAS, which is exact: every
+product and every partial sum is an integer far below the 2**24 (float32) or 2**53
+(float64) up to which these types hold all integers, and the proven ranges say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from .._utils import row_blocks
+from ..encoding._encoding import InputEncoding
+from ._layer import IntegerLayer, Scratch
+from ._simulation import MODES, SimulationResult, Watch
+
+__all__ = ["IntegerNetwork", "decode"]
+
+# Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
+_BLOCK_VALUES = 2**18
+
+
+def _all_finite(X: np.ndarray) -> bool:
+    # A sum is the quickest to say yes; it may overflow, though.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum())) or bool(np.isfinite(X).all())
+
+
+def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Turn the output layer's values into labels or, where `classes` is None, target values."""
+    if classes is None:
+        return decision[:, 0] if decision.shape[1] == 1 else decision
+    if decision.shape[1] == 1:
+        return classes[(decision[:, 0] > 0).astype(np.intp)]
+    return classes[decision.argmax(axis=1)]
+
+
+class IntegerNetwork:
+    """A pruned network in integers: what is proven, predicted with and deployed.
+
+    Runs on numpy alone.  Estimators build it at the end of ``fit`` as
+    ``integer_network_``; `load` reads a saved one where neither torch nor Brevitas
+    is installed.
+
+    Parameters
+    ----------
+    encoding : InputEncoding
+        Features to input codes.
+    layers : sequence of IntegerLayer
+        Hidden layers, then the output layer.
+    n_w_bits, n_accum_bits : int
+        Width of the weights, and of the accumulator that was asked for, in bits.
+    classes : array of shape (n_classes,), optional
+        Labels of a classifier; None for a regressor.
+    feature_names : array of str of shape (n_features,), optional
+        Names of the columns that it was fitted on.
+
+    Attributes
+    ----------
+    layers : tuple of IntegerLayer
+    """
+
+    def __init__(
+        self, encoding, layers, *, n_w_bits, n_accum_bits, classes=None, feature_names=None
+    ):
+        self.encoding: InputEncoding = encoding
+        self.layers: tuple[IntegerLayer, ...] = tuple(layers)
+        self.n_w_bits, self.n_accum_bits = int(n_w_bits), int(n_accum_bits)
+        self.classes = classes
+        self.feature_names = feature_names
+
+    def __repr__(self) -> str:
+        sizes = [self.layers[0].weight.shape[1], *(len(layer.weight) for layer in self.layers)]
+        return (
+            f"IntegerNetwork({self.n_features_in} features, {' -> '.join(map(str, sizes))}, "
+            f"n_w_bits={self.n_w_bits}, n_accum_bits={self.n_accum_bits})"
+        )
+
+    @property
+    def n_features_in(self) -> int:
+        """Number of columns that X must have."""
+        return self.encoding.n_features
+
+    @property
+    def hidden_layer_sizes(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer, without those that pruning removed."""
+        return tuple(len(layer.weight) for layer in self.layers[:-1])
+
+    def quantize_input(self, X) -> np.ndarray:
+        """Encode features into the integer codes of the first layer.
+
+        Parameters
+        ----------
+        X : array-like of real numbers, of shape (n_samples, n_features)
+
+        Returns
+        -------
+        int8 array of shape (n_samples, n_in)
+
+        Raises
+        ------
+        ValueError
+            If X is not a finite table of that many columns.
+        """
+        return self.encoding.codes(self.encoding.levels(self._checked(X)))
+
+    @cached_property
+    def _layers_by_segment(self) -> tuple[IntegerLayer, ...]:
+        """The layers, the first with its inputs in the order of `codes_by_segment`."""
+        first, order = self.layers[0], self.encoding.order_by_segment
+        first = replace(first, weight=first.weight[:, order], input_range=first.input_range[order])
+        return (first, *self.layers[1:])
+
+    def _checked(self, X):
+        if hasattr(X, "columns") and self.feature_names is not None:
+            self._check_names(list(X.columns))
+        X = np.asarray(X)
+        if X.dtype.kind in "cmM":
+            raise ValueError(f"X has dtype {X.dtype}, but this network takes real numbers.")
+        if X.dtype.kind not in "biuf" or X.dtype.itemsize > 8:
+            X = X.astype(np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in:
+            raise ValueError(
+                f"X has shape {X.shape}, but this network expects {self.n_features_in} columns."
+            )
+        if X.dtype.kind == "f" and not _all_finite(X):
+            raise ValueError("X contains NaN or infinity: impute or drop these values first.")
+        return X
+
+    def _check_names(self, names):
+        expected = list(self.feature_names)
+        if names != expected:
+            raise ValueError(
+                f"X has the columns {names}, but this network was fitted on {expected}, in that "
+                "order: X[list(network.feature_names)] selects them."
+            )
+
+    def run(self, codes) -> np.ndarray:
+        """Evaluate the network on input codes, with unbounded accumulators.
+
+        Parameters
+        ----------
+        codes : integer array of shape (n_samples, n_in)
+            Each within its ``input_range``.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_logits)
+            The output layer's ``acc * scale + bias``: one logit for two classes,
+            one a class otherwise; the target's own units for regression.
+
+        Raises
+        ------
+        ValueError
+            If a code lies outside the range that the proof rests on.
+        """
+        codes = np.asarray(codes)
+        low, high = self.layers[0].input_range.T
+        if codes.ndim != 2 or codes.shape[1] != len(low):
+            raise ValueError(
+                f"codes has shape {codes.shape}, but this network expects (n, {len(low)})."
+            )
+        if codes.dtype.kind not in "iu" or ((codes < low) | (codes > high)).any():
+            raise ValueError("codes must be integers within layers[0].input_range.")
+        order = self.encoding.order_by_segment
+        scratch = Scratch()
+        blocks = [
+            self._run_block(codes[s][:, order], None, 0, scratch) for s in self._blocks(len(codes))
+        ]
+        return np.concatenate(blocks) if blocks else np.empty((0, self._n_logits))
+
+    @property
+    def _n_logits(self) -> int:
+        return len(self.layers[-1].weight)
+
+    def _blocks(self, n_samples):
+        widest = max(max(layer.weight.shape) for layer in self.layers)
+        return row_blocks(n_samples, widest, _BLOCK_VALUES)
+
+    def _run_block(self, codes, watch, first_row, scratch):
+        for index, layer in enumerate(self._layers_by_segment):
+            acc = layer.accumulate(codes, scratch)
+            if watch is not None:
+                acc = watch.store(index, acc, first_row)
+            if layer.thresholds is None:
+                return acc.astype(np.float64) * layer.scale + layer.bias
+            codes = layer.requantize(acc)
+        raise ValueError("The last layer of an IntegerNetwork must have scale and bias.")
+
+    def decision(self, X) -> np.ndarray:
+        """Output layer's values for raw features, in blocks of bounded memory.
+
+        Parameters
+        ----------
+        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_logits)
+        """
+        return self._decide(X, None)
+
+    def _decide(self, X, watch):
+        sparse = hasattr(X, "toarray")
+        X = X.tocsr() if sparse else self._checked(X)
+        result, scratch = np.empty((X.shape[0], self._n_logits)), Scratch()
+        for rows in self._blocks(X.shape[0]):
+            block = self._checked(X[rows].toarray()) if sparse else X[rows]
+            codes = self.encoding.codes_by_segment(self.encoding.levels(block))
+            result[rows] = self._run_block(codes, watch, rows.start, scratch)
+        return result
+
+    def predict(self, X) -> np.ndarray:
+        """Predict labels or target values for raw features.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+        """
+        return decode(self.decision(X), self.classes)
+
+    def simulate(self, X, *, n_accum_bits: int | None = None, mode: str = "wrap"):
+        """Run the network with accumulators of a given width.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        n_accum_bits : int, optional
+            Width of every register, 1 to 62 bits; the network's own by default.
+        mode : {"wrap", "saturate", "raise"}
+            What a sum does that leaves its register: two's-complement wrap-around,
+            clipping once after the whole sum (not after each addition), or an error.
+
+        Returns
+        -------
+        SimulationResult
+
+        Raises
+        ------
+        AccumulatorOverflowError
+            At the first overflow, in mode "raise".
+        """
+        bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
+        if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 1 <= bits <= 62:
+            raise ValueError(f"n_accum_bits={bits!r} must be an integer from 1 to 62.")
+        if mode not in MODES[1:]:
+            raise ValueError(f"mode={mode!r} must be one of {MODES[1:]}.")
+        watch = Watch(self.layers, int(bits), mode)
+        decision = self._decide(X, watch)
+        return SimulationResult(
+            predictions=decode(decision, self.classes),
+            decision=decision,
+            n_accum_bits=int(bits),
+            mode=mode,
+            overflow_count=tuple(watch.count),
+            accumulator_min=tuple(watch.low),
+            accumulator_max=tuple(watch.high),
+            n_samples=len(decision),
+        )
+
+    def save(self, path) -> None:
+        """Write the network to one ``.npz`` file, without pickles.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Replaced only once the new file is whole.
+        """
+        from ._storage import save_network
+
+        save_network(self, path)
+
+    @staticmethod
+    def load(path) -> IntegerNetwork:
+        """Read a network written by `save`.
+
+        Raises
+        ------
+        InvalidNetworkFileError
+            If the file is damaged, truncated, of another version or inconsistent.
+        """
+        from ._storage import load_network
+
+        return load_network(path)

@@ -1,0 +1,143 @@
+"""The accumulator report: limits, weights and proven widths, one row a layer."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from ..accumulators import accumulator_bits
+from ._simulation import layer_name
+
+__all__ = ["AccumulatorReport", "accumulator_report"]
+
+_TITLES = {
+    "layer": "layer",
+    "neurons": "neurons",
+    "fan_in": "fan-in",
+    "omega": "Ω",
+    "budget": "budget",
+    "nonzeros_min": "nonzeros min",
+    "nonzeros_mean": "mean",
+    "nonzeros_max": "max",
+    "dead_neurons": "dead",
+    "proven_bits": "proven bits",
+    "proven_range": "proven range",
+    "observed_bits": "observed bits",
+    "overflows": "overflows",
+}
+
+
+class AccumulatorReport:
+    """A table with one row a layer, as text, as HTML and as data.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One a layer, all with the same keys.
+    summary : str
+        What the table amounts to, in a sentence.
+    """
+
+    def __init__(self, rows: list[dict], summary: str):
+        self.rows, self.summary = rows, summary
+
+    def to_dict(self) -> dict[str, list]:
+        """Columns as lists, one entry a layer."""
+        return {key: [row[key] for row in self.rows] for key in self.rows[0]}
+
+    def to_frame(self):
+        """The table as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+        return pd.DataFrame(self.to_dict())
+
+    def _cells(self) -> list[list[str]]:
+        titles = [_TITLES[key] for key in self.rows[0]]
+        return [titles, *([_text(value) for value in row.values()] for row in self.rows)]
+
+    def __repr__(self) -> str:
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) for row in cells]
+        return "\n".join([*lines, self.summary])
+
+    def _repr_html_(self) -> str:
+        head, *body = self._cells()
+        rows = ["".join(f"<th>{escape(title)}</th>" for title in head)]
+        rows += ["".join(f"<td>{escape(text)}</td>" for text in row) for row in body]
+        table = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table>{table}</table><p>{escape(self.summary)}</p>"
+
+
+def _text(value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, tuple):
+        return f"{value[0]} .. {value[1]}"
+    return str(value)
+
+
+def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> AccumulatorReport:
+    """Tabulate an integer network.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    limits : sequence of LayerLimits
+    omegas : sequence of int
+        Ω of each layer.
+    guarantee : bool
+        Whether the widths were limited to ``network.n_accum_bits``.
+    observed : SimulationResult, optional
+
+    Returns
+    -------
+    AccumulatorReport
+    """
+    rows = []
+    for index, (layer, limit, omega) in enumerate(zip(network.layers, limits, omegas, strict=True)):
+        rows.append(_row(index, layer, limit, omega))
+        if observed is not None:
+            seen = np.stack([observed.accumulator_min[index], observed.accumulator_max[index]], 1)
+            rows[-1]["observed_bits"] = int(accumulator_bits(seen).max())
+            rows[-1]["overflows"] = int(observed.overflow_count[index].sum())
+    widest = max(row["proven_bits"] for row in rows)
+    return AccumulatorReport(rows, _summary(widest, network.n_accum_bits, guarantee))
+
+
+def _row(index, layer, limit, omega) -> dict:
+    nonzeros = np.count_nonzero(layer.weight, axis=1)
+    low, high = layer.accumulator_range.T
+    return {
+        "layer": layer_name(index, layer),
+        "neurons": len(layer.weight),
+        "fan_in": layer.weight.shape[1],
+        "omega": omega,
+        "budget": limit.budget,
+        "nonzeros_min": int(nonzeros.min()),
+        "nonzeros_mean": float(nonzeros.mean()),
+        "nonzeros_max": int(nonzeros.max()),
+        "dead_neurons": int((nonzeros == 0).sum()),
+        "proven_bits": int(layer.accumulator_bits.max()),
+        "proven_range": (int(low.min()), int(high.max())),
+    }
+
+
+def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
+    if widest <= n_accum_bits:
+        return (
+            f"Proven for every input: no sum needs more than {widest} bits (limit {n_accum_bits})."
+        )
+    reason = "" if guarantee else " (accumulator_guarantee=False)"
+    return f"An overflow of {n_accum_bits} bits is possible: some sums can need {widest}{reason}."

@@ -1,0 +1,106 @@
+"""Narrow accumulators: what a sum does that leaves its register, and who counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..accumulators import register_range
+from ..exceptions import AccumulatorOverflowError
+
+__all__ = ["MODES", "SimulationResult", "Watch", "layer_name"]
+
+MODES = ("exact", "wrap", "saturate", "raise")
+
+
+def layer_name(index: int, layer) -> str:
+    """What a layer is called in reports and messages: "hidden 1", "hidden 2", "output"."""
+    return "output" if layer.thresholds is None else f"hidden {index + 1}"
+
+
+@dataclass(frozen=True, eq=False)
+class SimulationResult:
+    """What narrow accumulators did to a batch.
+
+    Attributes
+    ----------
+    predictions : array of shape (n_samples,) or (n_samples, n_outputs)
+    decision : float64 array of shape (n_samples, n_logits)
+        The output layer's values, from which the predictions follow.
+    n_accum_bits : int
+        Width of the simulated registers, in bits.
+    mode : str
+    overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
+        Sums that left their register, per neuron.
+    accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
+        Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
+        int64, reversed, where there was no row to see.
+    n_samples : int
+    """
+
+    predictions: np.ndarray
+    decision: np.ndarray
+    n_accum_bits: int
+    mode: str
+    overflow_count: tuple[np.ndarray, ...]
+    accumulator_min: tuple[np.ndarray, ...]
+    accumulator_max: tuple[np.ndarray, ...]
+    n_samples: int
+
+    @property
+    def overflow_rate(self) -> float:
+        """Share of all sums, over rows, layers and neurons, that overflowed."""
+        sums = self.n_samples * sum(map(len, self.overflow_count))
+        return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
+
+    def __repr__(self) -> str:
+        return (
+            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, "
+            f"n_samples={self.n_samples}, overflow_rate={self.overflow_rate:.3g})"
+        )
+
+
+class Watch:
+    """Counts overflows and follows the observed range of every neuron of a network."""
+
+    def __init__(self, layers, n_accum_bits, mode):
+        self.mode, self.n_accum_bits = mode, n_accum_bits
+        self.names = [layer_name(index, layer) for index, layer in enumerate(layers)]
+        self.registers = [register_range(r.accumulator_range, n_accum_bits) for r in layers]
+        self.count = [np.zeros(len(r), np.int64) for r in self.registers]
+        self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
+        self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
+
+    def store(self, index, acc, first_row):
+        """Put exact sums of layer `index`, in a floating-point type, into its registers."""
+        low, high = self.registers[index].T
+        least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
+        self.low[index] = np.minimum(self.low[index], least)
+        self.high[index] = np.maximum(self.high[index], most)
+        full = np.flatnonzero((least < low) | (most > high))
+        if len(full):
+            acc = np.array(acc)
+            acc[:, full] = self._store(index, acc[:, full], full, first_row)
+        return acc
+
+    def _store(self, index, acc, neurons, first_row):
+        """Sums of neurons some of whose sums leave the register."""
+        low, high = self.registers[index][neurons].T.astype(acc.dtype)
+        over = (acc < low) | (acc > high)
+        self.count[index][neurons] += np.count_nonzero(over, axis=0)
+        if self.mode == "raise":
+            row, column = np.argwhere(over)[0]
+            raise AccumulatorOverflowError(
+                f"Row {first_row + row}: the sum {int(acc[row, column])} of neuron "
+                f"{neurons[column]} in layer '{self.names[index]}' leaves "
+                f"n_accum_bits={self.n_accum_bits} "
+                f"({int(low[column])} to {int(high[column])}). Use a wider accumulator, or "
+                "mode='wrap' or 'saturate' to go on."
+            )
+        if self.mode == "saturate":
+            return np.clip(acc, low, high)
+        # A sum overflows only where the register is narrower than the sum's own range, so
+        # all of this is exact: integers that the type holds, and powers of two.
+        span = high - low + 1
+        return acc - np.floor((acc - low) / span) * span

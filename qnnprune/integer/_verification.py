@@ -1,0 +1,151 @@
+"""Whether the parts of an integer network fit together: what the proof takes for granted.
+
+The accumulator ranges hold for the codes that ``input_range`` names.  Here it is checked
+that no other code can arrive there, so that the proof needs no trust in who built the
+network or stored it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..accumulators import accumulator_bits, accumulator_range, code_range, weight_max
+from ..exceptions import AccumulatorProofError
+
+__all__ = ["check_network", "verify_layers"]
+
+
+def check_network(network) -> None:
+    """Refuse a network that contradicts itself.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+
+    Raises
+    ------
+    ValueError
+        If a width is out of bounds, shapes do not match from layer to layer, a weight has
+        more bits than ``n_w_bits``, thresholds are not ascending, an ``input_range`` is not
+        that of the codes that come in, the output is not finite, or labels do not match.
+    """
+    _require(2 <= network.n_w_bits <= 8, f"n_w_bits is {network.n_w_bits}, not 2 to 8")
+    _require(1 <= network.n_accum_bits <= 62, f"n_accum_bits is {network.n_accum_bits}")
+    _check_encoding(network.encoding)
+    codes = network.encoding.input_range
+    for index, layer in enumerate(network.layers):
+        where, is_last = f"layer {index}", index == len(network.layers) - 1
+        _check_weight(where, layer, codes, network.n_w_bits)
+        if is_last:
+            _check_output(where, layer)
+        else:
+            codes = _check_hidden(where, layer)
+    _require(network.layers, "it has no layers")
+    _check_labels(network, n_logits=len(network.layers[-1].weight))
+
+
+def _require(condition, otherwise: str) -> None:
+    if not condition:
+        raise ValueError(otherwise)
+
+
+def _ascending(rows: np.ndarray) -> bool:
+    return bool((rows[:, 1:] >= rows[:, :-1]).all())
+
+
+def _check_encoding(encoding) -> None:
+    thresholds, n_segments = encoding.thresholds, encoding.n_segments
+    _require(1 <= encoding.n_bits <= 8, f"encoding.n_bits is {encoding.n_bits}, not 1 to 8")
+    right = thresholds.size and n_segments.shape == thresholds.shape[:1]
+    _require(right, f"encoding: shapes {thresholds.shape} and {n_segments.shape} do not match")
+    right = _ascending(thresholds) and (thresholds > -np.inf).all()
+    _require(right, "encoding.thresholds is not ascending")
+    # The bound comes first: a product of huge counts could wrap around to the right one.
+    right = (n_segments >= 0).all() and n_segments.max() <= thresholds.shape[1]
+    right &= np.array_equal(n_segments * encoding.steps, np.isfinite(thresholds).sum(axis=1))
+    _require(right, "encoding.n_segments does not match the finite thresholds")
+
+
+def _check_weight(where: str, layer, codes: np.ndarray, n_w_bits: int) -> None:
+    (n_out, n_in), largest = layer.weight.shape, weight_max(n_w_bits)
+    right = n_out > 0 and n_in == len(codes)
+    _require(right, f"{where}: weight has shape {n_out, n_in}, but {len(codes)} codes come in")
+    # Not by abs(): the magnitude of -128 does not fit int8.
+    right = layer.weight.min() >= -largest and layer.weight.max() <= largest
+    _require(right, f"{where}: a weight is beyond n_w_bits={n_w_bits}")
+    right = np.array_equal(layer.input_range, codes)
+    _require(right, f"{where}: input_range is not that of the codes that come in")
+
+
+def _check_hidden(where: str, layer) -> np.ndarray:
+    """Check what a hidden layer puts out; return the range of its codes."""
+    _require(layer.thresholds is not None, f"{where}: a hidden layer has no thresholds")
+    n_out, n_bits = len(layer.weight), (layer.thresholds.shape[1] + 1).bit_length() - 1
+    right = 1 <= n_bits <= 8 and layer.thresholds.shape == (n_out, 2**n_bits - 1)
+    _require(right, f"{where}: thresholds has shape {layer.thresholds.shape}")
+    _require(_ascending(layer.thresholds), f"{where}: thresholds is not ascending")
+    low_high = code_range(n_bits)
+    right = layer.output_low == low_high[0]
+    _require(right, f"{where}: output_low is {layer.output_low}, not that of {n_bits}-bit codes")
+    return np.tile(np.array(low_high), (n_out, 1))
+
+
+def _check_output(where: str, layer) -> None:
+    _require(layer.thresholds is None, f"{where}: the output layer has thresholds")
+    n_out = len(layer.weight)
+    for name in ("scale", "bias"):
+        value = getattr(layer, name)
+        right = value is not None and value.shape == (n_out,) and np.isfinite(value).all()
+        _require(right, f"{where}: {name} is not {n_out} finite numbers")
+
+
+def _check_labels(network, n_logits: int) -> None:
+    classes, names = network.classes, network.feature_names
+    if classes is not None:
+        right = len(classes) == max(n_logits, 2) and len(np.unique(classes)) == len(classes)
+        _require(right, f"classes {classes!r} do not fit {n_logits} logits")
+    if names is not None:
+        right = len(names) == network.n_features_in
+        _require(right, f"it has {len(names)} feature_names for {network.n_features_in} features")
+
+
+def verify_layers(layers, n_w_bits, n_accum_bits=None, budgets=None) -> None:
+    """Check an integer network against its limits, from its arrays alone.
+
+    Parameters
+    ----------
+    layers : sequence of objects with ``weight``, ``input_range``, ``accumulator_range``
+        and ``accumulator_bits``
+    n_w_bits : int
+        Every weight must be at most ``weight_max(n_w_bits)`` in magnitude.
+    n_accum_bits : int, optional
+        Every neuron's width must be at most this.  None: not checked.
+    budgets : sequence of int or None, optional
+        Nonzero weights allowed in each neuron, one entry a layer.
+
+    Raises
+    ------
+    AccumulatorProofError
+        If a limit does not hold.  This is an internal error: please report it.
+    """
+    budgets = [None] * len(layers) if budgets is None else budgets
+    largest = weight_max(n_w_bits)
+    for index, (layer, budget) in enumerate(zip(layers, budgets, strict=True)):
+        ranges = accumulator_range(layer.weight, layer.input_range)
+        bits = accumulator_bits(ranges)
+        stored = (layer.accumulator_range, layer.accumulator_bits)
+        # Not by abs(): the magnitude of -128 does not fit int8.
+        too_large = (layer.weight > largest) | (layer.weight < -largest)
+        too_wide = n_accum_bits is not None and (bits > n_accum_bits).any()
+        too_many = budget is not None and np.count_nonzero(layer.weight, axis=1).max() > budget
+        broken = {
+            f"a weight above {largest} in magnitude": too_large.any(),
+            "a stored range that differs from the exact one": not all(
+                map(np.array_equal, stored, (ranges, bits))
+            ),
+            f"a neuron wider than n_accum_bits={n_accum_bits}": too_wide,
+            f"a neuron with more than {budget} weights": too_many,
+        }
+        found = [text for text, is_broken in broken.items() if is_broken]
+        if found:
+            raise AccumulatorProofError(f"Layer {index} has {'; '.join(found)}.")

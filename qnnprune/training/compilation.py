@@ -1,0 +1,108 @@
+"""Trained module to integer layers: exact thresholds, exact affine output.
+
+A hidden neuron's output code is a monotone step function of its accumulator, so it is
+2**a - 1 integer thresholds and nothing else.  Each is found by bisection on the module's
+own formula, evaluated in float64, and then checked against it on both sides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..accumulators import accumulator_range, code_range
+from ..exceptions import AccumulatorProofError
+from ..integer._layer import IntegerLayer
+
+__all__ = ["compile_layers"]
+
+
+@torch.no_grad()
+def compile_layers(network, input_range, target_mean, target_scale) -> tuple[IntegerLayer, ...]:
+    """Turn a trained, pruned `PrunableMLP` into integer layers.
+
+    Parameters
+    ----------
+    network : PrunableMLP
+        On any device; it is not changed.
+    input_range : integer array of shape (n_in, 2)
+    target_mean, target_scale : float64 arrays of shape (n_outputs,)
+        The map from the network's outputs to the target's units; 0 and 1 for logits.
+
+    Returns
+    -------
+    tuple of IntegerLayer
+    """
+    layers, source = [], network.input
+    for hidden in network.hidden:
+        layers.append(_hidden_layer(hidden, source, input_range))
+        source = hidden.quantizer
+        low_high = code_range(source.n_bits)
+        input_range = np.tile(np.array(low_high, dtype=np.int64), (len(layers[-1].weight), 1))
+    layers.append(_output_layer(network.output, source, input_range, target_mean, target_scale))
+    return tuple(layers)
+
+
+def _double(tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()
+
+
+def _linear_map(linear, source):
+    """Codes, and the affine map from each neuron's accumulator to the layer's value.
+
+    Inputs are (code - zero_point) * scale, so the shift is a constant of the row.
+    """
+    quantizer = linear.weight_quant.tensor_quant
+    codes = _double(quantizer.codes(linear.weight) * quantizer.mask).astype(np.int64)
+    scale = _double(quantizer.scale)[:, 0] * source.scale
+    return codes, scale, -scale * source.zero_point * codes.sum(axis=1)
+
+
+def _hidden_layer(hidden, source, input_range) -> IntegerLayer:
+    codes, scale, shift = _linear_map(hidden.linear, source)
+    negated = np.where(_double(hidden.norm.weight) < 0, -1, 1)
+    codes = codes * negated[:, None]
+
+    def reached(index):  # of a cell: integer (n_out, n_thresholds) -> codes counted from 0
+        acc = index * hidden.cell + (hidden.cell - 1) / 2
+        value = acc * (scale * negated)[:, None] + shift[:, None]
+        return hidden.codes_of(torch.from_numpy(value)).numpy()
+
+    low, high = accumulator_range(codes, input_range).T // hidden.cell
+    return IntegerLayer(
+        weight=codes.astype(np.int8),
+        input_range=input_range,
+        thresholds=_thresholds(reached, low, high, hidden.quantizer.n_steps) * hidden.cell,
+        output_low=code_range(hidden.quantizer.n_bits)[0],
+    )
+
+
+def _thresholds(reached, low, high, n_thresholds) -> np.ndarray:
+    """Smallest accumulator, or cell of accumulators, that reaches each output step.
+
+    One row a neuron; `high` + 1 where none within the proven range reaches it.
+    """
+    wanted = np.arange(1, n_thresholds + 1)
+    bottom = np.repeat(low[:, None], n_thresholds, axis=1)
+    top = np.repeat(high[:, None] + 1, n_thresholds, axis=1)
+    while (bottom < top).any():
+        middle = (bottom + top) // 2
+        there = reached(middle) >= wanted
+        top = np.where(there & (bottom < top), middle, top)
+        bottom = np.where(there | (bottom >= top), bottom, middle + 1)
+    at = (reached(top) >= wanted) | (top > high[:, None])
+    before = (reached(top - 1) < wanted) | (top <= low[:, None])
+    if not (at & before).all():
+        raise AccumulatorProofError("A neuron's output is not a monotone function of its sum.")
+    return top
+
+
+def _output_layer(output, source, input_range, target_mean, target_scale) -> IntegerLayer:
+    codes, scale, shift = _linear_map(output.linear, source)
+    gain, bias = _double(output.gain), _double(output.bias)
+    return IntegerLayer(
+        weight=codes.astype(np.int8),
+        input_range=input_range,
+        scale=scale * gain * target_scale,
+        bias=(shift * gain + bias) * target_scale + target_mean,
+    )

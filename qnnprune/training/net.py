@@ -1,0 +1,378 @@
+"""Training: the skorch net, its losses and its batches."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from skorch.utils import TeeGenerator
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from ..pruning.pruner import Pruner
+from ..pruning.schedules import PRUNING_ENDS
+from .callbacks import (
+    LearningRate,
+    ProgressBar,
+    ValidationScore,
+    WeightsLeft,
+    WholeEpoch,
+    predicted_class,
+)
+from .losses import row_squared_error
+from .rows import TrainingTable
+from .step import TrainingStep
+
+__all__ = [
+    "OPTIMIZERS",
+    "TrainingNet",
+    "build_net",
+    "check_device",
+    "one_thread",
+    "training_callbacks",
+]
+
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+# Of the callbacks, only those that do something are called: there are many batches.
+_PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
+# Callbacks that change how the weights move, and do nothing else.
+_IN_TRIALS = (LRScheduler, GradientNormClipping)
+
+
+@contextmanager
+def one_thread():
+    """Train on one thread: small steps gain nothing from more, and sums come out the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def check_device(device) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not available ({error}). Use device='cpu', or install a torch "
+            "that supports it."
+        ) from error
+
+
+class BatchLoader:
+    """Serves batches of a `TrainingTable` as whole tensors, of nearly equal sizes."""
+
+    def __init__(self, table: TrainingTable, batch_size: int, random_state=None):
+        self.table, self.random_state = table, random_state
+        # Batch normalisation needs two rows: n_rows // 2 batches at most.
+        self.n_batches = max(1, min(-(-len(table) // batch_size), len(table) // 2))
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self):
+        n_rows = len(self.table)
+        order = np.arange(n_rows)
+        if self.random_state is not None:
+            order = self.random_state.permutation(n_rows)
+            if n_rows == 1:
+                order = np.zeros(2, dtype=np.int64)
+        rows = self.table.rows[order]
+        y = torch.from_numpy(self.table.y[order])
+        weight = torch.from_numpy(self.table.weight[order])
+        ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
+        for start, end in zip(ends, ends[1:], strict=False):
+            levels = torch.from_numpy(self.table.levels(rows[start:end]))
+            yield {"levels": levels, "weight": weight[start:end]}, y[start:end]
+
+
+class TrainingNet(NeuralNet):
+    """A skorch net that trains on a `TrainingTable` and keeps its last whole epoch.
+
+    Parameters
+    ----------
+    pruner : Pruner or None
+        Called before every epoch, and after it so that whatever an epoch leaves behind
+        respects the limits; None trains without pruning.
+    always_prune : bool
+        Prune to the limits from the first epoch on, as further training does.
+    dropout : float
+        Share of the input codes that a step leaves out.
+    seed : sequence of int
+        Of the generators that shuffle the rows and draw what is left out.
+    stoppable : bool
+        Whether callbacks may stop training by a KeyboardInterrupt between two epochs, as those
+        of skorch do.
+    """
+
+    def __init__(
+        self, *args, pruner=None, always_prune=False, dropout=0.0, seed=(0,), stoppable=False,
+        **kwargs,
+    ):  # fmt: skip
+        self.pruner, self.always_prune = pruner, always_prune
+        self.dropout, self.seed, self.stoppable = dropout, seed, stoppable
+        super().__init__(*args, **kwargs)
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of whole tensors; skorch's own loader collates row by row."""
+        random_state = np.random.RandomState(self.seed) if training else None
+        return BatchLoader(dataset, self.batch_size, random_state)
+
+    def _set_training(self, training=True):
+        # skorch walks all modules at every step; the mode changes twice an epoch at most.
+        if self.module_.training != training:
+            super()._set_training(training)
+
+    def get_dataset(self, X, y=None):
+        """Data come as a `TrainingTable`."""
+        return X
+
+    def check_data(self, X, y=None):
+        """Data come validated."""
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Weighted mean of the loss of each row."""
+        return self.criterion_(y_pred, y_true.to(y_pred.device), X["weight"].to(y_pred))[0]
+
+    def train_step(self, batch, **fit_params):
+        """Gradients of one batch, and the optimizer's step."""
+        inputs, y = batch
+        tensors = [t.to(self.device) for t in (inputs["levels"], y, inputs["weight"].float())]
+        step = {}
+
+        def closure():  # some optimizers call it several times
+            loss, output = self.step_(*tensors)
+            step.setdefault("loss", loss)
+            step.setdefault("y_pred", output)
+            if self.listeners_["on_grad_computed"]:
+                parameters = TeeGenerator(self.get_all_learnable_params())
+                self.notify(
+                    "on_grad_computed", named_parameters=parameters, batch=batch, training=True
+                )
+            return loss
+
+        self._set_training(True)
+        self.optimizer_.step(closure)
+        return step
+
+    def predict(self, X):
+        """Class indices, or standardised targets, for callbacks that score."""
+        output = torch.cat(list(self.forward_iter(X)))
+        classes = isinstance(X, TrainingTable) and X.y.dtype.kind == "i"
+        return (predicted_class(output) if classes else output).numpy()
+
+    def squared_error(self, table: TrainingTable) -> float:
+        """Weighted mean squared error, of the class probabilities or of standardised targets."""
+        self._set_training(False)
+        total = 0.0
+        with torch.no_grad():
+            for inputs, y in BatchLoader(table, self.batch_size):
+                output = self.module_(inputs["levels"].to(self.device)).cpu()
+                total += float(row_squared_error(output, y) @ inputs["weight"])
+        return total / table.weight.sum()
+
+    @property
+    def progress(self) -> float:
+        """How far the pruning phase has come, from 0 to 1, at the epoch that runs now."""
+        return self._progress_at(len(self.history))
+
+    def _progress_at(self, epoch: int) -> float:
+        if self.always_prune or self.pruner is None:
+            return 1.0
+        starts, done = self.pruner.schedule.starts, (epoch - 1) / self.max_epochs
+        return float(np.clip((done - starts) / (PRUNING_ENDS - starts), 0, 1))
+
+    @property
+    def cut_epoch(self) -> int:
+        """The epoch at the end of which the limits hold first, counted from 1."""
+        epochs = range(1, self.max_epochs)
+        return next((e for e in epochs if self._progress_at(e) >= 1), self.max_epochs)
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train; an interrupt leaves the last whole epoch."""
+        # skorch swallows an interrupt, wherever in here it comes.
+        self.interrupted_, self.stop_training_, self.kept_state_ = True, False, None
+        self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
+        if self.pruner is not None:
+            self.pruner.watch(X)
+        bits = np.random.PCG64(self.seed)
+        self.step_ = TrainingStep(self.module_, self.criterion_, self.dropout, bits)
+        try:
+            super().fit_loop(X, y, epochs, **kwargs)
+            self.interrupted_ = False
+        except KeyboardInterrupt:
+            may_stop = self.stop_training_ or self.stoppable
+            self.interrupted_ = not (may_stop and self.history and "whole" in self.history[-1])
+        while self.kept_state_ is not None:
+            try:
+                self._restore(self.kept_state_)
+                break
+            except KeyboardInterrupt:
+                self.interrupted_ = True
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """One pass over the data, and pruning around a training pass.
+
+        On the way to the limits pruning comes first, so that the epoch trains what is left.
+        Once they hold it comes last, as weights have moved, and the state that is kept after
+        the epoch must respect them.
+        """
+        pruned = training and self.pruner is not None
+        if pruned and self.progress < 1:
+            self.pruner.prune(self.module_, self.progress)
+        for layer in self.module_.hidden:
+            layer.rounds = self.progress >= 1
+        if iterator is not None:
+            self._run_batches(iterator, training, prefix, step_fn)
+        if training and not all(np.isfinite(self.history[-1, "batches", :, "train_loss"])):
+            raise ValueError(
+                f"Training diverged: the loss is not finite. lr={self.lr} is too large; lower it."
+            )
+        if pruned and self.progress >= 1:
+            self.pruner.prune(self.module_, 1.0)
+
+    def _run_batches(self, iterator, training, prefix, step_fn):
+        batches = self.history[-1]["batches"]
+        for batch in iterator:
+            batches.append({})
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            batches[-1][f"{prefix}_loss"] = step["loss"].item()
+            batches[-1][f"{prefix}_batch_size"] = len(batch[1])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; stop after an epoch once all of them have seen it."""
+        if method_name in _PER_BATCH:
+            for listen in self.listeners_[method_name]:
+                listen(self, **cb_kwargs)
+            return
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_epoch_end" and self.stop_training_:
+            raise KeyboardInterrupt
+
+    def _listeners(self, method_name) -> list:
+        """The callbacks' methods of that name that do something."""
+        methods = [getattr(callback, method_name) for _, callback in self.callbacks_]
+        nothing = getattr(Callback, method_name)
+        return [m for m in methods if getattr(m, "__func__", None) is not nothing]
+
+    def keep_state(self):
+        """Make the current weights the ones that training ends with."""
+        self.kept_state_ = [tensor.detach().clone() for tensor in self.module_.tensors()]
+
+    @torch.no_grad()
+    def _restore(self, state):
+        for tensor, kept in zip(self.module_.tensors(), state, strict=True):
+            tensor.copy_(kept)
+
+
+def build_net(
+    module, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer, max_epochs,
+    batch_size, dropout, early_stopping, n_iter_no_change, tol, callbacks, verbose, device, seed,
+    always_prune=False, constant_lr=False,
+) -> TrainingNet:  # fmt: skip
+    """Assemble the skorch net from an estimator's parameters.
+
+    Parameters
+    ----------
+    module : PrunableMLP
+    criterion : callable
+        One of `losses`.
+    pruner : Pruner or None
+    table_valid : TrainingTable or None
+        Held-back rows.
+    always_prune : bool
+        Train at the final limits from the first epoch on.
+    constant_lr : bool
+        No learning-rate schedule.
+    others
+        As in the estimators; `optimizer` is a key of `OPTIMIZERS` or a torch class,
+        `alpha` the weight decay of the weight matrices.
+
+    Returns
+    -------
+    TrainingNet
+    """
+    ours = [("weights_left", WeightsLeft())]
+    if table_valid is not None:
+        ours.append(("valid_score", ValidationScore()))
+    callbacks = _named(callbacks)
+    if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
+        restarts = pruner is not None and not always_prune and pruner.schedule.restarts_lr
+        ours.append(("learning_rate", LearningRate(restarts)))
+    ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
+    if verbose:
+        ours.append(("progress_bar", ProgressBar()))
+    options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
+    _check_weight_decay(options["optimizer"])
+    if options["optimizer"] in OPTIMIZERS.values():
+        options["optimizer__fused"] = True
+    if optimizer == "sgd":
+        options["optimizer__momentum"] = 0.9
+    return TrainingNet(
+        module,
+        criterion=lambda: criterion,
+        optimizer__weight_decay=0.0,
+        optimizer__param_groups=[("*linear.weight", {"weight_decay": alpha})],
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        train_split=None if table_valid is None else predefined_split(table_valid),
+        callbacks=[*ours, *callbacks],
+        callbacks__print_log=None,
+        verbose=0,
+        device=device,
+        pruner=pruner,
+        always_prune=always_prune,
+        dropout=dropout,
+        seed=seed,
+        stoppable=any(not isinstance(c, _IN_TRIALS) for _, c in callbacks),
+        **options,
+    )
+
+
+def _check_weight_decay(optimizer):
+    taken = inspect.signature(optimizer).parameters.values()
+    if not any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in taken):
+        raise ValueError(
+            f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
+            "for instance torch.optim.AdamW."
+        )
+
+
+def training_callbacks(callbacks) -> list:
+    """Those of a user's callbacks that training itself consists of: rates and clipping.
+
+    Rates that depend on a score are left out: who records it is not there.
+    """
+    return [
+        (name, c)
+        for name, c in _named(callbacks or ())
+        if isinstance(c, _IN_TRIALS)
+        and getattr(c, "policy", None) not in ("ReduceLROnPlateau", ReduceLROnPlateau)
+    ]
+
+
+def _named(callbacks) -> list:
+    """Callbacks with their names, instances all of them."""
+    named = [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]
+    named = [(name, c() if isinstance(c, type) else c) for name, c in named]
+    for _, callback in named:
+        if not isinstance(callback, Callback):
+            raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
+    return named

@@ -1,0 +1,103 @@
+"""Training rows as levels, merged, weighted and served in whole batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._utils import row_blocks
+from ..encoding._encoding import InputEncoding
+
+__all__ = ["TrainingTable", "merge_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """Rows to train on: levels of the features, targets, weights.
+
+    Attributes
+    ----------
+    source : unsigned integer array, or scipy sparse CSR matrix, of shape (n_samples, n_features)
+        Levels; or raw sparse values, which become levels batch by batch.
+    encoding : InputEncoding
+    rows : int64 array of shape (n_rows,)
+        The rows of `source` that are in this table, in canonical order.
+    y : array of shape (n_rows,) or (n_rows, n_outputs)
+        Class indices (int64) or targets (float64).
+    weight : float64 array of shape (n_rows,)
+    """
+
+    source: object
+    encoding: InputEncoding
+    rows: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        """One row, as torch's `Dataset` has it: (levels, (y, weight))."""
+        return self.levels(self.rows[[index]])[0], (self.y[index], self.weight[index])
+
+    def levels(self, rows: np.ndarray) -> np.ndarray:
+        """Levels of some rows of `source`, of shape (len(rows), n_features)."""
+        if hasattr(self.source, "toarray"):
+            return self.encoding.levels(self.source[rows].toarray())
+        return self.source.take(rows, axis=0)
+
+    def subset(self, index: np.ndarray) -> TrainingTable:
+        """The table of some of the rows; nothing is copied but indices."""
+        rows, y, weight = self.rows[index], self.y[index], self.weight[index]
+        return replace(self, rows=rows, y=y, weight=weight)
+
+
+def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
+    """Turn rows into levels and merge those with equal levels and targets.
+
+    Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
+    the order follows from the contents.  So a fit depends on the weighted set of rows
+    alone: the order in which they come makes no difference, bit for bit, nor does repeating
+    a row instead of doubling its weight, where sums of the weights are exact.
+
+    Parameters
+    ----------
+    X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+    y : int64 or float64 array of shape (n_samples,) or (n_samples, n_outputs)
+    weight : float64 array of shape (n_samples,)
+    encoding : InputEncoding
+
+    Returns
+    -------
+    TrainingTable
+    """
+    sparse = hasattr(X, "toarray")
+    source = X if sparse else np.empty(X.shape, dtype=encoding.level_dtype)
+    keys = np.empty((X.shape[0], 2), dtype=np.uint64)
+    targets = y.reshape(len(y), -1)
+    width = X.shape[1] + targets.shape[1]
+    multipliers = np.random.RandomState(0).randint(0, 2**63, (width, 2), dtype=np.uint64) * 2 + 1
+    for block in row_blocks(*X.shape):
+        levels = encoding.levels(X[block].toarray() if sparse else X[block])
+        if not sparse:
+            source[block] = levels
+        # The bits of the target, mixed so that its low-order zeros do not cancel.
+        bits = np.ascontiguousarray(targets[block]).view(np.uint64)
+        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+        keys[block] = _hash(levels, multipliers[: X.shape[1]]) + _hash(
+            mixed ^ (mixed >> np.uint64(32)), multipliers[X.shape[1] :]
+        )
+    order = np.lexsort((weight, *keys.T))  # sums of weights are rounded in one order
+    order = order[weight[order] > 0]
+    keys = keys[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    rows = order[starts]
+    return TrainingTable(source, encoding, rows, y[rows], np.add.reduceat(weight[order], starts))
+
+
+def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+    """Two 64-bit sums of products modulo 2**64 for every row."""
+    return values.astype(np.uint64) @ multipliers

@@ -1,0 +1,144 @@
+"""One training step, forward and backward written out.
+
+The numbers are those that autograd gets from the module's own layers in training mode.
+Most of autograd's time on small layers is bookkeeping, though: this way a step of
+quantized training costs about what a float step costs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .module import quantizer
+
+__all__ = ["TrainingStep"]
+
+
+class TrainingStep:
+    """Loss and gradients of a `PrunableMLP`, one batch after another.
+
+    Parameters
+    ----------
+    network : PrunableMLP
+        In training mode, on its device.
+    loss : callable
+        One of `losses`.
+    dropout : float
+        Share of the input codes that a step leaves out, in multiples of 2**-16.
+    bits : numpy.random.BitGenerator
+        Draws them, on the CPU whatever the device.
+    """
+
+    def __init__(self, network, loss, dropout: float, bits: np.random.BitGenerator):
+        self.encode, self.loss = network.input, loss
+        self.dropout, self.bits = dropout, bits
+        self.layers = [_Hidden(layer) for layer in network.hidden] + [_Output(network.output)]
+
+    @torch.no_grad()
+    def __call__(self, levels: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Set ``.grad`` of every parameter.
+
+        Parameters
+        ----------
+        levels : unsigned integer tensor of shape (n, n_features)
+        y, weight : tensors of shape (n,); targets of shape (n, n_outputs)
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        output : tensor of shape (n, n_outputs)
+        """
+        x = self.encode(levels)
+        if self.dropout:
+            x = self._drop(x)
+        for layer in self.layers:
+            x = layer.forward(x)
+        loss, grad = self.loss(x, y, weight)
+        for layer in reversed(self.layers):
+            grad = layer.backward(grad, to_input=layer is not self.layers[0])
+        return loss, x
+
+    def _drop(self, x: Tensor) -> Tensor:
+        draws = self.bits.random_raw(-(-x.numel() // 4)).view(np.int16)[: x.numel()]
+        draws = torch.from_numpy(draws).to(x).view_as(x)
+        last_dropped = round(self.dropout * 2**16) - 2**15 - 1
+        # Keeps x where the draw is larger: one pass instead of a comparison and a product.
+        kept = torch.ops.aten.threshold_backward(x, draws, last_dropped)
+        return kept.mul_(1 / (1 - self.dropout))
+
+
+def _give(parameter, gradient):
+    # A callback may have frozen it.
+    if parameter.requires_grad:
+        parameter.grad = gradient
+
+
+class _Linear:
+    """The product with a layer's weights, quantized if the layer is."""
+
+    def __init__(self, linear):
+        self.linear = linear
+
+    def forward(self, x):
+        # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
+        self.x, self.quantizer, self.value = x, quantizer(self.linear), self.linear.weight
+        if self.quantizer is not None:
+            self.value = self.quantizer.value(self.value)
+        return x @ self.value.t()
+
+    def backward(self, grad, to_input):
+        gradient = grad.t() @ self.x
+        if self.quantizer is not None:
+            gradient = self.quantizer.gradient(gradient)
+        _give(self.linear.weight, gradient)
+        return grad @ self.value if to_input else None
+
+
+class _Hidden:
+    def __init__(self, layer):
+        self.linear, self.norm, self.rounded = _Linear(layer.linear), layer.norm, layer.rounded
+        self.activation, self.gradient = layer.activation, layer.function.gradient
+        self.quantizer = layer.quantizer
+
+    def forward(self, x):
+        norm = self.norm
+        self.sum = self.linear.forward(x)
+        self.sum = self.rounded(self.sum, self.linear.value)
+        self.normed, *self.moments = torch.native_batch_norm(
+            self.sum, norm.weight, norm.bias, norm.running_mean, norm.running_var, True,
+            norm.momentum, norm.eps,
+        )  # fmt: skip
+        self.active = self.activation(self.normed)
+        if self.quantizer is None:
+            return self.active
+        self.position = self.quantizer.position(self.active)
+        return self.quantizer.value(self.position)
+
+    def backward(self, grad, to_input):
+        norm = self.norm
+        if self.quantizer is not None:
+            grad = self.quantizer.gradient(grad, self.position)
+        grad = self.gradient(grad, self.normed, self.active)
+        grad, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, self.sum, norm.weight, norm.running_mean, norm.running_var, *self.moments, True,
+            norm.eps, [True] * 3,
+        )  # fmt: skip
+        _give(norm.weight, of_weight)
+        _give(norm.bias, of_bias)
+        return self.linear.backward(grad, to_input)
+
+
+class _Output:
+    def __init__(self, layer):
+        self.linear, self.gain, self.bias = _Linear(layer.linear), layer.gain, layer.bias
+
+    def forward(self, x):
+        self.sum = self.linear.forward(x)
+        return torch.addcmul(self.bias, self.sum, self.gain)
+
+    def backward(self, grad, to_input):
+        _give(self.gain, (grad * self.sum).sum(dim=0))
+        _give(self.bias, grad.sum(dim=0))
+        return self.linear.backward(grad * self.gain, to_input)

@@ -1,0 +1,165 @@
+"""The main job, run as a user runs it, on small tables and few epochs."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from qnnprune import IntegerNetwork, PrunedNeuralNetRegressor
+from qnnprune.cli._main import main
+
+pd = pytest.importorskip("pandas")
+
+QUICK = ["--epochs", "2", "--accum-bits", "8"]
+
+
+def _frame(n_rows=80):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "width": rng.normal(size=n_rows),
+            "height": rng.normal(size=n_rows),
+            "colour": rng.choice(["red", "green", None], n_rows),
+        }
+    )
+    frame.loc[::7, "width"] = np.nan
+    frame["kind"] = np.where(frame["height"] > 0, "tall", "low")
+    frame["price"] = 3 * frame["height"] + rng.normal(size=n_rows)
+    return frame
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables") / "table.csv"
+    _frame().to_csv(path, index=False)
+    return str(path)
+
+
+def _row(text, name):
+    """Cells of the table's row `name`."""
+    line = next(line for line in text.splitlines() if line.strip().startswith(name))
+    return line.split(name)[1].split()
+
+
+def test_digits(capsys):
+    assert main(["--epochs", "2", "--accum-bits", "8", "16"]) == 0
+    text = capsys.readouterr().out
+    assert "1797 rows, 64 numeric columns, 10 classes" in text
+    assert "1347 rows to train on, 450 held back" in text
+    _, twin_nonzeros, _, twin_left, _ = _row(text, "float twin")
+    _, nonzeros, proven, left, _ = _row(text, "8-bit accumulator")
+    *_, wide_left, _ = _row(text, "16-bit accumulator")
+    assert float(nonzeros) < float(twin_nonzeros)
+    assert int(proven) <= 8
+    assert twin_left == "100.0%"
+    assert float(left.strip("%")) < float(wide_left.strip("%")) <= 100
+    assert "Proven for every input" in text
+    assert len(re.findall(r"1797 rows +0 overflows +0 predictions differ", text)) == 3
+    assert "\npassed\n" in text
+
+
+def test_classification_of_a_file(csv, tmp_path, capsys):
+    path = tmp_path / "net.npz"
+    options = ["--w-bits", "3", "--a-bits", "3", "--in-bits", "2", "--save", str(path)]
+    assert main([csv, "--target", "kind", *QUICK, *options]) == 0
+    text = capsys.readouterr().out
+    assert "3 numeric columns and 1 column of categories" in text
+    assert "classification of 'kind': 2 labels" in text
+    for words in ("3-bit weights", "3-bit activations", "2-bit inputs"):
+        assert words in text
+    assert f"Saved the 8-bit net as {path}" in text
+    assert "preprocessing is not part" in text
+    net = IntegerNetwork.load(path)
+    assert list(net.classes) == ["low", "tall"]
+    assert (net.n_w_bits, net.n_accum_bits) == (3, 8)
+    assert f"the net takes the {net.n_features_in} columns" in text
+    table = np.zeros((5, net.n_features_in))
+    assert set(net.predict(table)) <= {"low", "tall"}
+    assert not net.simulate(table, n_accum_bits=8, mode="raise").overflow_rate
+
+
+def test_regression_twice_is_the_same_text(csv, capsys):
+    arguments = [csv, "--target", "price", "--accum-bits", "6", "--epochs", "2", "--seed", "3"]
+    texts = []
+    for _ in range(2):
+        assert main(arguments) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert "regression of 'price'" in texts[0]
+    assert "R²" in texts[0]
+    assert "The 6-bit net, layer by layer" in texts[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.csv", "--target", "kind"], "no file none.csv"),
+        (["CSV"], "--target COLUMN"),
+        (["--target", "kind"], "belong to a FILE"),
+        (["CSV", "--target", "kinds"], "did you mean 'kind'"),
+        (["CSV", "--target", "kind", "--task", "regression"], "not numeric"),
+        (["--accum-bits", "0"], "'0' is not an integer from 1 to 62"),
+        (["--accum-bits", "2", "--a-bits", "4"], "cannot hold one input of 4 bits"),
+        (["--w-bits", "9"], "'9' is not an integer from 2 to 8"),
+        (["--epochs", "many"], "'many' is not an integer"),
+        (["--no-such-option"], "unrecognized arguments"),
+        (["--save", "no/such/folder/net.npz"], "cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line(csv, capsys, arguments, message):
+    assert main([csv if a == "CSV" else a for a in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("qnnprune: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert out == ""
+
+
+def test_a_refusal_of_the_estimator_is_one_line(csv, capsys, monkeypatch):
+    def fit(self, X, y):
+        raise ValueError("what is wrong\nand more")
+
+    monkeypatch.setattr(PrunedNeuralNetRegressor, "fit", fit)
+    assert main([csv, "--target", "price"]) == 2
+    assert capsys.readouterr().err.endswith("qnnprune: error: what is wrong\n")
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ConvergenceWarning("interrupted")])
+def test_an_interrupt_ends_the_job(csv, capsys, monkeypatch, raised):
+    def fit(self, X, y):
+        raise raised
+
+    monkeypatch.setattr(PrunedNeuralNetRegressor, "fit", fit)
+    assert main([csv, "--target", "price"]) == 130
+    assert capsys.readouterr().err.endswith("qnnprune: interrupted\n")
+
+
+def test_an_overflow_fails_the_job(csv, capsys, monkeypatch):
+    simulate = PrunedNeuralNetRegressor.simulate
+
+    def narrower(self, X, *, n_accum_bits=None, mode="wrap"):
+        return simulate(self, X, n_accum_bits=n_accum_bits and 3, mode=mode)
+
+    monkeypatch.setattr(PrunedNeuralNetRegressor, "simulate", narrower)
+    assert main([csv, "--target", "price", *QUICK]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_help_needs_numpy_alone():
+    code = (
+        "import sys; from qnnprune.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'torch', 'sklearn', 'pandas', 'brevitas'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--accum-bits" in done.stdout
+
+
+def test_module_is_runnable():
+    command = [sys.executable, "-m", "qnnprune", "--task", "regression"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("qnnprune: error: ")

@@ -1,0 +1,65 @@
+"""Counting thresholds against a plain loop, whichever way it is done."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qnnprune.encoding import _thresholds as requantization
+from qnnprune.encoding._thresholds import ThresholdCounter, count_reached
+
+
+def loop(thresholds, acc):
+    return [
+        [sum(int(t) <= int(a) for t in row) for row, a in zip(thresholds, sums, strict=True)]
+        for sums in acc
+    ]
+
+
+@st.composite
+def cases(draw):
+    n_out = draw(st.integers(1, 3))
+    n_thresholds = draw(st.sampled_from([1, 3, 7, 8, 15, 63, 255]))
+    reach = draw(st.sampled_from([2, 300, 2**14]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    thresholds = np.sort(rng.integers(-reach, reach + 1, (n_out, n_thresholds)), axis=1)
+    # Sums on both sides of every threshold, and beyond the lowest and the highest.
+    near = np.concatenate([thresholds + shift for shift in (-1, 0, 1)], axis=1).T
+    return thresholds, np.vstack([near, np.full((2, n_out), [[-4 * reach], [4 * reach]])])
+
+
+@pytest.mark.parametrize("largest_tables", [0, 2**22])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(cases())
+def test_counts_equal_a_loop(dtype, largest_tables, case):
+    thresholds, acc = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requantization, "_LARGEST_TABLES", largest_tables)
+        counter = ThresholdCounter(thresholds, dtype)
+        many = thresholds.shape[1] > 7
+        assert (counter.table is not None) == (many and largest_tables > 0)
+        found = counter.count(acc.astype(dtype))
+    assert found.dtype == np.uint8
+    assert found.tolist() == loop(thresholds, acc)
+
+
+def test_far_thresholds_get_no_table():
+    for far, n_neurons in ((2**40, 1), (2**63 - 1, 1), (2**63 - 1, 1024)):  # 2**64 in all
+        thresholds = np.repeat(np.repeat([[-far, far]], 8, axis=1), n_neurons, axis=0)
+        counter = ThresholdCounter(thresholds, np.float64)
+        assert counter.table is None
+        assert (counter.count(np.zeros((1, n_neurons))) == 8).all()
+
+
+def test_a_block_without_rows():
+    for n_thresholds in (3, 15):
+        counter = ThresholdCounter(np.arange(n_thresholds)[None], np.float32)
+        assert counter.count(np.empty((0, 1), np.float32)).shape == (0, 1)
+
+
+def test_wide_counts():
+    thresholds = np.arange(300.0)[:, None]
+    assert count_reached(np.array([[299.0], [12.5]]), thresholds, np.uint16).tolist() == [
+        [300],
+        [13],
+    ]

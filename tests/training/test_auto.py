@@ -1,0 +1,258 @@
+"""Choosing epochs and dropout: who is asked what, and what is taken."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import brier_score_loss, mean_squared_error
+from skorch.callbacks import Callback, LRScheduler
+
+from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.training.auto import Recipe, auto_recipes, choose_recipe, hold_back
+from qnnprune.training.net import TrainingNet
+from qnnprune.training.rows import TrainingTable
+
+RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
+
+
+def table_of(y) -> TrainingTable:
+    n = len(y)
+    return TrainingTable(np.arange(n)[:, None], None, np.arange(n), np.asarray(y), np.ones(n))
+
+
+def test_recipes_by_hand():
+    assert auto_recipes(1000, 50, n_in=64) == RECIPES
+    # Ten inputs lose 0.3 * 10 / 64 of their codes; 79 batches an epoch need 26 epochs.
+    few = 0.046875
+    assert auto_recipes(200, 32, n_in=10) == [Recipe(40, few), Recipe(20, few), Recipe(40, 0.0)]
+    assert auto_recipes(199, 32, n_in=64) == RECIPES[:1]
+    assert auto_recipes(20_000, 256, n_in=64) == [Recipe(26, 0.1)]
+    assert auto_recipes(1000, 50, 64, n_accum_bits=8) == RECIPES
+    assert auto_recipes(1000, 50, 64, n_accum_bits=7) == [RECIPES[0], RECIPES[2]]
+
+
+def test_the_smallest_error_on_held_back_rows_wins():
+    table, asked = table_of(np.arange(1000.0)), []
+
+    def squared_error(recipe, kept, held):
+        asked.append((recipe, kept, held))
+        return {20: 0.1}.get(recipe.max_epochs, 0.2)
+
+    assert choose_recipe(RECIPES, table, 0, squared_error) == RECIPES[1]
+    assert [recipe for recipe, _, _ in asked] == RECIPES
+    for _, kept, held in asked:
+        assert (len(kept), len(held)) == (800, 200)
+        assert sorted([*kept.rows, *held.rows]) == list(range(1000))
+
+
+def test_the_first_of_equals_wins():
+    assert choose_recipe(RECIPES, table_of(np.arange(300.0)), 0, lambda *_: 1.0) == RECIPES[0]
+
+
+def test_nothing_is_trained_without_a_choice():
+    def refuse(*_):
+        raise AssertionError("trained")
+
+    assert choose_recipe(RECIPES[:1], table_of(np.zeros(1000)), 0, refuse) == RECIPES[0]
+
+
+def test_held_back_rows_have_every_class_where_they_can():
+    kept, held = hold_back(table_of(np.repeat([0, 1, 2], [90, 5, 5])), 0.2, 0)
+    assert np.bincount(kept.y).tolist() == [72, 4, 4] and np.bincount(held.y).tolist() == [18, 1, 1]
+    kept, held = hold_back(table_of(np.repeat([0, 1], [99, 1])), 0.2, 0)  # one row: by chance
+    assert len(kept) == 80 and len(held) == 20
+
+
+class Count(Callback):
+    """Counts trainings."""
+
+    trainings = 0
+
+    def on_train_begin(self, net, **kwargs):
+        Count.trainings += 1
+
+
+def noisy(seed=0):
+    return make_classification(400, 10, n_informative=3, flip_y=0.4, random_state=seed)
+
+
+def test_auto_is_what_its_outcome_gives():
+    X, y = noisy()
+    auto = PrunedNeuralNetClassifier((16,), random_state=0).fit(X, y)
+    given = PrunedNeuralNetClassifier(
+        (16,), max_epochs=auto.n_iter_, dropout=auto.dropout_, random_state=0
+    ).fit(X, y)
+    assert (auto.decision_function(X) == given.decision_function(X)).all()
+    assert Recipe(auto.n_iter_, auto.dropout_) in RECIPES
+
+
+def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_longer():
+    X, y = noisy()
+    auto = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X, y)
+    assert auto.n_iter_ == 100
+    given = PrunedNeuralNetClassifier(
+        (8,), n_accum_bits=6, max_epochs=100, dropout=auto.dropout_, random_state=0
+    ).fit(X, y)
+    assert (auto.decision_function(X) == given.decision_function(X)).all()
+    few = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X[:100], y[:100])
+    assert few.n_iter_ == 100
+    twin = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).float_twin()
+    assert twin.fit(X[:100], y[:100]).n_iter_ == 100
+    assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
+
+
+def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
+    X, y = make_regression(500, 4, random_state=0)
+    assert PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y).dropout_ == 0.0
+    y = np.random.RandomState(0).standard_normal(500)
+    noise = PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y)
+    assert (noise.n_iter_, noise.dropout_) == (20, 0.3)
+
+
+def test_what_is_given_is_not_chosen(monkeypatch):
+    offered = []
+    monkeypatch.setattr(
+        "qnnprune.estimators._base.choose_recipe",
+        lambda r, *_: offered.append(r) or r[-1],
+    )
+    X, y = noisy()
+    PrunedNeuralNetClassifier((8,)).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6, accumulator_guarantee=False).fit(X, y)
+    PrunedNeuralNetClassifier((8,), n_accum_bits=6).float_twin().fit(X, y)
+    PrunedNeuralNetClassifier((8,), dropout=0.5).fit(X, y)
+    PrunedNeuralNetClassifier((8,), max_epochs=7).fit(X, y)
+    PrunedNeuralNetRegressor((8,), max_epochs=7).fit(X, y)
+    net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2).fit(X, y)
+    net.set_params(max_epochs="auto", dropout="auto", warm_start=True).fit(X, y)
+    assert offered == [
+        RECIPES,
+        [RECIPES[0], RECIPES[2]],  # narrow
+        RECIPES,
+        [RECIPES[0], RECIPES[2]],  # as the estimator whose twin it is
+        [Recipe(40, 0.5), Recipe(20, 0.5)],
+        [Recipe(7, 0.3)],
+        [Recipe(7, 0.3)],
+        [Recipe(7, 0.2)],
+        [Recipe(40, 0.3)],  # what 7 and 0.2 stood in for
+    ]
+
+
+def test_further_training_goes_by_the_parameters_as_they_are_then():
+    X, y = noisy()
+    net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
+    assert net.prune(X, y, n_accum_bits=6, max_epochs=1).n_iter_ == 3
+    assert net.prune(X, y, n_accum_bits=5).n_iter_ == 5
+    net.set_params(max_epochs="auto", warm_start=True).fit(X, y)
+    assert (net.n_iter_, net.dropout_) == (45, 0.3)
+    auto = PrunedNeuralNetClassifier((8,), random_state=0).fit(X, y)
+    chosen, dropout = auto.n_iter_, auto.dropout_
+    auto.prune(X, y, n_accum_bits=6, max_epochs=1)
+    assert auto.prune(X, y, n_accum_bits=5).n_iter_ == 2 * chosen + 1
+    assert auto.dropout_ == dropout
+
+
+def test_trials_train_with_the_rates_of_callbacks():
+    # At this lr a step diverges, and the callback leaves next to nothing of it.
+    X, y = make_regression(220, 4, noise=1.0, random_state=0)
+    rates = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1e-32)
+    Count.trainings = 0
+    net = PrunedNeuralNetRegressor(
+        (8,), random_state=0, lr=1e30, optimizer="sgd", callbacks=[rates, Count()]
+    )
+    net.fit(X, y)
+    assert net.score(X, y) > 0.3 and Count.trainings == 1
+
+
+RATES = LRScheduler("StepLR", step_size=30)
+
+
+@pytest.mark.parametrize("callbacks", [None, [RATES]], ids=["none", "rates"])
+@pytest.mark.parametrize("method", ["keep_state", "on_epoch_begin"])
+@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
+def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call, method, callbacks):
+    X, y = noisy()
+    original, calls = getattr(TrainingNet, method), []
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(None)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingNet, method, interrupted)
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks)
+    if call == 30:
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y)
+        assert not hasattr(net, "integer_network_")
+        return
+    with pytest.warns(ConvergenceWarning, match="Training was interrupted"):
+        net.fit(X, y)
+    assert net.n_iter_ == 4
+
+
+def test_an_interrupt_before_everything(monkeypatch):
+    def interrupted(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingNet, "on_epoch_begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        PrunedNeuralNetClassifier((8,), callbacks=[Count()]).fit(*noisy())
+
+
+def test_rates_that_follow_a_score_stay_out_of_trials():
+    X, y = noisy()
+    rates = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
+    net = PrunedNeuralNetClassifier((8,), random_state=0, early_stopping=True, callbacks=[rates])
+    assert net.fit(X, y).score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_squared_error_is_scikit_learns_brier_score(n_classes):
+    X, y = make_classification(
+        300, 10, n_informative=5, n_classes=n_classes, flip_y=0.3, random_state=0
+    )
+    net = PrunedNeuralNetClassifier((16,), max_epochs=5, random_state=0).fit(X, y)
+    error = row_errors(net, X, y).mean()
+    expected = brier_score_loss(y, net.predict_proba(X), scale_by_half=False)
+    assert error == pytest.approx(expected, rel=1e-4)
+
+
+def test_squared_error_of_numbers():
+    X, y = make_regression(200, 5, n_targets=2, random_state=0)
+    net = PrunedNeuralNetRegressor((16,), max_epochs=5, random_state=0).fit(X, y)
+    z, predicted = ((v - y.mean(0)) / y.std(0) for v in (y, net.predict(X)))
+    assert row_errors(net, X, z).mean() == pytest.approx(mean_squared_error(z, predicted), rel=1e-3)
+
+
+def row_errors(net, X, y):
+    from qnnprune.training.losses import row_squared_error
+
+    levels = torch.from_numpy(net.integer_network_.encoding.levels(X))
+    with torch.no_grad():
+        return row_squared_error(net.module_(levels), torch.from_numpy(y)).numpy()
+
+
+def test_callbacks_see_the_training_alone():
+    Count.trainings = 0
+    X, y = noisy()
+    PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0).fit(X, y)
+    assert Count.trainings == 1
+
+
+def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was(monkeypatch):
+    X, y = noisy()
+    net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
+    before, train_step = net.predict(X), TrainingNet.train_step
+
+    def interrupt(self, *args, **kwargs):
+        if len(self.history) > 3:
+            raise KeyboardInterrupt
+        return train_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingNet, "train_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        net.set_params(max_epochs="auto").fit(X, y)
+    assert (net.predict(X) == before).all() and net.n_iter_ == 2

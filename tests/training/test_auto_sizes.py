@@ -1,0 +1,38 @@
+"""What "auto" stands for: worked examples and bounds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qnnprune.encoding._fit import auto_n_input_segments
+from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epochs
+
+
+@pytest.mark.parametrize(
+    "n_graded, segments", [(0, 16), (5, 16), (12, 16), (13, 14), (64, 3), (784, 1)]
+)
+def test_segments(n_graded, segments):
+    assert auto_n_input_segments(n_graded) == segments
+
+
+@pytest.mark.parametrize("n_rows, size", [(10, 32), (640, 32), (1347, 67), (10**6, 256)])
+def test_batch_size(n_rows, size):
+    assert auto_batch_size(n_rows) == size
+
+
+@pytest.mark.parametrize(
+    "n_rows, size, epochs", [(100, 32, 40), (1347, 67, 40), (20_000, 256, 26), (10**6, 256, 20)]
+)
+def test_max_epochs(n_rows, size, epochs):
+    assert auto_max_epochs(n_rows, size) == epochs
+
+
+def test_dropout_by_hand():
+    assert auto_dropout(10_000, n_in=617) == 0.3
+    assert auto_dropout(10_001, n_in=617) == 0.1
+    assert auto_dropout(100, n_in=4) == pytest.approx(0.01875)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4))
+def test_dropout_grows_with_the_inputs(n_rows, n_in):
+    assert 0 < auto_dropout(n_rows, n_in) <= auto_dropout(n_rows, n_in + 1) <= 0.3
