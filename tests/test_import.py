@@ -81,7 +81,11 @@ def test_importing_does_not_import_the_training_stack(code):
 
 def test_public_names():
     assert set(qnnprune.__all__) <= set(dir(qnnprune))
-    assert all(getattr(qnnprune, name).__name__ == name for name in qnnprune.__all__ if name != "__version__")
+    assert all(
+        getattr(qnnprune, name).__name__ == name
+        for name in qnnprune.__all__
+        if name != "__version__"
+    )
     with pytest.raises(AttributeError, match="'qnnprune' has no attribute 'missing'"):
         _ = qnnprune.missing
     assert qnnprune.__version__

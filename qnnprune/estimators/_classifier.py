@@ -1,4 +1,4 @@
-"""The scikit-learn face: the classifier and its labels."""
+"""The classifier, and its labels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,210 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ..training.spec import Start
-from ._base import BasePrunedNeuralNet
-from ._float_twin import FloatTwin
+from ..training.spec import Mode
+from ._base import BaseNeuralNet
+from ._pruned import Pruned
 
-__all__ = ["FloatTwinClassifier", "PrunedNeuralNetClassifier"]
+__all__ = ["BaseClassifier", "PrunedNeuralNetClassifier"]
 
 
-class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
+class BaseClassifier(ClassifierMixin, BaseNeuralNet):
+    """What a classifier knows of labels, pruned or not."""
+
+    _parameter_constraints: dict = {
+        **BaseNeuralNet._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+    _y_checks = {}
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(512, 128),
+        *,
+        activation="relu",
+        n_w_bits=2,
+        n_a_bits=2,
+        n_in_bits=None,
+        n_accum_bits=8,
+        n_rounding_bits=0,
+        n_input_segments="auto",
+        n_hidden_neurons_multiplier=None,
+        accumulator_guarantee=True,
+        pruning_schedule="gradual",
+        pruning_criterion="l1",
+        neuron_sparsity=0.5,
+        accumulator_mode="exact",
+        max_epochs="auto",
+        batch_size="auto",
+        lr=1e-2,
+        optimizer="adamw",
+        alpha=1e-3,
+        dropout="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        callbacks=None,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+        class_weight=None,
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation=activation,
+            n_w_bits=n_w_bits,
+            n_a_bits=n_a_bits,
+            n_in_bits=n_in_bits,
+            n_accum_bits=n_accum_bits,
+            n_rounding_bits=n_rounding_bits,
+            n_input_segments=n_input_segments,
+            n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
+            accumulator_guarantee=accumulator_guarantee,
+            pruning_schedule=pruning_schedule,
+            pruning_criterion=pruning_criterion,
+            neuron_sparsity=neuron_sparsity,
+            accumulator_mode=accumulator_mode,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            alpha=alpha,
+            dropout=dropout,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            device=device,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train one epoch on a batch, then prune to the limits, compile and verify.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+            The first batch also fixes the input encoding: take a representative one.
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All labels; needed at the first call.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        going_on = hasattr(self, "_trained")
+        if not going_on and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if (
+            going_on
+            and classes is not None
+            and not np.array_equal(np.unique(classes), self.classes_)
+        ):
+            raise ValueError(
+                f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
+            )
+        classes = self.classes_ if going_on else classes
+        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT, classes)
+
+    def _encode_target(self, y, weight, previous, classes):
+        y = column_or_1d(y, warn=True)
+        if y.dtype == object and any(label is None for label in y):
+            raise ValueError("y contains None: drop the rows without a label first.")
+        check_classification_targets(y)
+        if previous is None:
+            self.classes_ = np.unique(y if classes is None else classes)
+        if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
+            raise ValueError(
+                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
+                "a classifier needs at least two classes."
+            )
+        index = np.searchsorted(self.classes_, y)
+        index = np.minimum(index, len(self.classes_) - 1)
+        unknown = self.classes_[index] != y
+        if unknown.any():
+            raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
+        return index.astype(np.int64)
+
+    def _scale_target(self, table, previous):
+        weight = table.weight * self._class_factors(table)[table.y]
+        if not weight.any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
+        table = replace(table, weight=weight)
+        if not weight.all():
+            table = table.subset(np.flatnonzero(weight))
+        table = replace(table, weight=table.weight / table.weight.mean())
+        return table, np.zeros(self._n_outputs()), np.ones(self._n_outputs())
+
+    def _class_factors(self, table) -> np.ndarray:
+        """What `class_weight` multiplies the rows of each class by."""
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        if self.class_weight == "balanced":
+            total = np.bincount(table.y, table.weight, minlength=len(self.classes_))
+            return np.divide(
+                table.weight.sum(), total * np.count_nonzero(total), where=total > 0,
+                out=np.zeros_like(total),
+            )  # fmt: skip
+        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if not np.isfinite(factors).all() or (factors < 0).any():
+            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
+        return factors
+
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _loss(self) -> str:
+        return "binary" if self._n_outputs() == 1 else "multiclass"
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of logits: 1 for two classes, else one a class."""
+        check_is_fitted(self)
+        return self._n_outputs()
+
+    def decision_function(self, X):
+        """Logits of the integer network.
+
+        Returns
+        -------
+        float64 array of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        """
+        decision = self._decision(X)
+        return decision[:, 0] if decision.shape[1] == 1 else decision
+
+    def predict_proba(self, X):
+        """Class probabilities, in the order of ``classes_``.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Logarithm of the class probabilities.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+        """
+        logits = self._decision(X)
+        if logits.shape[1] == 1:
+            logits = np.hstack([np.zeros_like(logits), logits])
+        logits = logits - logits.max(axis=1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     """Multilayer perceptron classifier with proven narrow accumulators.
 
     Trains with quantization-aware training, prunes every neuron until its sum provably
@@ -183,211 +379,12 @@ class PrunedNeuralNetClassifier(ClassifierMixin, BasePrunedNeuralNet):
     True
     """
 
-    _parameter_constraints: dict = {
-        **BasePrunedNeuralNet._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-    }
-    _y_checks = {}
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(512, 128),
-        *,
-        activation="relu",
-        n_w_bits=2,
-        n_a_bits=2,
-        n_in_bits=None,
-        n_accum_bits=8,
-        n_rounding_bits=0,
-        n_input_segments="auto",
-        n_hidden_neurons_multiplier=None,
-        accumulator_guarantee=True,
-        pruning_schedule="gradual",
-        pruning_criterion="l1",
-        neuron_sparsity=0.5,
-        accumulator_mode="exact",
-        max_epochs="auto",
-        batch_size="auto",
-        lr=1e-2,
-        optimizer="adamw",
-        alpha=1e-3,
-        dropout="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        callbacks=None,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-        class_weight=None,
-    ):
-        super().__init__(
-            hidden_layer_sizes,
-            activation=activation,
-            n_w_bits=n_w_bits,
-            n_a_bits=n_a_bits,
-            n_in_bits=n_in_bits,
-            n_accum_bits=n_accum_bits,
-            n_rounding_bits=n_rounding_bits,
-            n_input_segments=n_input_segments,
-            n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
-            accumulator_guarantee=accumulator_guarantee,
-            pruning_schedule=pruning_schedule,
-            pruning_criterion=pruning_criterion,
-            neuron_sparsity=neuron_sparsity,
-            accumulator_mode=accumulator_mode,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            lr=lr,
-            optimizer=optimizer,
-            alpha=alpha,
-            dropout=dropout,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            device=device,
-            verbose=verbose,
-            random_state=random_state,
-        )
-        self.class_weight = class_weight
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train one epoch on a batch, then prune to the limits, compile and verify.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-            The first batch also fixes the input encoding: take a representative one.
-        y : array-like of shape (n_samples,)
-        classes : array-like of shape (n_classes,), optional
-            All labels; needed at the first call.
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        self
-        """
-        with self._unchanged_on_failure():
-            going_on = hasattr(self, "_module_state")
-            if not going_on and classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            if (
-                going_on
-                and classes is not None
-                and not np.array_equal(np.unique(classes), self.classes_)
-            ):
-                raise ValueError(
-                    f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
-                )
-            classes = self.classes_ if going_on else classes
-            return self._fit(X, y, sample_weight, Start(going_on, partial=True), classes)
-
-    def _encode_target(self, y, weight, *, going_on, classes):
-        y = column_or_1d(y, warn=True)
-        if y.dtype == object and any(label is None for label in y):
-            raise ValueError("y contains None: drop the rows without a label first.")
-        check_classification_targets(y)
-        if not going_on:
-            self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
-            raise ValueError(
-                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
-                "a classifier needs at least two classes."
-            )
-        index = np.searchsorted(self.classes_, y)
-        index = np.minimum(index, len(self.classes_) - 1)
-        unknown = self.classes_[index] != y
-        if unknown.any():
-            raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
-        return index.astype(np.int64)
-
-    def _scale_target(self, table, *, going_on):
-        weight = table.weight * self._class_factors(table)[table.y]
-        if not weight.any():
-            raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
-        table = replace(table, weight=weight)
-        if not weight.all():
-            table = table.subset(np.flatnonzero(weight))
-        return replace(table, weight=table.weight / table.weight.mean())
-
-    def _class_factors(self, table) -> np.ndarray:
-        """What `class_weight` multiplies the rows of each class by."""
-        if self.class_weight is None:
-            return np.ones(len(self.classes_))
-        if self.class_weight == "balanced":
-            total = np.bincount(table.y, table.weight, minlength=len(self.classes_))
-            return np.divide(
-                table.weight.sum(), total * np.count_nonzero(total), where=total > 0,
-                out=np.zeros_like(total),
-            )  # fmt: skip
-        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
-        if not np.isfinite(factors).all() or (factors < 0).any():
-            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
-        return factors
-
-    def _n_outputs(self) -> int:
-        return 1 if len(self.classes_) == 2 else len(self.classes_)
-
-    def _output_map(self):
-        return np.zeros(self._n_outputs()), np.ones(self._n_outputs())
-
-    def _criterion(self):
-        from ..training.losses import binary_loss, multiclass_loss
-
-        return binary_loss if self._n_outputs() == 1 else multiclass_loss
-
-    @property
-    def n_outputs_(self) -> int:
-        """Number of logits: 1 for two classes, else one a class."""
-        check_is_fitted(self)
-        return self._n_outputs()
-
-    def float_twin(self) -> FloatTwinClassifier:
+    def float_twin(self):
         """Make the same estimator in floats, unfitted: the score to compare with.
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
         """
+        from ._float_twin import FloatTwinClassifier
+
         return FloatTwinClassifier(**clone(self).get_params(deep=False))
-
-    def decision_function(self, X):
-        """Logits of the integer network.
-
-        Returns
-        -------
-        float64 array of shape (n_samples,) for two classes, else (n_samples, n_classes)
-        """
-        decision = self._decision(X)
-        return decision[:, 0] if decision.shape[1] == 1 else decision
-
-    def predict_proba(self, X):
-        """Class probabilities, in the order of ``classes_``.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-        """
-        return np.exp(self.predict_log_proba(X))
-
-    def predict_log_proba(self, X):
-        """Logarithm of the class probabilities.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-        """
-        logits = self._decision(X)
-        if logits.shape[1] == 1:
-            logits = np.hstack([np.zeros_like(logits), logits])
-        logits = logits - logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-
-
-class FloatTwinClassifier(FloatTwin, PrunedNeuralNetClassifier):
-    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from .. import training
 from .._utils import row_blocks
+from ..integer._network import decode
+from ._classifier import BaseClassifier
+from ._regressor import BaseRegressor
 
-__all__ = ["FloatTwin"]
+__all__ = ["Float", "FloatTwinClassifier", "FloatTwinRegressor"]
 
 
-class FloatTwin:
-    """Replaces what quantizes, prunes, proves and compiles."""
+class Float:
+    """What quantizes nothing, prunes nothing and predicts with the trained module."""
 
     _in_bits = 8  # 256 levels a segment: as good as continuous
 
@@ -23,45 +26,42 @@ class FloatTwin:
     def _limits(self, encoding):
         return None  # nothing is pruned
 
-    def _make_pruner(self, limits, module, start):
-        return None
-
     def _network_shape(self):
         shape = super()._network_shape()
         return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0)
-
-    def _finish(self, net, table, limits):
-        self._keep_training_state(net, table.encoding)
 
     @property
     def module_(self):
         """The trained module, in eval mode and in float64."""
         return super().module_.double()
 
-    def _decision(self, X):
-        import torch
+    def predict(self, X):
+        """Predict with the float network.
 
-        check_is_fitted(self, "_module_state")
-        X = self._validated(X)
-        mean, scale = self._output_map()
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+            Labels as they came to `fit`, or target values.
+        """
+        return decode(self._decision(X), getattr(self, "classes_", None))
+
+    def _decision(self, X):
+        X, trained = self._validated(X), self._trained
         result = np.empty((X.shape[0], self._n_outputs()))
-        with torch.no_grad():
-            for rows in row_blocks(X.shape[0], len(self._encoding.feature)):
-                block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
-                levels = torch.from_numpy(self._encoding.levels(block))
-                result[rows] = self.module_(levels).numpy() * scale + mean
+        for rows in row_blocks(X.shape[0], len(trained.encoding.feature)):
+            block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
+            levels = trained.encoding.levels(block)
+            result[rows] = training.session.float_decision(trained, levels)
         return result
 
-    def simulate(self, *args, **kwargs):
-        """Not available: a float network has no accumulators of integer codes."""
-        raise AttributeError(
-            "A float twin has no integer accumulators: ask the quantized estimator."
-        )
 
-    accumulator_report = simulate
+class FloatTwinClassifier(Float, BaseClassifier):
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
 
-    def prune(self, *args, **kwargs):
-        """Not available: a float twin keeps all weights."""
-        raise AttributeError("A float twin is not pruned: prune the quantized estimator.")
 
-    narrow_accumulator = prune
+class FloatTwinRegressor(Float, BaseRegressor):
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted
 
-from ..training.spec import Start
+from ..training.rows import hold_out
+from ..training.spec import Mode
 
 __all__ = ["Narrowing", "NarrowingCurve"]
 
@@ -101,7 +102,7 @@ class Narrowing:
                     "the estimator was fitted for, and pruned weights do not come back: prune to "
                     f"{fitted_for} bits or fewer, or fit anew."
                 )
-            self._fit(X, y, sample_weight, Start(going_on=True, narrower=True))
+            self._fit(X, y, sample_weight, Mode.PRUNE)
             self.max_epochs = kept
         return self
 
@@ -148,7 +149,7 @@ class Narrowing:
         check_is_fitted(self)
         _check_search(tol, least, X_valid, y_valid)
         self._validate_params()
-        self._check_unchanged()
+        self._check_unchanged(self._trained.spec)
         n_accum_bits = self.integer_network_.n_accum_bits
         if not _is_proven(self):
             raise ValueError(
@@ -157,19 +158,19 @@ class Narrowing:
             )
         if X_valid is None:
             X, X_valid, y, y_valid = self._hold_back(X, y)
-        with self._unchanged_on_failure():
-            tried = [(n_accum_bits, self.score(X_valid, y_valid), _nonzeros(self))]
-            best = self.__dict__ | {"n_accum_bits": n_accum_bits}
-            for bits in range(n_accum_bits - 1, least - 1, -1):
-                score = self._prune_and_score(bits, (X, y), (X_valid, y_valid), max_epochs)
-                if score is None:
-                    break
-                tried.append((bits, score, _nonzeros(self)))
-                if not (_is_proven(self) and score >= tried[0][1] - tol):
-                    break
-                best = dict(self.__dict__)
-            self.__dict__.clear()
-            self.__dict__.update(best)
+        best = copy(self)
+        best.n_accum_bits = n_accum_bits
+        tried = [(n_accum_bits, best.score(X_valid, y_valid), best.integer_network_.nonzeros)]
+        for bits in range(n_accum_bits - 1, least - 1, -1):
+            net = copy(best)
+            score = net._prune_and_score(bits, (X, y), (X_valid, y_valid), max_epochs)
+            if score is None:
+                break
+            tried.append((bits, score, net.integer_network_.nonzeros))
+            if not (_is_proven(net) and score >= tried[0][1] - tol):
+                break
+            best = net
+        vars(self).update(vars(best))
         return NarrowingCurve(*zip(*tried, strict=True), best=self.n_accum_bits)
 
     def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:
@@ -194,24 +195,17 @@ class Narrowing:
             return None
 
     def _hold_back(self, X, y):
-        """Split rows in two, by classes; a class with a single row stays with those to train on."""
+        """Rows to train on and rows to score on, each of X, then of y."""
         X, y = indexable(X, y)
         n_held = max(2, math.ceil(self.validation_fraction * len(y)))
-        rows, single, stratify = np.arange(len(y)), np.array([], dtype=np.intp), None
-        if is_classifier(self):
-            label = np.unique(np.asarray(y), return_inverse=True)[1].reshape(-1)
-            count = np.bincount(label)
-            rows, single = np.flatnonzero(count[label] > 1), np.flatnonzero(count[label] == 1)
-            if (count > 1).sum() <= min(n_held, len(rows) - n_held):
-                stratify = label[rows]
-        if len(rows) <= n_held:
+        labels = np.unique(np.asarray(y), return_inverse=True)[1] if is_classifier(self) else None
+        parts = hold_out(len(y), n_held, labels=labels, random_state=0)
+        if parts is None:
             raise ValueError(
                 f"X has too few rows to hold {n_held} of {len(y)} back (the only row of a label "
                 "stays): pass X_valid and y_valid."
             )
-        kept, held = train_test_split(rows, test_size=n_held, random_state=0, stratify=stratify)
-        kept = np.sort(np.concatenate([kept, single]))
-        return [_safe_indexing(a, index) for a in (X, y) for index in (kept, held)]
+        return [_safe_indexing(a, index) for a in (X, y) for index in parts]
 
 
 def _check_search(tol, least, X_valid, y_valid) -> None:
@@ -225,9 +219,4 @@ def _check_search(tol, least, X_valid, y_valid) -> None:
 
 def _is_proven(estimator) -> bool:
     network = estimator.integer_network_
-    return max(layer.accumulator_bits.max() for layer in network.layers) <= network.n_accum_bits
-
-
-def _nonzeros(estimator) -> int:
-    layers = estimator.integer_network_.layers
-    return sum(int(np.count_nonzero(layer.weight)) for layer in layers)
+    return network.proven_bits <= network.n_accum_bits

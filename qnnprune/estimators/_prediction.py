@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..integer._network import decode
 from ..integer._report import accumulator_report
 from ..integer._simulation import MODES
 
-__all__ = ["IntegerPrediction", "plain_real"]
-
-
-def plain_real(X):
-    """X as it is, or in float64 where its type has no counterpart in an integer network."""
-    if X.dtype.kind in "mM":
-        raise ValueError(f"X has dtype {X.dtype}, but numbers are needed: convert it first.")
-    return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
+__all__ = ["IntegerPrediction"]
 
 
 class IntegerPrediction:
     """The part of both estimators that runs the integer network."""
-
-    def _validated(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        return plain_real(X)
 
     def _decision(self, X) -> np.ndarray:
         X = self._validated(X)
@@ -91,8 +79,11 @@ class IntegerPrediction:
         """
         check_is_fitted(self)
         network = self.integer_network_
+        spec = self._trained.spec
         return accumulator_report(
             network,
-            **self._report_facts,
+            spec.limits,
+            spec.omegas,
+            guarantee=spec.guaranteed_bits is not None,
             observed=None if X is None else network.simulate(self._validated(X)),
         )

@@ -1,4 +1,4 @@
-"""The scikit-learn face: the regressor and its targets."""
+"""The regressor, and its targets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,82 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
 
-from ..training.spec import Start
-from ._base import BasePrunedNeuralNet
-from ._float_twin import FloatTwin
+from ..training.spec import Mode
+from ._base import BaseNeuralNet
+from ._pruned import Pruned
 
-__all__ = ["FloatTwinRegressor", "PrunedNeuralNetRegressor"]
+__all__ = ["BaseRegressor", "PrunedNeuralNetRegressor"]
 
 
-class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
+class BaseRegressor(RegressorMixin, BaseNeuralNet):
+    """What a regressor knows of targets, pruned or not."""
+
+    _y_checks = {"multi_output": True, "y_numeric": True}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train one epoch on a batch, then prune to the limits, compile and verify.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+            The first batch also fixes the input encoding and the scale of the target:
+            take a representative one.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT)
+
+    def _encode_target(self, y, weight, previous, classes):
+        y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        if previous is not None and y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}."
+            )
+        self.n_outputs_ = y.shape[1]
+        return y
+
+    def _scale_target(self, table, previous):
+        weight = table.weight / table.weight.mean()
+        if previous is None:
+            mean, scale = _mean_and_scale(table.y, weight)
+        else:
+            mean, scale = previous.spec.output_mean, previous.spec.output_scale
+        return replace(table, y=(table.y - mean) / scale, weight=weight), mean, scale
+
+    def _n_outputs(self) -> int:
+        return self.n_outputs_
+
+    def _loss(self) -> str:
+        return "squared_error"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _mean_and_scale(y, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and standard deviation of every column; 1 for a column that is constant."""
+    unit = _largest_magnitude(y)
+    mean = np.average(y / unit, axis=0, weights=weight) * unit
+    rest = y - mean
+    unit = _largest_magnitude(rest)
+    scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
+    return mean, np.where(scale == 0, 1.0, scale)
+
+
+def _largest_magnitude(y: np.ndarray) -> np.ndarray:
+    """A unit for each column in which no square overflows or vanishes."""
+    largest = np.abs(y).max(axis=0)
+    return np.where(largest > 0, largest, 1.0)
+
+
+class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     """Multilayer perceptron regressor with proven narrow accumulators.
 
     Trains with quantization-aware training, prunes every neuron until its sum provably
@@ -175,78 +243,12 @@ class PrunedNeuralNetRegressor(RegressorMixin, BasePrunedNeuralNet):
     True
     """
 
-    _y_checks = {"multi_output": True, "y_numeric": True}
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Train one epoch on a batch, then prune to the limits, compile and verify.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-            The first batch also fixes the input encoding and the scale of the target:
-            take a representative one.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        self
-        """
-        with self._unchanged_on_failure():
-            going_on = hasattr(self, "_module_state")
-            return self._fit(X, y, sample_weight, Start(going_on, partial=True))
-
-    def _encode_target(self, y, weight, *, going_on, classes):
-        y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        if going_on and y.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}."
-            )
-        self.n_outputs_ = y.shape[1]
-        return y
-
-    def _scale_target(self, table, *, going_on):
-        weight = table.weight / table.weight.mean()
-        if not going_on:
-            unit = _largest_magnitude(table.y)
-            self._y_mean = np.average(table.y / unit, axis=0, weights=weight) * unit
-            rest = table.y - self._y_mean
-            unit = _largest_magnitude(rest)
-            self._y_scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
-            self._y_scale[self._y_scale == 0] = 1.0
-        return replace(table, y=(table.y - self._y_mean) / self._y_scale, weight=weight)
-
-    def _n_outputs(self) -> int:
-        return self.n_outputs_
-
-    def _output_map(self):
-        return self._y_mean, self._y_scale
-
-    def _criterion(self):
-        from ..training.losses import squared_loss
-
-        return squared_loss
-
-    def float_twin(self) -> FloatTwinRegressor:
+    def float_twin(self):
         """Make the same estimator in floats, unfitted: the score to compare with.
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
         """
+        from ._float_twin import FloatTwinRegressor
+
         return FloatTwinRegressor(**clone(self).get_params(deep=False))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-def _largest_magnitude(y: np.ndarray) -> np.ndarray:
-    """A unit for each column in which no square overflows or vanishes."""
-    largest = np.abs(y).max(axis=0)
-    return np.where(largest > 0, largest, 1.0)
-
-
-class FloatTwinRegressor(FloatTwin, PrunedNeuralNetRegressor):
-    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

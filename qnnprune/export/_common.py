@@ -31,10 +31,10 @@ def integer_network_of(model) -> IntegerNetwork:
     # Exporting a loaded network needs numpy alone.
     from sklearn.exceptions import NotFittedError
 
-    from ..estimators._float_twin import FloatTwin
+    from ..estimators._float_twin import Float
     from ..estimators._prediction import IntegerPrediction
 
-    if isinstance(model, FloatTwin):
+    if isinstance(model, Float):
         raise TypeError(
             f"A {type(model).__name__} has no integers to export: pass the quantized estimator."
         )

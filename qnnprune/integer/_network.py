@@ -90,6 +90,16 @@ class IntegerNetwork:
         """Neurons of each hidden layer, without those that pruning removed."""
         return tuple(len(layer.weight) for layer in self.layers[:-1])
 
+    @property
+    def proven_bits(self) -> int:
+        """Width of the widest accumulator, proven for every input, in bits."""
+        return int(max(layer.accumulator_bits.max() for layer in self.layers))
+
+    @property
+    def nonzeros(self) -> int:
+        """Count of the weights that are not zero."""
+        return sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
+
     def quantize_input(self, X) -> np.ndarray:
         """Encode features into the integer codes of the first layer.
 

@@ -206,7 +206,7 @@ class _Layer:
 
     Parameters
     ----------
-    module : HiddenLayer or OutputLayer
+    module : HiddenBlock or OutputBlock
     limits : LayerLimits
     live : bool array of shape (n_out, n_in)
         Weights that may be kept.
@@ -216,7 +216,7 @@ class _Layer:
 
     def __init__(self, module, *, limits, live, rank):
         self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
-        self.sign = _slope_sign(module)
+        self.sign = module.slope_sign.cpu().numpy().astype(np.int32)
         self.limits, self.live, self.rank = limits, live, rank
 
     def mask(self) -> np.ndarray:
@@ -257,14 +257,3 @@ class _Layer:
         ends = code * self.limits.input_range[column]
         least, most, _ = register_bounds(self.limits)
         return least <= ends.min() and ends.max() <= most
-
-
-def _slope_sign(module) -> np.ndarray:
-    """Sign of each neuron's slope.
-
-    Codes count the thresholds that a sum reaches, so they must rise with it: a row whose output
-    falls is stored negated.
-    """
-    if not hasattr(module, "norm"):
-        return np.ones(module.linear.out_features, dtype=np.int32)
-    return np.where(module.norm.weight.detach().cpu().numpy() < 0, -1, 1).astype(np.int32)

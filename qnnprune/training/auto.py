@@ -6,10 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from sklearn.model_selection import train_test_split
-
-from .rows import TrainingTable
+from .rows import TrainingTable, hold_out
 
 __all__ = ["Recipe", "auto_recipes", "choose_recipe", "hold_back", "whole_training"]
 
@@ -86,17 +83,17 @@ def choose_recipe(
 def hold_back(
     table: TrainingTable, fraction: float, seed: int
 ) -> tuple[TrainingTable, TrainingTable]:
-    """Split a table at random, by classes where each has two rows or more."""
-    stratify = None
-    if table.y.dtype.kind == "i":
-        counts = np.bincount(table.y)
-        n_held = math.ceil(fraction * len(table))
-        if counts[counts > 0].min() > 1 and len(counts) <= min(n_held, len(table) - n_held):
-            stratify = table.y
-    kept, held = train_test_split(
-        np.arange(len(table)), test_size=fraction, random_state=seed, stratify=stratify
-    )
-    return table.subset(np.sort(kept)), table.subset(np.sort(held))
+    """Split a table at random; see `hold_out`."""
+    labels = table.y if table.y.dtype.kind == "i" else None
+    n_held = math.ceil(fraction * len(table))
+    parts = hold_out(len(table), n_held, labels=labels, random_state=seed)
+    if parts is None:
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(table)} different rows leaves too few to train "
+            "on: pass more rows, or early_stopping=False."
+        )
+    kept, held = parts
+    return table.subset(kept), table.subset(held)
 
 
 def auto_batch_size(n_rows: int) -> int:

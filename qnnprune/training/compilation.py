@@ -12,9 +12,54 @@ import torch
 
 from ..accumulators import accumulator_range, code_range
 from ..exceptions import AccumulatorProofError
-from ..integer._layer import IntegerLayer
+from ..integer import IntegerLayer, IntegerNetwork
+from ..integer._simplify import trim_layers
+from ..integer._verification import check_network, verify_layers
+from ..pruning import CRITERIA
+from .spec import Trained
+from .threads import one_thread
 
-__all__ = ["compile_layers"]
+__all__ = ["compile_layers", "compile_network"]
+
+
+def compile_network(trained: Trained, *, classes=None, feature_names=None) -> IntegerNetwork:
+    """Turn what training left behind into an integer network, and prove its accumulators.
+
+    Parameters
+    ----------
+    trained : Trained
+    classes : array of shape (n_classes,), optional
+        Labels of a classifier.
+    feature_names : array of str of shape (n_features,), optional
+
+    Returns
+    -------
+    IntegerNetwork
+
+    Raises
+    ------
+    AccumulatorProofError
+        If a limit does not hold: a defect.
+    """
+    spec, encoding = trained.spec, trained.encoding
+    with one_thread():
+        layers = compile_layers(
+            trained.module, encoding.input_range, spec.output_mean, spec.output_scale
+        )
+    if CRITERIA[spec.pruning_criterion].removes_neurons:
+        layers = trim_layers(layers, step=2**spec.shape.n_rounding_bits)
+    network = IntegerNetwork(
+        encoding,
+        layers,
+        n_w_bits=spec.shape.n_w_bits,
+        n_accum_bits=spec.n_accum_bits,
+        classes=classes,
+        feature_names=feature_names,
+    )
+    check_network(network)
+    budgets = [limit.budget for limit in spec.limits]
+    verify_layers(network.layers, network.n_w_bits, spec.guaranteed_bits, budgets)
+    return network
 
 
 @torch.no_grad()
@@ -60,12 +105,12 @@ def _linear_map(linear, source):
 
 def _hidden_layer(hidden, source, input_range) -> IntegerLayer:
     codes, scale, shift = _linear_map(hidden.linear, source)
-    negated = np.where(_double(hidden.norm.weight) < 0, -1, 1)
-    codes = codes * negated[:, None]
+    sign = _double(hidden.slope_sign).astype(np.int64)
+    codes = codes * sign[:, None]
 
     def reached(index):  # of a cell: integer (n_out, n_thresholds) -> codes counted from 0
         acc = index * hidden.cell + (hidden.cell - 1) / 2
-        value = acc * (scale * negated)[:, None] + shift[:, None]
+        value = acc * (scale * sign)[:, None] + shift[:, None]
         return hidden.codes_of(torch.from_numpy(value)).numpy()
 
     low, high = accumulator_range(codes, input_range).T // hidden.cell

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["binary_loss", "multiclass_loss", "row_squared_error", "squared_loss"]
+__all__ = ["LOSSES", "binary_loss", "multiclass_loss", "row_squared_error", "squared_loss"]
 
 
 def binary_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,3 +51,6 @@ def row_squared_error(output: Tensor, y: Tensor) -> Tensor:
         return 2 * (torch.sigmoid(output[:, 0]) - y).square()
     target = nn.functional.one_hot(y, output.shape[1])
     return (torch.softmax(output, dim=1) - target).square().sum(dim=1)
+
+
+LOSSES = {"binary": binary_loss, "multiclass": multiclass_loss, "squared_error": squared_loss}

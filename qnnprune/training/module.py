@@ -79,7 +79,7 @@ class InputCodes(nn.Module):
         return risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
 
 
-class HiddenLayer(nn.Module):
+class HiddenBlock(nn.Module):
     """Linear, batch normalisation, activation; the linear layer is what gets pruned."""
 
     def __init__(self, n_in: int, n_out: int, shape: NetworkShape, source):
@@ -104,6 +104,16 @@ class HiddenLayer(nn.Module):
         if not isinstance(self.requantize, QuantIdentity):
             return None
         return self.requantize.act_quant.fused_activation_quant_proxy.tensor_quant
+
+    @property
+    def slope_sign(self) -> Tensor:
+        """Tensor of shape (n_out,): -1 where the output falls as the sum rises, else 1.
+
+        Output codes count the thresholds that a sum reaches, so they must rise with it: the
+        integer network stores a row of sign -1 negated.
+        """
+        weight = self.norm.weight.detach()
+        return 1 - 2 * (weight < 0).to(weight.dtype)
 
     def codes_of(self, value: Tensor) -> Tensor:
         """Output codes, counted from 0, of the linear layer's values.
@@ -144,9 +154,9 @@ class HiddenLayer(nn.Module):
         """
         if self.cell == 1 or (self.training and not self.rounds):
             return value
-        weight, scale = weight.detach(), quantizer(self.linear).scale[:, 0] * self.input_scale
+        weight = weight.detach()
         # As the integer network has it: rows of negative slope are negated.
-        scale = torch.where(self.norm.weight < 0, -scale, scale)
+        scale = quantizer(self.linear).scale[:, 0] * self.input_scale * self.slope_sign
         shift = self.input_scale * self.input_zero_point * weight.sum(dim=1)
         acc = (value.detach() + shift) / scale
         # The half is for float errors: without dropout the sums are integers.
@@ -154,7 +164,7 @@ class HiddenLayer(nn.Module):
         return value + (middle - acc) * scale
 
 
-class OutputLayer(nn.Module):
+class OutputBlock(nn.Module):
     """Linear, then a gain and a bias for each output."""
 
     def __init__(self, n_in: int, n_out: int, shape: NetworkShape):
@@ -162,6 +172,11 @@ class OutputLayer(nn.Module):
         self.linear = _linear(n_in, n_out, shape.n_w_bits)
         self.gain = nn.Parameter(torch.ones(n_out))
         self.bias = nn.Parameter(torch.zeros(n_out))
+
+    @property
+    def slope_sign(self) -> Tensor:
+        """Tensor of shape (n_out,): 1, as sums leave the network as they are."""
+        return torch.ones_like(self.gain).detach()
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) logits."""
@@ -183,9 +198,9 @@ class PrunableMLP(nn.Module):
         widths = (len(encoding.feature), *shape.hidden_layer_sizes)
         self.hidden, source = nn.ModuleList(), self.input
         for n_in, n_out in zip(widths, widths[1:], strict=False):
-            self.hidden.append(HiddenLayer(n_in, n_out, shape, source))
+            self.hidden.append(HiddenBlock(n_in, n_out, shape, source))
             source = self.hidden[-1].quantizer or source
-        self.output = OutputLayer(widths[-1], shape.n_outputs, shape)
+        self.output = OutputBlock(widths[-1], shape.n_outputs, shape)
 
     @torch.no_grad()
     def seed(self, seed: int) -> PrunableMLP:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -32,7 +31,6 @@ __all__ = [
     "TrainingNet",
     "build_net",
     "check_device",
-    "one_thread",
     "training_callbacks",
 ]
 
@@ -42,17 +40,6 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 # Callbacks that change how the weights move, and do nothing else.
 _IN_TRIALS = (LRScheduler, GradientNormClipping)
-
-
-@contextmanager
-def one_thread():
-    """Train on one thread: small steps gain nothing from more, and sums come out the same."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_device(device) -> None:

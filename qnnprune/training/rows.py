@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 from .._utils import row_blocks
 from ..encoding._encoding import InputEncoding
 
-__all__ = ["TrainingTable", "merge_rows"]
+__all__ = ["TrainingTable", "hold_out", "merge_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +102,38 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
 def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
     """Two 64-bit sums of products modulo 2**64 for every row."""
     return values.astype(np.uint64) @ multipliers
+
+
+def hold_out(
+    n_rows: int, n_held: int, *, labels: np.ndarray | None = None, random_state: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Draw rows to hold back.
+
+    Both parts have rows of every label where that can be; the only row of a label is never held
+    back.
+
+    Parameters
+    ----------
+    n_rows, n_held : int
+        Counts of rows, of all and of those to hold back.
+    labels : integer array of shape (n_rows,), optional
+        Class indices; None draws whatever the rows are.
+    random_state : int
+
+    Returns
+    -------
+    kept, held : int arrays, ascending
+        None where too few rows are left to train on.
+    """
+    rows, single, stratify = np.arange(n_rows), np.array([], dtype=np.intp), None
+    if labels is not None:
+        count = np.bincount(labels.reshape(-1))
+        rows, single = np.flatnonzero(count[labels] > 1), np.flatnonzero(count[labels] == 1)
+        if (count > 1).sum() <= min(n_held, len(rows) - n_held):
+            stratify = labels[rows]
+    if len(rows) <= n_held:
+        return None
+    kept, held = train_test_split(
+        rows, test_size=n_held, random_state=random_state, stratify=stratify
+    )
+    return np.sort(np.concatenate([kept, single])), np.sort(held)

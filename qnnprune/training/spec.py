@@ -1,17 +1,40 @@
-"""What a network looks like; apart from the module, as a fitted estimator carries it."""
+"""What a training is asked for, from where it starts, and what it leaves behind.
+
+Apart from torch, so that a fitted estimator is unpickled, and predicts, without it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import cached_property
+from typing import Any
 
-__all__ = ["NetworkShape"]
+import numpy as np
+
+from ..accumulators import omega
+from ..encoding import InputEncoding
+from ..pruning import LayerLimits
+from .auto import Recipe
+
+__all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec"]
+
+
+class Mode(Enum):
+    """The four ways to train."""
+
+    FIT = "new weights, pruned along the schedule"
+    WARM_START = "the last weights; the limits hold from the first epoch on"
+    PRUNE = "the last weights, pruned along the schedule to limits that are narrower now"
+    PARTIAL_FIT = "one epoch, on new weights or the last ones; the limits hold at its end"
 
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """All that is needed to build the module again, beside its state.
+    """Architecture of the network: all that is needed to build the module, beside its state.
 
-    ``n_w_bits`` and ``n_a_bits`` of None build the float twin.
+    ``n_w_bits`` and ``n_a_bits`` of None build a float network.
     """
 
     hidden_layer_sizes: tuple[int, ...]
@@ -22,21 +45,105 @@ class NetworkShape:
     n_rounding_bits: int = 0
 
 
-@dataclass(frozen=True)
-class Start:
-    """What a training starts from, and where it goes.
+@dataclass(frozen=True, eq=False)
+class TrainingSpec:
+    """All that a training depends on beside its rows, its mode and its seed.
 
     Attributes
     ----------
-    going_on : bool
-        From the weights, the encoding and the labels of the last one.
-    partial : bool
-        For one epoch of `partial_fit`.
-    narrower : bool
-        To narrower limits along the pruning schedule; else the limits hold all the time when
-        training goes on.
+    shape : NetworkShape
+    loss : str
+        A key of `losses.LOSSES`.
+    output_mean, output_scale : float64 arrays of shape (n_outputs,)
+        The map from the network's outputs to the target's units; 0 and 1 for logits.
+    limits : tuple of LayerLimits, or None
+        One per layer, from the input to the output; None trains without pruning.
+    n_accum_bits : int
+        Width of the accumulator that was asked for, in bits.
+    guaranteed_bits : int or None
+        The same where the guarantee is asked for, else None.
+    n_input_segments, n_in_bits
+        What the input encoding was fitted with.
+    others
+        Parameters of the estimators, by their names.
     """
 
-    going_on: bool = False
-    partial: bool = False
-    narrower: bool = False
+    shape: NetworkShape
+    loss: str
+    output_mean: np.ndarray
+    output_scale: np.ndarray
+    limits: tuple[LayerLimits, ...] | None
+    n_accum_bits: int
+    guaranteed_bits: int | None
+    n_input_segments: int | str
+    n_in_bits: int
+    pruning_schedule: str
+    pruning_criterion: str
+    neuron_sparsity: float
+    max_epochs: int | str
+    batch_size: int | str
+    lr: float
+    optimizer: Any
+    alpha: float
+    dropout: float | str
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    callbacks: Sequence
+    device: Any
+    verbose: int
+
+    @property
+    def omegas(self) -> list[int]:
+        """Ω of each layer, a count of weights."""
+        shape = self.shape
+        input_bits = [self.n_in_bits] + [shape.n_a_bits] * len(shape.hidden_layer_sizes)
+        return [omega(shape.n_w_bits, bits, self.n_accum_bits) for bits in input_bits]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Everything that a fitted estimator knows of its training; plain numpy.
+
+    Attributes
+    ----------
+    spec : TrainingSpec
+        Of the last training.
+    encoding : InputEncoding
+    recipe : Recipe
+        What "auto" stood for at the first training; further training keeps to it.
+    dropout : float
+        Share of the input codes that each step of the last training left out.
+    pruning_seed : int
+        Of the draws of the criterion "random", which stay the same in further training.
+    state : dict of str to array
+        State of the torch module.
+    moments : dict
+        State of the optimizer, without its settings.
+    history : list of dict
+        One record per epoch, of all trainings.
+    """
+
+    spec: TrainingSpec
+    encoding: InputEncoding
+    recipe: Recipe
+    dropout: float
+    pruning_seed: int
+    state: Mapping[str, np.ndarray]
+    moments: Mapping
+    history: Sequence[dict]
+
+    @cached_property
+    def module(self):
+        """The torch module in eval mode, built on demand."""
+        from .session import rebuild_module
+
+        return rebuild_module(self)
+
+    def __getstate__(self):
+        # Brevitas modules cannot be pickled or copied.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)

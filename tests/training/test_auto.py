@@ -113,7 +113,7 @@ def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
 def test_what_is_given_is_not_chosen(monkeypatch):
     offered = []
     monkeypatch.setattr(
-        "qnnprune.estimators._base.choose_recipe",
+        "qnnprune.training.session.choose_recipe",
         lambda r, *_: offered.append(r) or r[-1],
     )
     X, y = noisy()
@@ -126,6 +126,7 @@ def test_what_is_given_is_not_chosen(monkeypatch):
     PrunedNeuralNetRegressor((8,), max_epochs=7).fit(X, y)
     net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2).fit(X, y)
     net.set_params(max_epochs="auto", dropout="auto", warm_start=True).fit(X, y)
+    assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)  # what 7 and 0.2 stood in for
     assert offered == [
         RECIPES,
         [RECIPES[0], RECIPES[2]],  # narrow
@@ -135,7 +136,6 @@ def test_what_is_given_is_not_chosen(monkeypatch):
         [Recipe(7, 0.3)],
         [Recipe(7, 0.3)],
         [Recipe(7, 0.2)],
-        [Recipe(40, 0.3)],  # what 7 and 0.2 stood in for
     ]
 
 

@@ -1,0 +1,264 @@
+"""One training from start to end: rows and a specification in, `Trained` out."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from ..pruning import Pruner
+from .auto import Recipe, auto_batch_size, auto_recipes, choose_recipe, hold_back, whole_training
+from .losses import LOSSES
+from .module import PrunableMLP
+from .net import build_net, check_device, training_callbacks
+from .rows import TrainingTable
+from .spec import Mode, Trained, TrainingSpec
+from .threads import one_thread
+
+__all__ = ["float_decision", "rebuild_module", "train"]
+
+_GLOBAL_GENERATOR = threading.Lock()
+
+
+def train(
+    rows: TrainingTable,
+    spec: TrainingSpec,
+    mode: Mode,
+    *,
+    seed: int,
+    previous: Trained | None = None,
+) -> Trained:
+    """Choose a recipe, train by it, and prune to the limits.
+
+    Parameters
+    ----------
+    rows : TrainingTable
+    spec : TrainingSpec
+    mode : Mode
+    seed : int
+        Of everything that this training draws.
+    previous : Trained, optional
+        What to go on from.  None starts with new weights.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        If `spec` cannot be trained: the device, the optimizer or a callback is refused, or the
+        loss does not stay finite.
+    KeyboardInterrupt
+        If training is interrupted before its first epoch is over.
+    """
+    check_device(spec.device)
+    session = _Session(spec, mode, seed, previous)
+    with one_thread():
+        return session.run(rows)
+
+
+class _Session:
+    """What stays the same while one call of `train` runs."""
+
+    def __init__(self, spec, mode, seed, previous):
+        self.spec, self.mode, self.seed, self.previous = spec, mode, seed, previous
+        self.pruning_seed = seed if previous is None else previous.pruning_seed
+
+    def run(self, rows) -> Trained:
+        chosen = self.previous.recipe if self.previous else self.choose(rows)
+        recipe, held = self.with_given(chosen), None
+        if self.spec.early_stopping and self.mode is not Mode.PARTIAL_FIT:
+            rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
+        net = self.net(rows, recipe, held=held)
+        if self.mode is Mode.PARTIAL_FIT and self.previous:
+            _restore_moments(net, self.spec, self.previous)
+        net.partial_fit(rows)
+        _check_interrupt(net)
+        if net.pruner is not None:
+            net.pruner.prune(net.module_, 1.0)
+        return self.trained(net, rows.encoding, chosen, recipe)
+
+    def choose(self, rows) -> Recipe:
+        """The recipe of a first training, before the parameters that are given replace it."""
+        spec, n_in = self.spec, len(rows.encoding.feature)
+        found = auto_recipes(len(rows), self.batch_size(rows), n_in, spec.guaranteed_bits)
+        if self.mode is Mode.PARTIAL_FIT or spec.max_epochs != "auto":
+            found = found[:1]
+        recipes: dict = {}
+        for recipe in found:
+            recipes.setdefault(self.with_given(recipe), recipe)
+        tried = choose_recipe(list(recipes), rows, self.seed, self.held_back_error)
+        return whole_training(recipes[tried], spec.guaranteed_bits)
+
+    def with_given(self, recipe) -> Recipe:
+        """The recipe with the parameters that are not "auto"."""
+        given = {name: getattr(self.spec, name) for name in ("max_epochs", "dropout")}
+        return replace(recipe, **{k: value for k, value in given.items() if value != "auto"})
+
+    def batch_size(self, rows) -> int:
+        given = self.spec.batch_size
+        return auto_batch_size(len(rows)) if given == "auto" else given
+
+    def held_back_error(self, recipe, rows, held) -> float:
+        net = self.net(rows, recipe, trial=True)
+        net.partial_fit(rows)
+        if net.interrupted_:
+            raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
+        return net.squared_error(held)
+
+    def net(self, rows, recipe, *, held=None, trial=False):
+        """A net that is ready to train; in a trial by no more than training consists of."""
+        spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
+        module = _build_module(rows.encoding, spec.shape).seed(self.seed)
+        if previous is not None:
+            _load_state(module, previous.state)
+        callbacks = spec.callbacks or ()
+        return build_net(
+            module,
+            criterion=LOSSES[spec.loss],
+            pruner=self.pruner(module),
+            table_valid=held,
+            lr=spec.lr,
+            alpha=spec.alpha,
+            optimizer=spec.optimizer,
+            max_epochs=1 if partial else recipe.max_epochs,
+            batch_size=self.batch_size(rows),
+            dropout=recipe.dropout,
+            early_stopping=held is not None,
+            n_iter_no_change=spec.n_iter_no_change,
+            tol=spec.tol,
+            callbacks=training_callbacks(callbacks) if trial else list(callbacks),
+            verbose=0 if trial else spec.verbose,
+            device=spec.device,
+            # Other epochs, other draws.
+            seed=[self.seed, len(previous.history) if previous else 0],
+            always_prune=partial or self.mode is Mode.WARM_START,
+            constant_lr=partial,
+        ).initialize()
+
+    def pruner(self, module) -> Pruner | None:
+        spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
+        if spec.limits is None:
+            return None
+        pruner = Pruner(
+            spec.limits, spec.pruning_schedule, spec.pruning_criterion,
+            neuron_sparsity=spec.neuron_sparsity, regrow=partial, seed=self.pruning_seed,
+        )  # fmt: skip
+        if partial:
+            pruner.start_regrowth(module)
+        elif self.previous is not None:
+            pruner.adopt(module, narrower=self.mode is Mode.PRUNE)
+        return pruner
+
+    def trained(self, net, encoding, chosen, recipe) -> Trained:
+        earlier = list(self.previous.history) if self.previous else []
+        trained = Trained(
+            spec=replace(self.spec, callbacks=()),  # not ours to keep
+            encoding=encoding,
+            recipe=chosen,
+            dropout=recipe.dropout,
+            pruning_seed=self.pruning_seed,
+            state=_to_numpy(net.module_.state_dict()),
+            moments=_to_numpy(net.optimizer_.state_dict()["state"]),
+            history=earlier + _epoch_records(net.history, after=len(earlier)),
+        )
+        vars(trained)["module"] = _finished(net.module_)  # as `rebuild_module` would give it
+        return trained
+
+
+def _check_interrupt(net):
+    if net.kept_state_ is None:
+        raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+    if net.interrupted_:
+        warnings.warn(
+            f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
+            "weights of the last whole epoch are kept, pruned and compiled.",
+            ConvergenceWarning,
+            stacklevel=7,
+        )
+
+
+def _restore_moments(net, spec, previous):
+    """Hand over the optimizer's moments of the last training, not its settings."""
+    if previous.spec.optimizer == spec.optimizer:
+        settings = net.optimizer_.state_dict()["param_groups"]
+        state = {"state": _to_torch(previous.moments), "param_groups": settings}
+        net.optimizer_.load_state_dict(state)
+
+
+def _epoch_records(history, after: int) -> list[dict]:
+    """What skorch recorded of the whole epochs, counted on from `after`."""
+    skipped = {"batches", "whole"}
+    records = [
+        {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
+        for epoch in history
+        if "whole" in epoch
+    ]
+    return [record | {"epoch": after + record["epoch"]} for record in records]
+
+
+def _build_module(encoding, shape) -> PrunableMLP:
+    # Layers draw from torch's global generator as they are built.
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        return PrunableMLP(encoding, shape).float()  # whatever torch's default type
+
+
+def _load_state(module, state):
+    module.load_state_dict(_to_torch(state))
+    return module
+
+
+def rebuild_module(trained: Trained) -> PrunableMLP:
+    """The module of a finished training, in eval mode and on the CPU."""
+    module = _build_module(trained.encoding, trained.spec.shape)
+    return _finished(_load_state(module, trained.state))
+
+
+def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
+    """What the module itself predicts, in float64 and in the target's units.
+
+    Parameters
+    ----------
+    trained : Trained
+    levels : unsigned integer array of shape (n_samples, n_features)
+
+    Returns
+    -------
+    float64 array of shape (n_samples, n_outputs)
+    """
+    module = trained.module.double()
+    with one_thread(), torch.no_grad():
+        output = module(torch.from_numpy(levels)).numpy()
+    return output * trained.spec.output_scale + trained.spec.output_mean
+
+
+def _finished(module) -> PrunableMLP:
+    return module.cpu().eval().show_codes()
+
+
+def _to_numpy(value):
+    """A copy of nested containers with arrays for tensors, which unpickle without torch."""
+    if isinstance(value, torch.Tensor):
+        return np.array(value.detach().cpu().numpy())
+    return _mapped(_to_numpy, value)
+
+
+def _to_torch(value):
+    """The way back from `_to_numpy`, again a copy."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return _mapped(_to_torch, value)
+
+
+def _mapped(function, value):
+    if isinstance(value, dict):
+        return {key: function(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(function, value))
+    return deepcopy(value)
