@@ -1,9 +1,8 @@
 """The scikit-learn face: the two estimators, and their twins in floats."""
 
-from ._classifier import PrunedNeuralNetClassifier
-from ._float_twin import FloatTwinClassifier, FloatTwinRegressor
+from ._classifier import FloatTwinClassifier, PrunedNeuralNetClassifier
 from ._narrowing import NarrowingCurve
-from ._regressor import PrunedNeuralNetRegressor
+from ._regressor import FloatTwinRegressor, PrunedNeuralNetRegressor
 
 __all__ = [
     "FloatTwinClassifier",

@@ -278,7 +278,7 @@ class BaseNeuralNet(BaseEstimator):
     def module_(self):
         """The trained Brevitas module, in eval mode; rebuilt on demand after unpickling."""
         check_is_fitted(self)
-        return self._trained.module
+        return training.session.module_of(self._trained)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
+from ._float_twin import Float
 from ._pruned import Pruned
 
-__all__ = ["BaseClassifier", "PrunedNeuralNetClassifier"]
+__all__ = ["BaseClassifier", "FloatTwinClassifier", "PrunedNeuralNetClassifier"]
 
 
 class BaseClassifier(ClassifierMixin, BaseNeuralNet):
@@ -379,12 +380,14 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     True
     """
 
-    def float_twin(self):
+    def float_twin(self) -> FloatTwinClassifier:
         """Make the same estimator in floats, unfitted: the score to compare with.
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
         """
-        from ._float_twin import FloatTwinClassifier
-
         return FloatTwinClassifier(**clone(self).get_params(deep=False))
+
+
+class FloatTwinClassifier(Float, BaseClassifier):
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""

@@ -9,10 +9,8 @@ import numpy as np
 from .. import training
 from .._utils import row_blocks
 from ..integer._network import decode
-from ._classifier import BaseClassifier
-from ._regressor import BaseRegressor
 
-__all__ = ["Float", "FloatTwinClassifier", "FloatTwinRegressor"]
+__all__ = ["Float"]
 
 
 class Float:
@@ -57,11 +55,3 @@ class Float:
             levels = trained.encoding.levels(block)
             result[rows] = training.session.float_decision(trained, levels)
         return result
-
-
-class FloatTwinClassifier(Float, BaseClassifier):
-    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
-
-
-class FloatTwinRegressor(Float, BaseRegressor):
-    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

@@ -9,9 +9,10 @@ from sklearn.base import RegressorMixin, _fit_context, clone
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
+from ._float_twin import Float
 from ._pruned import Pruned
 
-__all__ = ["BaseRegressor", "PrunedNeuralNetRegressor"]
+__all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 
 
 class BaseRegressor(RegressorMixin, BaseNeuralNet):
@@ -243,12 +244,14 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     True
     """
 
-    def float_twin(self):
+    def float_twin(self) -> FloatTwinRegressor:
         """Make the same estimator in floats, unfitted: the score to compare with.
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
         """
-        from ._float_twin import FloatTwinRegressor
-
         return FloatTwinRegressor(**clone(self).get_params(deep=False))
+
+
+class FloatTwinRegressor(Float, BaseRegressor):
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from ..integer._network import IntegerNetwork
+from ..integer import IntegerNetwork
 
 __all__ = ["integer_network_of", "require"]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from .._utils import row_blocks
-from ..encoding._encoding import InputEncoding
+from ..encoding import InputEncoding
 from ._layer import IntegerLayer, Scratch
 from ._simulation import MODES, SimulationResult, Watch
 

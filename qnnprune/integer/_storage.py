@@ -40,7 +40,7 @@ import numpy as np
 
 from .._utils import write_whole
 from .._version import __version__
-from ..encoding._encoding import InputEncoding
+from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._layer import IntegerLayer
 from ._network import IntegerNetwork

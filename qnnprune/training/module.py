@@ -11,7 +11,7 @@ from brevitas.nn import QuantIdentity, QuantLinear
 from torch import Tensor, nn
 
 from ..accumulators import code_range
-from ..encoding._encoding import InputEncoding
+from ..encoding import InputEncoding
 from .quantizers import activation_quantizer, weight_quantizer
 from .spec import NetworkShape
 

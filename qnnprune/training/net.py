@@ -1,88 +1,24 @@
-"""Training: the skorch net, its losses and its batches."""
+"""The skorch net that trains: epochs, pruning around them, and the state that is kept."""
 
 from __future__ import annotations
-
-import inspect
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
-from skorch.helper import predefined_split
+from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ..pruning.pruner import Pruner
 from ..pruning.schedules import PRUNING_ENDS
-from .callbacks import (
-    LearningRate,
-    ProgressBar,
-    ValidationScore,
-    WeightsLeft,
-    WholeEpoch,
-    predicted_class,
-)
+from .batches import BatchLoader
+from .callbacks import predicted_class
 from .losses import row_squared_error
 from .rows import TrainingTable
 from .step import TrainingStep
 
-__all__ = [
-    "OPTIMIZERS",
-    "TrainingNet",
-    "build_net",
-    "check_device",
-    "training_callbacks",
-]
-
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+__all__ = ["TrainingNet"]
 
 # Of the callbacks, only those that do something are called: there are many batches.
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-# Callbacks that change how the weights move, and do nothing else.
-_IN_TRIALS = (LRScheduler, GradientNormClipping)
-
-
-def check_device(device) -> None:
-    """Refuse a device that torch does not have here.
-
-    Raises
-    ------
-    ValueError
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f"device={device!r} is not available ({error}). Use device='cpu', or install a torch "
-            "that supports it."
-        ) from error
-
-
-class BatchLoader:
-    """Serves batches of a `TrainingTable` as whole tensors, of nearly equal sizes."""
-
-    def __init__(self, table: TrainingTable, batch_size: int, random_state=None):
-        self.table, self.random_state = table, random_state
-        # Batch normalisation needs two rows: n_rows // 2 batches at most.
-        self.n_batches = max(1, min(-(-len(table) // batch_size), len(table) // 2))
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self):
-        n_rows = len(self.table)
-        order = np.arange(n_rows)
-        if self.random_state is not None:
-            order = self.random_state.permutation(n_rows)
-            if n_rows == 1:
-                order = np.zeros(2, dtype=np.int64)
-        rows = self.table.rows[order]
-        y = torch.from_numpy(self.table.y[order])
-        weight = torch.from_numpy(self.table.weight[order])
-        ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
-        for start, end in zip(ends, ends[1:], strict=False):
-            levels = torch.from_numpy(self.table.levels(rows[start:end]))
-            yield {"levels": levels, "weight": weight[start:end]}, y[start:end]
 
 
 class TrainingNet(NeuralNet):
@@ -266,100 +202,3 @@ class TrainingNet(NeuralNet):
     def _restore(self, state):
         for tensor, kept in zip(self.module_.tensors(), state, strict=True):
             tensor.copy_(kept)
-
-
-def build_net(
-    module, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer, max_epochs,
-    batch_size, dropout, early_stopping, n_iter_no_change, tol, callbacks, verbose, device, seed,
-    always_prune=False, constant_lr=False,
-) -> TrainingNet:  # fmt: skip
-    """Assemble the skorch net from an estimator's parameters.
-
-    Parameters
-    ----------
-    module : PrunableMLP
-    criterion : callable
-        One of `losses`.
-    pruner : Pruner or None
-    table_valid : TrainingTable or None
-        Held-back rows.
-    always_prune : bool
-        Train at the final limits from the first epoch on.
-    constant_lr : bool
-        No learning-rate schedule.
-    others
-        As in the estimators; `optimizer` is a key of `OPTIMIZERS` or a torch class,
-        `alpha` the weight decay of the weight matrices.
-
-    Returns
-    -------
-    TrainingNet
-    """
-    ours = [("weights_left", WeightsLeft())]
-    if table_valid is not None:
-        ours.append(("valid_score", ValidationScore()))
-    callbacks = _named(callbacks)
-    if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
-        restarts = pruner is not None and not always_prune and pruner.schedule.restarts_lr
-        ours.append(("learning_rate", LearningRate(restarts)))
-    ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
-    if verbose:
-        ours.append(("progress_bar", ProgressBar()))
-    options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
-    _check_weight_decay(options["optimizer"])
-    if options["optimizer"] in OPTIMIZERS.values():
-        options["optimizer__fused"] = True
-    if optimizer == "sgd":
-        options["optimizer__momentum"] = 0.9
-    return TrainingNet(
-        module,
-        criterion=lambda: criterion,
-        optimizer__weight_decay=0.0,
-        optimizer__param_groups=[("*linear.weight", {"weight_decay": alpha})],
-        lr=lr,
-        max_epochs=max_epochs,
-        batch_size=batch_size,
-        train_split=None if table_valid is None else predefined_split(table_valid),
-        callbacks=[*ours, *callbacks],
-        callbacks__print_log=None,
-        verbose=0,
-        device=device,
-        pruner=pruner,
-        always_prune=always_prune,
-        dropout=dropout,
-        seed=seed,
-        stoppable=any(not isinstance(c, _IN_TRIALS) for _, c in callbacks),
-        **options,
-    )
-
-
-def _check_weight_decay(optimizer):
-    taken = inspect.signature(optimizer).parameters.values()
-    if not any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in taken):
-        raise ValueError(
-            f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
-            "for instance torch.optim.AdamW."
-        )
-
-
-def training_callbacks(callbacks) -> list:
-    """Those of a user's callbacks that training itself consists of: rates and clipping.
-
-    Rates that depend on a score are left out: who records it is not there.
-    """
-    return [
-        (name, c)
-        for name, c in _named(callbacks or ())
-        if isinstance(c, _IN_TRIALS)
-        and getattr(c, "policy", None) not in ("ReduceLROnPlateau", ReduceLROnPlateau)
-    ]
-
-
-def _named(callbacks) -> list:
-    """Callbacks with their names, instances all of them."""
-    named = [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]
-    named = [(name, c() if isinstance(c, type) else c) for name, c in named]
-    for _, callback in named:
-        if not isinstance(callback, Callback):
-            raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
-    return named

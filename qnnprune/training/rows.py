@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from .._utils import row_blocks
-from ..encoding._encoding import InputEncoding
+from ..encoding import InputEncoding
 
 __all__ = ["TrainingTable", "hold_out", "merge_rows"]
 

@@ -12,15 +12,15 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from ..pruning import Pruner
+from .assembly import build_net, check_device, training_callbacks
 from .auto import Recipe, auto_batch_size, auto_recipes, choose_recipe, hold_back, whole_training
 from .losses import LOSSES
 from .module import PrunableMLP
-from .net import build_net, check_device, training_callbacks
 from .rows import TrainingTable
 from .spec import Mode, Trained, TrainingSpec
 from .threads import one_thread
 
-__all__ = ["float_decision", "rebuild_module", "train"]
+__all__ = ["float_decision", "module_of", "train"]
 
 _GLOBAL_GENERATOR = threading.Lock()
 
@@ -158,7 +158,7 @@ class _Session:
 
     def trained(self, net, encoding, chosen, recipe) -> Trained:
         earlier = list(self.previous.history) if self.previous else []
-        trained = Trained(
+        return Trained(
             spec=replace(self.spec, callbacks=()),  # not ours to keep
             encoding=encoding,
             recipe=chosen,
@@ -167,9 +167,8 @@ class _Session:
             state=_to_numpy(net.module_.state_dict()),
             moments=_to_numpy(net.optimizer_.state_dict()["state"]),
             history=earlier + _epoch_records(net.history, after=len(earlier)),
+            cache={"module": _finished(net.module_)},
         )
-        vars(trained)["module"] = _finished(net.module_)  # as `rebuild_module` would give it
-        return trained
 
 
 def _check_interrupt(net):
@@ -214,10 +213,12 @@ def _load_state(module, state):
     return module
 
 
-def rebuild_module(trained: Trained) -> PrunableMLP:
-    """The module of a finished training, in eval mode and on the CPU."""
-    module = _build_module(trained.encoding, trained.spec.shape)
-    return _finished(_load_state(module, trained.state))
+def module_of(trained: Trained) -> PrunableMLP:
+    """The module of a finished training, in eval mode and on the CPU; built if need be."""
+    if "module" not in trained.cache:
+        module = _build_module(trained.encoding, trained.spec.shape)
+        trained.cache["module"] = _finished(_load_state(module, trained.state))
+    return trained.cache["module"]
 
 
 def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
@@ -232,7 +233,7 @@ def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
     -------
     float64 array of shape (n_samples, n_outputs)
     """
-    module = trained.module.double()
+    module = module_of(trained).double()
     with one_thread(), torch.no_grad():
         output = module(torch.from_numpy(levels)).numpy()
     return output * trained.spec.output_scale + trained.spec.output_mean

@@ -6,9 +6,8 @@ Apart from torch, so that a fitted estimator is unpickled, and predicts, without
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -123,6 +122,8 @@ class Trained:
         State of the optimizer, without its settings.
     history : list of dict
         One record per epoch, of all trainings.
+    cache : dict
+        What can be made anew from the others, and is not pickled: the torch module.
     """
 
     spec: TrainingSpec
@@ -133,17 +134,11 @@ class Trained:
     state: Mapping[str, np.ndarray]
     moments: Mapping
     history: Sequence[dict]
-
-    @cached_property
-    def module(self):
-        """The torch module in eval mode, built on demand."""
-        from .session import rebuild_module
-
-        return rebuild_module(self)
+    cache: dict = field(default_factory=dict)
 
     def __getstate__(self):
         # Brevitas modules cannot be pickled or copied.
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"cache": {}}
 
     def __setstate__(self, state):
         self.__dict__.update(state)

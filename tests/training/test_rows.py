@@ -11,7 +11,7 @@ from scipy import sparse
 
 from qnnprune._utils import row_blocks
 from qnnprune.encoding._fit import fit_input_encoding
-from qnnprune.training.net import BatchLoader
+from qnnprune.training.batches import BatchLoader
 from qnnprune.training.rows import merge_rows
 
 

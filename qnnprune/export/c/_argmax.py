@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ...integer._layer import IntegerLayer
+from ...integer import IntegerLayer
 
 __all__ = ["LinearScores", "RankScores", "integer_scores"]
 

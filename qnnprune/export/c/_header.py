@@ -15,8 +15,7 @@ import numpy as np
 
 from ..._utils import write_whole
 from ..._version import __version__
-from ...integer._layer import IntegerLayer
-from ...integer._network import IntegerNetwork
+from ...integer import IntegerLayer, IntegerNetwork
 from ...integer._verification import check_network
 from .._common import integer_network_of
 from ._argmax import integer_scores

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...encoding._encoding import InputEncoding
-from ...integer._layer import IntegerLayer
-from ...integer._network import IntegerNetwork
+from ...encoding import InputEncoding
+from ...integer import IntegerLayer, IntegerNetwork
 
 __all__ = [
     "PAGE",

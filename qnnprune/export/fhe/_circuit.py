@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...integer._network import IntegerNetwork
+from ...integer import IntegerNetwork
 from .._common import integer_network_of, require
 from ._deployment import FheClient, FheServer, whole_folder
 from ._ends import Ends

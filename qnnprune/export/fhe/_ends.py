@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...exceptions import InvalidNetworkFileError
-from ...integer._layer import IntegerLayer
+from ...integer import IntegerLayer
 from ...integer._network import IntegerNetwork, decode
 from ._lookups import LookupNetwork
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...accumulators import accumulator_range
-from ...integer._network import IntegerNetwork
+from ...integer import IntegerNetwork
 
 __all__ = ["LookupLayer", "LookupNetwork", "lookup_network"]
 

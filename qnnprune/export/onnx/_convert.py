@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..._utils import write_whole
-from ...integer._network import IntegerNetwork
+from ...integer import IntegerNetwork
 from ...integer._verification import check_network
 from .._common import integer_network_of, require
 from ._graph import Graph, Tensor, attributes_of, element_type, model_proto

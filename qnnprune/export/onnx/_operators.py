@@ -18,9 +18,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...accumulators import code_range
-from ...encoding._encoding import InputEncoding
-from ...integer._layer import IntegerLayer
-from ...integer._network import IntegerNetwork
+from ...encoding import InputEncoding
+from ...integer import IntegerLayer, IntegerNetwork
 from ._graph import Graph
 
 __all__ = ["add_logits", "count_reached", "rounded_up"]
