@@ -149,7 +149,7 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     weight = np.asarray(weight)
     low, high = np.asarray(input_range, dtype=np.int64).T
     ranges = np.empty((len(weight), 2), dtype=np.int64)
-    for rows in row_blocks(*weight.shape, _BLOCK_VALUES):
+    for rows in row_blocks(len(weight), weight.shape[1], _BLOCK_VALUES):
         block = weight[rows].astype(np.int64)
         # max(w lo, w hi) = (w (lo + hi) + |w| (hi - lo)) / 2, min likewise with a minus.
         middle, spread = block @ (low + high), np.abs(block) @ (high - low)

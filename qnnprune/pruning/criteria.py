@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["CRITERIA", "Criterion", "Seen"]
+__all__ = ["CRITERIA", "Criterion", "NeuronCriterion", "Seen"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +47,9 @@ class Criterion:
     ----------
     needs_rows : bool
         Whether it looks at training rows.
-    removes_neurons : bool
-        Whether it removes hidden neurons first, by `surviving`.
     """
 
     needs_rows = False
-    removes_neurons = False
 
     def rank(self, magnitude, seen: Seen | None, seed) -> np.ndarray:
         """Worth of each weight.
@@ -114,8 +111,6 @@ class Activation(Criterion):
 
 class NeuronCriterion(Criterion):
     """Removes hidden neurons first; the weights of the others are ranked by magnitude."""
-
-    removes_neurons = True
 
     def surviving(self, kept, keep: int, weight, seen: Seen | None) -> np.ndarray:
         """Neurons of a hidden layer that stay.

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .criteria import CRITERIA, Seen
+from .criteria import CRITERIA, NeuronCriterion, Seen
 from .limits import LayerLimits, keep_what_fits, largest, register_bounds
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, SparseSchedule
 
 __all__ = ["Pruner", "check_methods"]
 
@@ -32,7 +32,7 @@ def check_methods(schedule: str, criterion: str) -> None:
     ValueError
         If the schedule regrows weights, but the criterion removes whole neurons.
     """
-    if SCHEDULES[schedule].rewires and CRITERIA[criterion].removes_neurons:
+    if SCHEDULES[schedule].rewires and isinstance(CRITERIA[criterion], NeuronCriterion):
         raise ValueError(
             f"pruning_schedule={schedule!r} moves single weights from epoch to epoch, but "
             f"pruning_criterion={criterion!r} removes whole neurons. Use another schedule, for "
@@ -74,8 +74,10 @@ class Pruner:
         self.schedule, self.criterion = SCHEDULES[schedule], CRITERIA[criterion]
         self.neuron_sparsity, self.regrow = neuron_sparsity, regrow
         self.seed, self._random = seed, np.random.default_rng(seed)
-        self._stage = None  # where the schedule stood at the last call
-        self._rows = None  # training rows to measure on, where the criterion needs them
+        self._stage: float | None = None  # where the schedule stood at the last call
+        self._rows: tuple[np.ndarray, np.ndarray] | None = (
+            None  # training rows to measure on, where the criterion needs them
+        )
         # One entry a layer: what was measured; a sparse schedule's most weights in each row, from
         # the first call on; the weights that can be kept, once the limits hold; the weights that
         # `adopt` found; inputs that vary and neurons that are not removed.
@@ -124,13 +126,13 @@ class Pruner:
             layer = self._layer(index, module)
             if progress >= 1:
                 self._fix(index, layer)
-            elif self.schedule.is_sparse:
-                layer.set_mask(self._rewired(index, layer))
+            elif isinstance(self.schedule, SparseSchedule):
+                layer.set_mask(self._rewired(self.schedule, index, layer))
             elif stage != self._stage:
                 layer.set_mask(self._scheduled(layer, stage))
             if progress < 1:
                 layer.refresh_scale()
-            dense = progress < 1 and not self.schedule.is_sparse
+            dense = progress < 1 and not isinstance(self.schedule, SparseSchedule)
             layer.quantizer.dense_gradient = dense or self.regrow
         self._stage = stage
 
@@ -151,7 +153,7 @@ class Pruner:
             self._seen = [Seen(values, share) for values in network.layer_inputs(levels)]
 
     def _remove_neurons(self, network, excess):
-        if not self.criterion.removes_neurons:
+        if not isinstance(self.criterion, NeuronCriterion):
             return
         for index, linear in enumerate(network.linears[:-1], start=1):
             kept = self._feeding[index]
@@ -171,12 +173,12 @@ class Pruner:
         excess = np.ceil((available - final) * self.schedule.excess(progress)).astype(np.int64)
         return largest(layer.rank, layer.live, final + excess)
 
-    def _rewired(self, index, layer):
+    def _rewired(self, schedule: SparseSchedule, index, layer):
         target = self._target[index]
         if target is None:
             self._target[index] = target = self._first_target(layer)
-            return self.schedule.start(layer.rank, layer.live, target, self._random)
-        return self.schedule.rewire(layer.mask(), layer.rank, layer.live, target, self._random)
+            return schedule.start(layer.rank, layer.live, target, self._random)
+        return schedule.rewire(layer.mask(), layer.rank, layer.live, target, self._random)
 
     @staticmethod
     def _first_target(layer):

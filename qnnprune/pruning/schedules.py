@@ -28,15 +28,12 @@ class Schedule:
         Share of the epochs after which the pruning phase starts; it ends at 0.6.
     restarts_lr : bool
         Whether the learning-rate schedule starts again once the limits hold.
-    is_sparse : bool
-        Whether the network is sparse from the first batch on.
     rewires : bool
         Whether weights are moved after each epoch.
     """
 
     starts = 0.1
     restarts_lr = False
-    is_sparse = False
     rewires = False
 
     def excess(self, progress: float) -> float:
@@ -85,7 +82,6 @@ class SparseSchedule(Schedule):
     """
 
     starts = 0.0
-    is_sparse = True
 
     def excess(self, progress):
         """Nothing above the target stays."""

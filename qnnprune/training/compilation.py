@@ -16,6 +16,7 @@ from ..integer import IntegerLayer, IntegerNetwork
 from ..integer._simplify import trim_layers
 from ..integer._verification import check_network, verify_layers
 from ..pruning import CRITERIA
+from ..pruning.criteria import NeuronCriterion
 from .session import module_of
 from .spec import Trained
 from .threads import one_thread
@@ -47,7 +48,7 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
         layers = compile_layers(
             module_of(trained), encoding.input_range, spec.output_mean, spec.output_scale
         )
-    if CRITERIA[spec.pruning_criterion].removes_neurons:
+    if isinstance(CRITERIA[spec.pruning_criterion], NeuronCriterion):
         layers = trim_layers(layers, step=2**spec.shape.n_rounding_bits)
     network = IntegerNetwork(
         encoding,
