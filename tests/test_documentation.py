@@ -32,7 +32,10 @@ NEEDS = {
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
     "getting_started.md": ["pandas"],
 }
-PUBLIC = ["", ".accumulators", ".encoding", ".estimators", ".exceptions", ".export", ".integer", ".pruning"]  # fmt: skip
+PUBLIC = [
+    "", ".accumulators", ".encoding", ".estimators", ".exceptions", ".export", ".integer",
+    ".pruning",
+]  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -48,7 +51,11 @@ class Block:
 def _blocks(page):
     text = page.read_text(encoding="utf-8")
     fences = re.finditer(r"^```(.+)\n((?:.*\n)*?)```$", text, flags=re.MULTILINE)
-    return [Block(f[1], f[2], text.count("\n", 0, f.start()) + 1) for f in fences]
+    blocks = [Block(f[1], f[2], text.count("\n", 0, f.start()) + 1) for f in fences]
+    assert 2 * len(blocks) == len(re.findall("^```", text, re.M)), (
+        f"{page}: a block has no language"
+    )
+    return blocks
 
 
 @pages
