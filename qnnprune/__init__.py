@@ -12,15 +12,22 @@ __all__ = [
     "PrunedNeuralNetClassifier",
     "PrunedNeuralNetRegressor",
     "__version__",
+    "show_versions",
 ]
+
+# The estimators need scikit-learn; IntegerNetwork needs numpy alone.
+_LAZY = {
+    "PrunedNeuralNetClassifier": ".estimators",
+    "PrunedNeuralNetRegressor": ".estimators",
+    "show_versions": "._show_versions",
+}
 
 
 def __getattr__(name):
-    # The estimators need scikit-learn; IntegerNetwork needs numpy alone.
-    if name in ("PrunedNeuralNetClassifier", "PrunedNeuralNetRegressor"):
-        from . import estimators
+    if name in _LAZY:
+        from importlib import import_module
 
-        return getattr(estimators, name)
+        return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
