@@ -1,4 +1,4 @@
-"""Blocks of rows, and atomic file writes."""
+"""Blocks of rows, labels in plain arrays, and atomic file writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 
-__all__ = ["row_blocks", "write_whole"]
+import numpy as np
+
+__all__ = ["is_plain", "plain_labels", "row_blocks", "write_whole"]
 
 
 def row_blocks(n_rows: int, n_columns: int, most_values: int = 2**22) -> Iterator[slice]:
@@ -20,6 +22,35 @@ def row_blocks(n_rows: int, n_columns: int, most_values: int = 2**22) -> Iterato
     """
     rows = max(1, most_values // max(n_columns, 1))
     return (slice(i, min(i + rows, n_rows)) for i in range(0, n_rows, rows))
+
+
+def is_plain(dtype: np.dtype) -> bool:
+    """Whether a type is bool, integer or float of at most 8 bytes, or str."""
+    return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
+
+
+def plain_labels(labels) -> np.ndarray | None:
+    """The same labels in an array of bool, integers, floats or str, of any but object dtype.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_labels,)
+
+    Returns
+    -------
+    array of shape (n_labels,), or None
+        None where no such array holds them all.
+
+    Examples
+    --------
+    >>> plain_labels(np.array(["no", "yes"], dtype=object))
+    array(['no', 'yes'], dtype='<U3')
+    >>> plain_labels(np.array([1, "yes"], dtype=object)) is None
+    True
+    """
+    labels = np.asarray(labels)
+    array = np.array(labels.tolist()) if labels.dtype.kind in "OT" else labels
+    return array if is_plain(array.dtype) and array.tolist() == labels.tolist() else None
 
 
 def write_whole(path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from qnnprune import IntegerNetwork
 from qnnprune.accumulators import accumulator_range, code_range, weight_max
 from qnnprune.encoding._encoding import InputEncoding
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import HiddenLayer, OutputLayer
 
 # The same examples in every run, and no example fails for being slow.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -27,7 +27,7 @@ def _hidden_layer(rng, weight, input_range, n_bits):
     low, high = accumulator_range(weight, input_range).T[:, :, None]
     shape = (len(weight), 2**n_bits - 1)
     thresholds = np.sort(rng.integers(low, high + 2, shape), axis=1)
-    return IntegerLayer(weight, input_range, thresholds, output_low=code_range(n_bits)[0])
+    return HiddenLayer(weight, input_range, thresholds, output_low=code_range(n_bits)[0])
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def tiny_network():
                 layers.append(_hidden_layer(rng, weight, input_range, n_a_bits))
                 input_range = np.tile(np.array(code_range(n_a_bits)), (n_out, 1))
         scale, bias = rng.normal(size=(2, n_outputs))
-        layers.append(IntegerLayer(weight, input_range, scale=scale, bias=bias))
+        layers.append(OutputLayer(weight, input_range, scale=scale, bias=bias))
         return IntegerNetwork(
             encoding,
             layers,

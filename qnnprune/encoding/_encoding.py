@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from ..accumulators import code_range
-from ._thresholds import count_reached
+from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]
 
@@ -96,7 +96,7 @@ class InputEncoding:
             reached = X[:, :, None] >= self.thresholds
             return reached.sum(axis=2, dtype=self.level_dtype)
         if n_levels <= _COMPARED_LEVELS:
-            columns = self._columns[X.dtype.type]
+            columns = self._single_columns if X.dtype == np.float32 else self._columns
             return count_reached(np.ascontiguousarray(X), columns, self.level_dtype)
         levels = np.empty(X.shape, dtype=self.level_dtype)
         for column, thresholds in enumerate(self.thresholds):
@@ -105,16 +105,12 @@ class InputEncoding:
         return levels
 
     @cached_property
-    def _columns(self) -> dict:
-        """Thresholds in columns, for either type of X.
+    def _columns(self) -> np.ndarray:
+        return np.ascontiguousarray(self.thresholds.T)
 
-        A float32 reaches a threshold if it reaches the smallest float32 that does.
-        """
-        columns = np.ascontiguousarray(self.thresholds.T)
-        with np.errstate(over="ignore"):
-            single = columns.astype(np.float32)
-        single = np.where(single < columns, np.nextafter(single, np.float32(np.inf)), single)
-        return {np.float64: columns, np.float32: single}
+    @cached_property
+    def _single_columns(self) -> np.ndarray:
+        return rounded_up(self._columns, np.float32)
 
     def codes(self, levels: np.ndarray) -> np.ndarray:
         """Spread levels over the segments of their features.

@@ -1,6 +1,6 @@
-"""Requantization: how many of its thresholds each sum has reached, in whole blocks.
+"""Thresholds: how many of them each value has reached, and the same ones in narrower floats.
 
-Three ways, one result: a few thresholds are compared one after the other; many are a
+Three ways of counting, one result: a few thresholds are compared one after the other; many are a
 table, one entry for each sum from just below a neuron's lowest threshold to its highest;
 and where those tables would be too large, they are searched.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ThresholdCounter", "count_reached"]
+__all__ = ["ThresholdCounter", "count_reached", "rounded_up"]
 
 _COMPARED = 7  # thresholds: up to here comparing beats a table
 _LARGEST_TABLES = 2**22  # bytes, of all neurons of a layer
@@ -85,3 +85,31 @@ def count_reached(values: np.ndarray, thresholds: np.ndarray, dtype=np.uint8) ->
         np.greater_equal(values, row, out=reached)
         count += reached.view(np.uint8)
     return count
+
+
+def rounded_up(thresholds: np.ndarray, dtype) -> np.ndarray:
+    """Smallest values of a floating-point type that are not below `thresholds`.
+
+    A value of that type reaches them if and only if it reaches the thresholds themselves.
+
+    Parameters
+    ----------
+    thresholds : float64 array
+    dtype : numpy dtype
+        float32 or float64.
+
+    Returns
+    -------
+    array of the same shape
+        Infinite where a threshold is beyond the largest value.
+
+    Examples
+    --------
+    >>> up = rounded_up(np.array([0.1, 0.5, 1e300]), np.float32)
+    >>> up.dtype, up.tolist()
+    (dtype('float32'), [0.10000000149011612, 0.5, inf])
+    """
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(dtype)
+        above = np.nextafter(nearest, np.inf, dtype=dtype)
+    return np.where(nearest < thresholds, above, nearest)

@@ -1,7 +1,7 @@
 """QONNX: the integer network with a data type on every tensor, for FINN and hls4ml.
 
 For FINN, a layer is a ``MatMul`` and a ``MultiThreshold``, which counts the thresholds that a
-sum reaches: `IntegerLayer` in FINN's own words.  hls4ml knows no such operator.  For it, a
+sum reaches: `HiddenLayer` in FINN's own words.  hls4ml knows no such operator.  For it, a
 threshold t is a step of integers, sum - t + 1 clipped to 0 .. 1 by a ``Quant`` of one unsigned
 bit, and the steps of a neuron are added up: more operators, the same integers.
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from .._utils import write_whole
 from ..accumulators import accumulator_bits
-from ..integer import IntegerLayer, IntegerNetwork
+from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork
 from ..integer._verification import check_network
 from ._common import integer_network_of, require
 from .onnx._graph import Graph, Tensor, model_proto
@@ -120,7 +120,7 @@ class _MultiThresholdForm:
         codes = self._add_input(len(network.encoding.feature), network.encoding.n_bits)
         for index, layer in enumerate(network.layers):
             acc = self._add_sums(index, layer, codes, network.n_w_bits)
-            if layer.thresholds is not None:
+            if isinstance(layer, HiddenLayer):
                 low, high = layer.accumulator_range.T[:, :, None]
                 thresholds = np.clip(layer.thresholds, low, high + 1)
                 codes = self._add_thresholds(index, thresholds, layer.output_low, acc)

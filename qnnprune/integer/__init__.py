@@ -1,8 +1,15 @@
 """The integer network: codes to sums to predictions, its proof and its simulation.  Numpy alone."""
 
-from ._layer import IntegerLayer
+from ._layer import HiddenLayer, IntegerLayer, OutputLayer
 from ._network import IntegerNetwork
 from ._report import AccumulatorReport
 from ._simulation import SimulationResult
 
-__all__ = ["AccumulatorReport", "IntegerLayer", "IntegerNetwork", "SimulationResult"]
+__all__ = [
+    "AccumulatorReport",
+    "HiddenLayer",
+    "IntegerLayer",
+    "IntegerNetwork",
+    "OutputLayer",
+    "SimulationResult",
+]

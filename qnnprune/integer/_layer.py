@@ -1,9 +1,10 @@
-"""One layer in integers: sums of products, and thresholds that they reach."""
+"""Layers in integers: sums of products, and what hidden and output neurons make of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from ..accumulators import accumulator_bits, accumulator_range
 from ..encoding._encoding import shifted
 from ..encoding._thresholds import ThresholdCounter
 
-__all__ = ["IntegerLayer", "Scratch"]
+__all__ = ["HiddenLayer", "IntegerLayer", "OutputLayer", "Scratch"]
+
+AnyLayer = TypeVar("AnyLayer", bound="IntegerLayer")
 
 
 class Scratch:
@@ -30,7 +33,7 @@ class Scratch:
 
 @dataclass(frozen=True, eq=False)
 class IntegerLayer:
-    """One layer of the integer network; all arrays hold integer codes.
+    """Sums of products of integer codes: what hidden and output layers have in common.
 
     Attributes
     ----------
@@ -38,20 +41,10 @@ class IntegerLayer:
         Signed, symmetric; a pruned weight is 0.
     input_range : int64 array of shape (n_in, 2)
         Smallest and largest code of each input, inclusive.
-    thresholds : int64 array of shape (n_out, 2**a - 1), or None
-        Ascending in each row.  None on the output layer.
-    output_low : int or None
-        Code of a neuron that reaches no threshold.  None on the output layer.
-    scale, bias : float64 arrays of shape (n_out,), or None
-        The output layer's affine map.  None on hidden layers.
     """
 
     weight: np.ndarray
     input_range: np.ndarray
-    thresholds: np.ndarray | None = None
-    output_low: int | None = None
-    scale: np.ndarray | None = None
-    bias: np.ndarray | None = None
 
     @cached_property
     def accumulator_range(self) -> np.ndarray:
@@ -69,10 +62,6 @@ class IntegerLayer:
         bound = (np.abs(self.weight.astype(np.int64)) @ largest).max(initial=0)
         dtype = np.float32 if bound < 2**24 else np.float64
         return np.ascontiguousarray(self.weight.T.astype(dtype))
-
-    @cached_property
-    def _counter(self) -> ThresholdCounter:
-        return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
 
     def accumulate(self, codes: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
         """Exact sums of products.
@@ -94,8 +83,50 @@ class IntegerLayer:
         sums = scratch.array("sums", (len(codes), weight.shape[1]), weight.dtype)
         return np.matmul(values, weight, out=sums)
 
+    def with_inputs(self: AnyLayer, columns) -> AnyLayer:
+        """The same layer with some of its inputs, or all of them in another order.
+
+        Parameters
+        ----------
+        columns : index array, boolean array or slice
+        """
+        return replace(self, weight=self.weight[:, columns], input_range=self.input_range[columns])
+
+    def __getstate__(self):
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenLayer(IntegerLayer):
+    """A layer whose neurons put out codes: how many thresholds their sums reach.
+
+    Attributes
+    ----------
+    weight, input_range : arrays
+        As in `IntegerLayer`.
+    thresholds : int64 array of shape (n_out, 2**a - 1)
+        Ascending in each row.
+    output_low : int
+        Code of a neuron that reaches no threshold.
+    scale, bias : None
+        Of output layers alone.
+    """
+
+    thresholds: np.ndarray
+    output_low: int
+
+    scale: ClassVar[None] = None
+    bias: ClassVar[None] = None
+
+    @cached_property
+    def _counter(self) -> ThresholdCounter:
+        return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
+
     def requantize(self, acc: np.ndarray) -> np.ndarray:
-        """Output codes of a hidden layer.
+        """Output codes.
 
         Parameters
         ----------
@@ -108,8 +139,46 @@ class IntegerLayer:
         """
         return shifted(self._counter.count(acc), self.output_low)
 
-    def __getstate__(self):
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+    def with_neurons(self, rows) -> HiddenLayer:
+        """The same layer with some of its neurons.
 
-    def __setstate__(self, state):
-        self.__dict__.update(state)
+        Parameters
+        ----------
+        rows : index array, boolean array or slice
+        """
+        return replace(self, weight=self.weight[rows], thresholds=self.thresholds[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class OutputLayer(IntegerLayer):
+    """The last layer, whose sums become logits or target values by an affine map.
+
+    Attributes
+    ----------
+    weight, input_range : arrays
+        As in `IntegerLayer`.
+    scale, bias : float64 arrays of shape (n_out,)
+        The affine map.
+    thresholds, output_low : None
+        Of hidden layers alone.
+    """
+
+    scale: np.ndarray
+    bias: np.ndarray
+
+    thresholds: ClassVar[None] = None
+    output_low: ClassVar[None] = None
+
+    def decision(self, acc: np.ndarray) -> np.ndarray:
+        """Logits or target values: ``acc * scale + bias`` in float64.
+
+        Parameters
+        ----------
+        acc : array of shape (n_samples, n_out)
+            Integer values.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_out)
+        """
+        return acc.astype(np.float64) * self.scale + self.bias

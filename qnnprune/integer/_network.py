@@ -8,15 +8,19 @@ product and every partial sum is an integer far below the 2**24 (float32) or 2**
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
 from functools import cached_property
 
 import numpy as np
 
-from .._utils import row_blocks
+from .._utils import row_blocks, write_whole
 from ..encoding import InputEncoding
-from ._layer import IntegerLayer, Scratch
+from ..exceptions import InvalidNetworkFileError
+from ._arrays import arrays_of, check_proof, parts_from
+from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._simulation import MODES, SimulationResult, Watch
+from ._storage import pack, read_bounded, unpack
+from ._verification import check_network
 
 __all__ = ["IntegerNetwork", "decode"]
 
@@ -50,8 +54,7 @@ class IntegerNetwork:
     ----------
     encoding : InputEncoding
         Features to input codes.
-    layers : sequence of IntegerLayer
-        Hidden layers, then the output layer.
+    layers : sequence of HiddenLayer, and an OutputLayer at the end
     n_w_bits, n_accum_bits : int
         Width of the weights, and of the accumulator that was asked for, in bits.
     classes : array of shape (n_classes,), optional
@@ -61,14 +64,14 @@ class IntegerNetwork:
 
     Attributes
     ----------
-    layers : tuple of IntegerLayer
+    layers : tuple of HiddenLayer, and an OutputLayer at the end
     """
 
     def __init__(
         self, encoding, layers, *, n_w_bits, n_accum_bits, classes=None, feature_names=None
     ):
         self.encoding: InputEncoding = encoding
-        self.layers: tuple[IntegerLayer, ...] = tuple(layers)
+        self.layers: tuple[HiddenLayer | OutputLayer, ...] = tuple(layers)
         self.n_w_bits, self.n_accum_bits = int(n_w_bits), int(n_accum_bits)
         self.classes = classes
         self.feature_names = feature_names
@@ -92,12 +95,12 @@ class IntegerNetwork:
 
     @property
     def proven_bits(self) -> int:
-        """Width of the widest accumulator, proven for every input, in bits."""
+        """Width of the widest accumulator, as proven for every input, in bits."""
         return int(max(layer.accumulator_bits.max() for layer in self.layers))
 
     @property
     def nonzeros(self) -> int:
-        """Count of the weights that are not zero."""
+        """Weights that are not 0, of all layers."""
         return sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
 
     def quantize_input(self, X) -> np.ndarray:
@@ -119,10 +122,9 @@ class IntegerNetwork:
         return self.encoding.codes(self.encoding.levels(self._checked(X)))
 
     @cached_property
-    def _layers_by_segment(self) -> tuple[IntegerLayer, ...]:
+    def _layers_by_segment(self) -> tuple[HiddenLayer | OutputLayer, ...]:
         """The layers, the first with its inputs in the order of `codes_by_segment`."""
-        first, order = self.layers[0], self.encoding.order_by_segment
-        first = replace(first, weight=first.weight[:, order], input_range=first.input_range[order])
+        first = self.layers[0].with_inputs(self.encoding.order_by_segment)
         return (first, *self.layers[1:])
 
     def _checked(self, X):
@@ -196,10 +198,10 @@ class IntegerNetwork:
             acc = layer.accumulate(codes, scratch)
             if watch is not None:
                 acc = watch.store(index, acc, first_row)
-            if layer.thresholds is None:
-                return acc.astype(np.float64) * layer.scale + layer.bias
+            if isinstance(layer, OutputLayer):
+                return layer.decision(acc)
             codes = layer.requantize(acc)
-        raise ValueError("The last layer of an IntegerNetwork must have scale and bias.")
+        raise ValueError("The last layer of an IntegerNetwork must be an OutputLayer.")
 
     def decision(self, X) -> np.ndarray:
         """Output layer's values for raw features, in blocks of bounded memory.
@@ -275,24 +277,53 @@ class IntegerNetwork:
     def save(self, path) -> None:
         """Write the network to one ``.npz`` file, without pickles.
 
+        The same network gives the same bytes.
+
         Parameters
         ----------
         path : str or path-like
             Replaced only once the new file is whole.
-        """
-        from ._storage import save_network
-
-        save_network(self, path)
-
-    @staticmethod
-    def load(path) -> IntegerNetwork:
-        """Read a network written by `save`.
 
         Raises
         ------
+        ValueError
+            If `load` would refuse the file: labels that are not bool, int, float or str, or
+            a network that contradicts itself.
+        OSError
+            If the file cannot be written.  The old one is still there then.
+        """
+        data = pack(arrays_of(self))
+        _parsed(data)
+        write_whole(path, data)
+
+    @staticmethod
+    def load(path) -> IntegerNetwork:
+        """Read a network written by `save`, and prove its accumulators anew.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            If the file cannot be opened; FileNotFoundError if there is none.
         InvalidNetworkFileError
             If the file is damaged, truncated, of another version or inconsistent.
         """
-        from ._storage import load_network
+        data = read_bounded(path)
+        try:
+            return _parsed(data)
+        except Exception as error:  # zipfile, zlib and numpy raise all sorts at damaged bytes
+            reason = str(error) or type(error).__name__
+            raise InvalidNetworkFileError(
+                f"{os.fspath(path)!r} holds no network: {reason}"
+            ) from error
 
-        return load_network(path)
+
+def _parsed(data: bytes) -> IntegerNetwork:
+    arrays = unpack(data)
+    network = IntegerNetwork(**parts_from(arrays))
+    check_network(network)
+    check_proof(network, arrays)
+    return network

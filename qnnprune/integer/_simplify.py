@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ._layer import IntegerLayer
+from ._layer import HiddenLayer, IntegerLayer, OutputLayer
 
 __all__ = ["trim_layers"]
 
@@ -35,8 +35,8 @@ def trim_layers(layers: Sequence[IntegerLayer], step: int = 1) -> tuple[IntegerL
     Examples
     --------
     >>> codes = np.array([[-2, 1], [-2, 1]])
-    >>> first = IntegerLayer(np.array([[1, 0], [0, 1]]), codes, np.array([[-1, 0, 1]] * 2), -2)
-    >>> last = IntegerLayer(np.array([[0, 1]]), codes, scale=np.ones(1), bias=np.zeros(1))
+    >>> first = HiddenLayer(np.array([[1, 0], [0, 1]]), codes, np.array([[-1, 0, 1]] * 2), -2)
+    >>> last = OutputLayer(np.array([[0, 1]]), codes, scale=np.ones(1), bias=np.zeros(1))
     >>> [layer.weight.tolist() for layer in trim_layers([first, last])]
     [[[0, 1]], [[1]]]
     """
@@ -48,7 +48,7 @@ def trim_layers(layers: Sequence[IntegerLayer], step: int = 1) -> tuple[IntegerL
     return tuple(layers)
 
 
-def _without_constants(layer: IntegerLayer, before: IntegerLayer, step: int) -> IntegerLayer:
+def _without_constants(layer: IntegerLayer, before: HiddenLayer, step: int) -> IntegerLayer:
     """Take the constant outputs of the layer before out of the sums."""
     low, high = before.accumulator_range.T[:, :, None]
     always, never = before.thresholds <= low, before.thresholds > high
@@ -58,7 +58,7 @@ def _without_constants(layer: IntegerLayer, before: IntegerLayer, step: int) -> 
     value = before.output_low + always.sum(axis=1)
     part = layer.weight[:, constant].astype(np.int64) @ value[constant]
     weight = np.where(constant, 0, layer.weight).astype(layer.weight.dtype)
-    if layer.thresholds is None:
+    if isinstance(layer, OutputLayer):
         return replace(layer, weight=weight, bias=layer.bias + part * layer.scale)
     if (part % step).any():
         return layer
@@ -69,10 +69,9 @@ def _without_constants(layer: IntegerLayer, before: IntegerLayer, step: int) -> 
     return replace(layer, thresholds=np.clip(layer.thresholds, low // step * step, beyond))
 
 
-def _without_unread(layer: IntegerLayer, after: IntegerLayer):
+def _without_unread(layer: HiddenLayer, after: IntegerLayer):
     read = after.weight.any(axis=0)
     if read.all():
         return layer, after
     read[0] |= not read.any()
-    layer = replace(layer, weight=layer.weight[read], thresholds=layer.thresholds[read])
-    return layer, replace(after, weight=after.weight[:, read], input_range=after.input_range[read])
+    return layer.with_neurons(read), after.with_inputs(read)

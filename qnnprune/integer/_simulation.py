@@ -8,15 +8,16 @@ import numpy as np
 
 from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
+from ._layer import IntegerLayer, OutputLayer
 
 __all__ = ["MODES", "SimulationResult", "Watch", "layer_name"]
 
 MODES = ("exact", "wrap", "saturate", "raise")
 
 
-def layer_name(index: int, layer) -> str:
+def layer_name(index: int, layer: IntegerLayer) -> str:
     """What a layer is called in reports and messages: "hidden 1", "hidden 2", "output"."""
-    return "output" if layer.thresholds is None else f"hidden {index + 1}"
+    return "output" if isinstance(layer, OutputLayer) else f"hidden {index + 1}"
 
 
 @dataclass(frozen=True, eq=False)

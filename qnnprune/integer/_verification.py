@@ -11,6 +11,7 @@ import numpy as np
 
 from ..accumulators import accumulator_bits, accumulator_range, code_range, weight_max
 from ..exceptions import AccumulatorProofError
+from ._layer import HiddenLayer, IntegerLayer, OutputLayer
 
 __all__ = ["check_network", "verify_layers"]
 
@@ -25,9 +26,10 @@ def check_network(network) -> None:
     Raises
     ------
     ValueError
-        If a width is out of bounds, shapes do not match from layer to layer, a weight has
-        more bits than ``n_w_bits``, thresholds are not ascending, an ``input_range`` is not
-        that of the codes that come in, the output is not finite, or labels do not match.
+        If a width is out of bounds, shapes do not match from layer to layer, a layer is of
+        the wrong type, a weight has more bits than ``n_w_bits``, thresholds are not ascending,
+        an ``input_range`` is not that of the codes that come in, the output is not finite, or
+        labels do not match.
     """
     _require(2 <= network.n_w_bits <= 8, f"n_w_bits is {network.n_w_bits}, not 2 to 8")
     _require(1 <= network.n_accum_bits <= 62, f"n_accum_bits is {network.n_accum_bits}")
@@ -66,7 +68,7 @@ def _check_encoding(encoding) -> None:
     _require(right, "encoding.n_segments does not match the finite thresholds")
 
 
-def _check_weight(where: str, layer, codes: np.ndarray, n_w_bits: int) -> None:
+def _check_weight(where: str, layer: IntegerLayer, codes: np.ndarray, n_w_bits: int) -> None:
     (n_out, n_in), largest = layer.weight.shape, weight_max(n_w_bits)
     right = n_out > 0 and n_in == len(codes)
     _require(right, f"{where}: weight has shape {n_out, n_in}, but {len(codes)} codes come in")
@@ -77,9 +79,10 @@ def _check_weight(where: str, layer, codes: np.ndarray, n_w_bits: int) -> None:
     _require(right, f"{where}: input_range is not that of the codes that come in")
 
 
-def _check_hidden(where: str, layer) -> np.ndarray:
+def _check_hidden(where: str, layer: IntegerLayer) -> np.ndarray:
     """Check what a hidden layer puts out; return the range of its codes."""
-    _require(layer.thresholds is not None, f"{where}: a hidden layer has no thresholds")
+    if not isinstance(layer, HiddenLayer):
+        raise ValueError(f"{where}: it is no HiddenLayer, though another layer follows")
     n_out, n_bits = len(layer.weight), (layer.thresholds.shape[1] + 1).bit_length() - 1
     right = 1 <= n_bits <= 8 and layer.thresholds.shape == (n_out, 2**n_bits - 1)
     _require(right, f"{where}: thresholds has shape {layer.thresholds.shape}")
@@ -90,12 +93,12 @@ def _check_hidden(where: str, layer) -> np.ndarray:
     return np.tile(np.array(low_high), (n_out, 1))
 
 
-def _check_output(where: str, layer) -> None:
-    _require(layer.thresholds is None, f"{where}: the output layer has thresholds")
+def _check_output(where: str, layer: IntegerLayer) -> None:
+    _require(isinstance(layer, OutputLayer), f"{where}: the last layer is no OutputLayer")
     n_out = len(layer.weight)
     for name in ("scale", "bias"):
         value = getattr(layer, name)
-        right = value is not None and value.shape == (n_out,) and np.isfinite(value).all()
+        right = np.shape(value) == (n_out,) and np.isfinite(value).all()
         _require(right, f"{where}: {name} is not {n_out} finite numbers")
 
 

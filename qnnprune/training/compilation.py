@@ -12,7 +12,7 @@ import torch
 
 from ..accumulators import accumulator_range, code_range
 from ..exceptions import AccumulatorProofError
-from ..integer import IntegerLayer, IntegerNetwork
+from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ..integer._simplify import trim_layers
 from ..integer._verification import check_network, verify_layers
 from ..pruning import CRITERIA
@@ -105,7 +105,7 @@ def _linear_map(linear, source):
     return codes, scale, -scale * source.zero_point * codes.sum(axis=1)
 
 
-def _hidden_layer(hidden, source, input_range) -> IntegerLayer:
+def _hidden_layer(hidden, source, input_range) -> HiddenLayer:
     codes, scale, shift = _linear_map(hidden.linear, source)
     sign = _double(hidden.slope_sign).astype(np.int64)
     codes = codes * sign[:, None]
@@ -116,7 +116,7 @@ def _hidden_layer(hidden, source, input_range) -> IntegerLayer:
         return hidden.codes_of(torch.from_numpy(value)).numpy()
 
     low, high = accumulator_range(codes, input_range).T // hidden.cell
-    return IntegerLayer(
+    return HiddenLayer(
         weight=codes.astype(np.int8),
         input_range=input_range,
         thresholds=_thresholds(reached, low, high, hidden.quantizer.n_steps) * hidden.cell,
@@ -144,10 +144,10 @@ def _thresholds(reached, low, high, n_thresholds) -> np.ndarray:
     return top
 
 
-def _output_layer(output, source, input_range, target_mean, target_scale) -> IntegerLayer:
+def _output_layer(output, source, input_range, target_mean, target_scale) -> OutputLayer:
     codes, scale, shift = _linear_map(output.linear, source)
     gain, bias = _double(output.gain), _double(output.bias)
-    return IntegerLayer(
+    return OutputLayer(
         weight=codes.astype(np.int8),
         input_range=input_range,
         scale=scale * gain * target_scale,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnnprune.encoding import _thresholds as requantization
-from qnnprune.encoding._thresholds import ThresholdCounter, count_reached
+from qnnprune.encoding._thresholds import ThresholdCounter, count_reached, rounded_up
 
 
 def loop(thresholds, acc):
@@ -63,3 +63,21 @@ def test_wide_counts():
         [300],
         [13],
     ]
+
+
+@given(threshold=st.floats(allow_nan=False), steps=st.integers(-2, 2))
+def test_a_float32_reaches_what_was_rounded_up_if_and_only_if_it_reaches_the_threshold(
+    threshold, steps
+):
+    (rounded,) = rounded_up(np.array([threshold]), np.float32)
+    assert rounded.dtype == np.float32
+    with np.errstate(over="ignore"):
+        value = np.float32(threshold)
+        for _ in range(abs(steps)):
+            value = np.nextafter(value, np.float32(np.copysign(np.inf, steps)))
+    assert (value >= rounded) == (float(value) >= threshold)
+
+
+def test_nothing_is_rounded_where_the_type_is_the_same():
+    thresholds = np.array([0.1, -np.inf, 5e-324, 1.7976931348623157e308])
+    assert rounded_up(thresholds, np.float64).tolist() == thresholds.tolist()

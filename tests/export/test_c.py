@@ -18,7 +18,7 @@ from qnnprune.export import to_c
 from qnnprune.export.c._argmax import LinearScores, RankScores, integer_scores
 from qnnprune.export.c._source import c_string
 from qnnprune.export.c._tables import compare, sparse_weight
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import OutputLayer
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
@@ -393,7 +393,7 @@ def test_compared_thresholds_decide_alike(thresholds, low, high):
 def output_layer(scale, bias, weight=((3, 2),)):
     weight = np.tile(np.array(weight), (len(scale), 1))
     input_range = np.tile(code_range(4), (weight.shape[1], 1))
-    return IntegerLayer(weight, input_range, scale=np.array(scale), bias=np.array(bias))
+    return OutputLayer(weight, input_range, scale=np.array(scale), bias=np.array(bias))
 
 
 def assert_decides_alike(layer, scores):
@@ -559,7 +559,7 @@ def wide_network(n_features, n_outputs, classes):
         np.tile(np.arange(255.0), (n_features, 1)), np.ones(n_features, dtype=np.int64), 8
     )
     weight = np.full((n_outputs, n_features), 127, dtype=np.int8)
-    output = IntegerLayer(
+    output = OutputLayer(
         weight, encoding.input_range, scale=np.ones(n_outputs), bias=np.zeros(n_outputs)
     )
     return IntegerNetwork(encoding, [output], n_w_bits=8, n_accum_bits=40, classes=classes)

@@ -9,7 +9,7 @@ from qnnprune import IntegerNetwork
 from qnnprune.accumulators import accumulator_bits
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export.fhe._lookups import lookup_network
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import HiddenLayer, OutputLayer
 
 
 def _accumulators(network, codes):
@@ -39,11 +39,11 @@ def _network(weights, thresholds, n_in_bits=2, output_low=-2):
     encoding = InputEncoding(
         np.tile(np.arange(steps) + 0.5, (n_in, 1)), np.ones(n_in, int), n_in_bits
     )
-    hidden = IntegerLayer(weight, encoding.input_range, np.array(thresholds), output_low)
+    hidden = HiddenLayer(weight, encoding.input_range, np.array(thresholds), output_low)
     n_codes = len(thresholds[0]) + 1
     codes = np.tile([output_low, output_low + n_codes - 1], (len(weight), 1))
     ones = np.ones((1, len(weight)), np.int8)
-    output = IntegerLayer(ones, codes, scale=np.ones(1), bias=np.zeros(1))
+    output = OutputLayer(ones, codes, scale=np.ones(1), bias=np.zeros(1))
     return IntegerNetwork(encoding, [hidden, output], n_w_bits=3, n_accum_bits=8)
 
 

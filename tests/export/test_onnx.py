@@ -17,7 +17,7 @@ from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_onnx
 from qnnprune.export.onnx import _operators as operators
 from qnnprune.export.onnx._convert import register_skl2onnx
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import OutputLayer
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -86,7 +86,7 @@ def test_the_reference_implementation_agrees(tiny_network, n_bits):
 def one_threshold(threshold):
     """One feature, one code: the decision is -1 below the threshold and 0 from there on."""
     encoding = InputEncoding(np.array([[threshold]]), np.ones(1, dtype=np.int64), 1)
-    layer = IntegerLayer(
+    layer = OutputLayer(
         np.ones((1, 1), dtype=np.int8), encoding.input_range, scale=np.ones(1), bias=np.zeros(1)
     )
     return IntegerNetwork(encoding, [layer], n_w_bits=2, n_accum_bits=8)
@@ -127,7 +127,7 @@ def test_any_number_of_rows(tiny_network):
 def test_constant_features_change_nothing():
     encoding = InputEncoding(np.full((4, 3), np.inf), np.zeros(4, dtype=np.int64), 2)
     weight, ones = np.ones((1, 4), dtype=np.int8), np.ones(1)
-    layer = IntegerLayer(weight, encoding.input_range, scale=ones, bias=ones)
+    layer = OutputLayer(weight, encoding.input_range, scale=ones, bias=ones)
     network = IntegerNetwork(encoding, [layer], n_w_bits=2, n_accum_bits=8)
     X = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
     assert run(to_onnx(network), X)["variable"].tolist() == [[1.0]] * 5

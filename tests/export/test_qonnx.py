@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_qonnx
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import OutputLayer
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("qonnx")
@@ -223,7 +223,7 @@ def test_sums_that_float32_does_not_hold():
     for n_nonzero in (1032, 1033):  # 1032 * 127 * 128 is just below 2**24
         weight = np.zeros((1, n_in), dtype=np.int8)
         weight[0, :n_nonzero] = 127
-        layer = IntegerLayer(weight, encoding.input_range, scale=ones, bias=ones)
+        layer = OutputLayer(weight, encoding.input_range, scale=ones, bias=ones)
         network = IntegerNetwork(encoding, [layer], n_w_bits=8, n_accum_bits=32)
         if n_nonzero == 1032:
             codes = np.full((1, n_in), -128)

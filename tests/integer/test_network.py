@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from qnnprune.accumulators import code_range
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.exceptions import AccumulatorOverflowError
+from qnnprune.integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from qnnprune.integer import _network as integer
-from qnnprune.integer._layer import IntegerLayer
-from qnnprune.integer._network import IntegerNetwork, decode
+from qnnprune.integer._network import decode
 
 seeds = st.integers(0, 2**32 - 1)
 # Activations of up to 4 bits compare their thresholds, wider ones search them.
@@ -160,7 +160,7 @@ def _one_bit_network(weight, **options):
     encoding = InputEncoding(np.zeros((2, 1)), np.ones(2, dtype=np.int64), 1)
     weight = np.array(weight, dtype=np.int8)
     ones = np.ones(len(weight))
-    output = IntegerLayer(weight, encoding.input_range, scale=ones, bias=0 * ones)
+    output = OutputLayer(weight, encoding.input_range, scale=ones, bias=0 * ones)
     return IntegerNetwork(encoding, [output], n_w_bits=3, n_accum_bits=2, **options)
 
 
@@ -199,6 +199,22 @@ def test_reprs_say_what_it_is_and_hold_no_arrays():
     assert "array" not in repr(result)
 
 
+def test_layers_are_told_apart_by_type(tiny_network):
+    hidden, output = tiny_network(np.random.default_rng(4), n_hidden=(3,)).layers
+    assert isinstance(hidden, HiddenLayer) and isinstance(output, OutputLayer)
+    assert isinstance(hidden, IntegerLayer) and isinstance(output, IntegerLayer)
+    assert (hidden.scale, hidden.bias) == (output.thresholds, output.output_low) == (None, None)
+    for layer, missing in ((HiddenLayer, "thresholds"), (OutputLayer, "scale")):
+        with pytest.raises(TypeError, match=missing):
+            layer(hidden.weight, hidden.input_range)
+
+
+def test_proven_bits_and_nonzeros_by_hand():
+    network = _one_bit_network([[-3, 0], [3, 0], [-1, 1]])  # sums of 0..3, -3..0 and -1..1
+    assert (network.proven_bits, network.nonzeros) == (3, 4)
+    assert type(network.proven_bits) is type(network.nonzeros) is int
+
+
 def test_sums_beyond_single_precision_are_exact():
     weight = np.full((2, 3000), 127, dtype=np.int8)
     weight[0, 0] = 126
@@ -210,7 +226,7 @@ def test_sums_beyond_single_precision_are_exact():
 @pytest.mark.parametrize("n_bits", [3, 4])
 def test_a_sum_that_equals_a_threshold_reaches_it(n_bits):
     thresholds = np.repeat([[-2, 3]], 2 ** (n_bits - 1), axis=1)[:, 1:]
-    layer = IntegerLayer(np.array([[1]]), np.array([[-4, 3]]), thresholds, output_low=-8)
+    layer = HiddenLayer(np.array([[1]]), np.array([[-4, 3]]), thresholds, output_low=-8)
     low, high = 2 ** (n_bits - 1) - 1, 2**n_bits - 1  # repeated thresholds count each time
     codes = layer.requantize(layer.accumulate(np.array([[-3], [-2], [2], [3]])))
     assert codes.ravel().tolist() == [-8, -8 + low, -8 + low, -8 + high]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qnnprune.encoding._encoding import InputEncoding
-from qnnprune.integer._layer import IntegerLayer
+from qnnprune.integer import HiddenLayer, OutputLayer
 from qnnprune.integer._network import IntegerNetwork
 from qnnprune.integer._report import AccumulatorReport, accumulator_report
 from qnnprune.pruning.limits import LayerLimits
@@ -19,9 +19,9 @@ OUTPUT = np.array([[1, -3, 2]], dtype=np.int8)  # sums -9..9: 5 bits
 def network():
     encoding = InputEncoding(np.zeros((2, 1)), np.ones(2, dtype=np.int64), 1)
     thresholds = np.array([[-2, -1, 0], [1, 2, 3], [1, 1, 1]])
-    hidden = IntegerLayer(HIDDEN, encoding.input_range, thresholds, output_low=-2)
+    hidden = HiddenLayer(HIDDEN, encoding.input_range, thresholds, output_low=-2)
     codes = np.array([[-2, 1]] * 3)
-    output = IntegerLayer(OUTPUT, codes, scale=np.ones(1), bias=np.zeros(1))
+    output = OutputLayer(OUTPUT, codes, scale=np.ones(1), bias=np.zeros(1))
     return IntegerNetwork(encoding, [hidden, output], n_w_bits=3, n_accum_bits=5)
 
 

@@ -8,6 +8,7 @@ import pickle
 import re
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from qnnprune import IntegerNetwork
 from qnnprune.exceptions import InvalidNetworkFileError
 from qnnprune.integer import _storage as storage
-from qnnprune.integer._layer import IntegerLayer
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def load(tmp_path):
     def load_any(content):
         path = tmp_path / "tampered.npz"
         if isinstance(content, dict):
-            content = _packed(content | {"checksum": np.array(storage._checksum(content))})
+            content = _packed(content | {"checksum": np.array(_checksum(content))})
         path.write_bytes(content)
         return IntegerNetwork.load(path)
 
@@ -62,11 +62,20 @@ def _packed(arrays) -> bytes:
     return buffer.getvalue()
 
 
+def _checksum(arrays) -> str:
+    """As documented, in a few lines of its own."""
+    digest = hashlib.sha256()
+    for key in sorted(set(arrays) - {"checksum"}):
+        array = arrays[key]
+        digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
 def _contents(network) -> list:
     """Everything that a network holds, in comparable form."""
     parts = [(network, ["n_w_bits", "n_accum_bits", "classes", "feature_names"])]
     parts += [(network.encoding, ["thresholds", "n_segments", "n_bits", "input_range"])]
-    fields = [field.name for field in dataclasses.fields(IntegerLayer)]
+    fields = ["weight", "input_range", "thresholds", "output_low", "scale", "bias"]
     parts += [(r, [*fields, "accumulator_range", "accumulator_bits"]) for r in network.layers]
     values = [(name, getattr(part, name)) for part, names in parts for name in names]
     arrays = [(name, np.asarray(value)) for name, value in values]
@@ -184,6 +193,16 @@ def test_a_failed_write_leaves_the_old_file(network, tmp_path, monkeypatch, step
     assert os.listdir(tmp_path) == ["n.npz"]
 
 
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_files_of_version_0_1_0_load_and_decide_as_then(kind):
+    network = IntegerNetwork.load(DATA / f"{kind}-0.1.0.npz")
+    with np.load(DATA / f"{kind}-expected.npz") as expected:
+        assert network.decision(expected["X"]).tolist() == expected["decision"].tolist()
+
+
 def test_a_missing_file_is_no_invalid_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         IntegerNetwork.load(tmp_path / "nowhere.npz")
@@ -233,11 +252,7 @@ def test_a_checksum_that_does_not_match(load, arrays):
 
 
 def test_the_checksum_is_as_documented(arrays):
-    digest = hashlib.sha256()
-    for key in sorted(set(arrays) - {"checksum"}):
-        array = arrays[key]
-        digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
-    assert arrays["checksum"] == digest.hexdigest()
+    assert arrays["checksum"] == _checksum(arrays)
 
 
 @pytest.mark.parametrize("version", [0, 2, -1])

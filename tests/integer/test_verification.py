@@ -37,9 +37,9 @@ def test_layers_in_the_wrong_place(tiny_network):
     first, second, output = network.layers
     for layers, message in [
         ([], "no layers"),
-        ([first, second], "layer 1: the output layer has thresholds"),
-        ([first, output, output], "layer 1: a hidden layer has no thresholds"),
-        ([first, replace(second, thresholds=None)], "layer 1: scale"),
+        ([first, second], "layer 1: the last layer is no OutputLayer"),
+        ([first, output, output], "layer 1: it is no HiddenLayer, though another layer follows"),
+        ([first, second, replace(output, scale=None)], "layer 2: scale"),
         ([first, second, replace(output, bias=None)], "layer 2: bias"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ...integer import IntegerLayer
+from ...integer import OutputLayer
 
 __all__ = ["LinearScores", "RankScores", "integer_scores"]
 
@@ -51,7 +51,7 @@ class RankScores:
     rank: np.ndarray
 
 
-def integer_scores(layer: IntegerLayer) -> LinearScores | RankScores:
+def integer_scores(layer: OutputLayer) -> LinearScores | RankScores:
     """Integer scores of an output layer that decide as its logits do, for every sum.
 
     With one logit, the score is positive where the logit is.  With more, the first
@@ -59,8 +59,7 @@ def integer_scores(layer: IntegerLayer) -> LinearScores | RankScores:
 
     Parameters
     ----------
-    layer : IntegerLayer
-        With scale and bias.
+    layer : OutputLayer
 
     Raises
     ------
@@ -69,7 +68,7 @@ def integer_scores(layer: IntegerLayer) -> LinearScores | RankScores:
 
     Examples
     --------
-    >>> layer = IntegerLayer(
+    >>> layer = OutputLayer(
     ...     np.array([[2, 1]]), np.array([[-2, 1]] * 2), scale=np.array([-0.5]), bias=np.array([0.8])
     ... )
     >>> scores = integer_scores(layer)
@@ -112,7 +111,7 @@ def _sign_score(sums, logits, scale) -> LinearScores:
     return LinearScores(np.array([multiplier]), np.array([offset]), n_bits)
 
 
-def _rounded(layer: IntegerLayer, n_bits: int) -> LinearScores | None:
+def _rounded(layer: OutputLayer, n_bits: int) -> LinearScores | None:
     """Scale and bias in fixed point, with all the fractional bits that `n_bits` leave."""
     largest = np.abs(layer.accumulator_range).max(axis=1).astype(np.float64)
     # Rounding adds at most half to the offset and half to the multiplier, times the sum.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..._utils import write_whole
+from ..._utils import plain_labels, write_whole
 from ..._version import __version__
 from ...integer import IntegerLayer, IntegerNetwork
 from ...integer._verification import check_network
@@ -254,16 +254,11 @@ def _plain_labels(classes) -> np.ndarray | None:
     """Labels as an array of str, float64 or integers; None of a regressor."""
     if classes is None:
         return None
-    items = np.asarray(classes).tolist()
-    is_plain = np.asarray(classes).dtype.kind in "biufU"
-    labels = np.asarray(classes) if is_plain else np.array(items)
-    kind = labels.dtype.kind if labels.tolist() == items else None
-    if kind == "U":
-        return np.array([_checked_label(label) for label in items])
-    if kind == "f" and np.isfinite(labels).all():
-        return labels.astype(np.float64)
-    if kind is not None and kind in "biu":
-        return labels
+    labels = plain_labels(classes)
+    if labels is not None and labels.dtype.kind == "U":
+        return np.array([_checked_label(label) for label in labels.tolist()])
+    if labels is not None and np.isfinite(labels).all():
+        return labels.astype(np.float64) if labels.dtype.kind == "f" else labels
     raise ValueError(
         f"The labels {classes!r} have no form in C, as not all are str or all finite numbers: "
         "turn them into str first."

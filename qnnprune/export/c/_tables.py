@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...encoding import InputEncoding
-from ...integer import IntegerLayer, IntegerNetwork
+from ...encoding._thresholds import rounded_up
+from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
 
 __all__ = [
     "PAGE",
@@ -75,22 +76,16 @@ def read_parts(
     encoding, layers, rows = network.encoding, [], slice(None)
     for layer in reversed(network.layers):
         # An input that is always 0, as a constant feature's, adds nothing.
-        weight = np.where(layer.input_range.any(axis=1), layer.weight, 0)[rows]
-        thresholds = None if layer.thresholds is None else layer.thresholds[rows]
-        layers.insert(0, replace(layer, weight=weight, thresholds=thresholds))
-        rows = weight.any(axis=0)
+        layer = replace(layer, weight=np.where(layer.input_range.any(axis=1), layer.weight, 0))
+        layers.insert(0, layer.with_neurons(rows) if isinstance(layer, HiddenLayer) else layer)
+        rows = layers[0].weight.any(axis=0)
     is_read = np.bincount(encoding.feature, weights=rows, minlength=encoding.n_features) > 0
     n_segments = np.where(is_read, encoding.n_segments, 0)
     columns = np.full(len(rows), True) if all_codes else n_segments[encoding.feature] > 0
     for index, layer in enumerate(layers):
-        layers[index] = _with_inputs(layer, columns)
+        layers[index] = layer.with_inputs(columns)
         columns = layers[index + 1].weight.any(axis=0) if index + 1 < len(layers) else None
     return n_segments, tuple(layers)
-
-
-def _with_inputs(layer: IntegerLayer, columns: np.ndarray) -> IntegerLayer:
-    weight, input_range = layer.weight[:, columns], layer.input_range[columns]
-    return replace(layer, weight=weight, input_range=input_range)
 
 
 @dataclass(frozen=True)
@@ -283,18 +278,15 @@ def input_thresholds(
     needed = zip(encoding.thresholds, n_segments * encoding.steps, strict=True)
     thresholds = np.concatenate([row[:count] for row, count in needed])
     if dtype.kind == "f":
-        return Comparison(">=", _rounded_up(thresholds, dtype))
+        return Comparison(">=", _finite(rounded_up(thresholds, dtype), thresholds))
     info = np.iinfo(dtype)
     return compare(np.ceil(thresholds), info.min, info.max, signed=dtype.kind == "i")
 
 
-def _rounded_up(thresholds: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        nearest = thresholds.astype(dtype)
-    rounded = np.where(nearest < thresholds, np.nextafter(nearest, dtype.type(np.inf)), nearest)
+def _finite(rounded: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     if not np.isfinite(rounded).all():
         raise ValueError(
             f"The input encoding has the threshold {thresholds.max()}, beyond the largest "
-            f"{dtype}: use input='double' or scale that feature."
+            f"{rounded.dtype}: use input='double' or scale that feature."
         )
     return rounded

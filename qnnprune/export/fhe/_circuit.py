@@ -253,6 +253,6 @@ def _report(circuit, network: IntegerNetwork, lookups: LookupNetwork, p_error) -
         table_bits=tuple(layer.n_bits - layer.n_removed_bits for layer in layers[:-1]),
         lookups=circuit.programmable_bootstrap_count,
         max_bits=circuit.graph.maximum_integer_bit_width(),
-        proven_bits=int(max(layer.accumulator_bits.max() for layer in network.layers)),
+        proven_bits=network.proven_bits,
         p_error=p_error,
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...exceptions import InvalidNetworkFileError
-from ...integer import IntegerLayer
-from ...integer._network import IntegerNetwork, decode
+from ...integer import IntegerNetwork
+from ...integer._network import decode
 from ._lookups import LookupNetwork
 
 __all__ = ["Ends"]
@@ -41,7 +41,7 @@ class Ends:
         weight = np.zeros((len(output.weight), len(input_range)), dtype=np.int8)
         hollow = IntegerNetwork(
             network.encoding,
-            [IntegerLayer(weight, input_range, scale=output.scale, bias=output.bias)],
+            [replace(output, weight=weight, input_range=input_range)],
             n_w_bits=network.n_w_bits,
             n_accum_bits=network.n_accum_bits,
             classes=network.classes,
@@ -56,8 +56,7 @@ class Ends:
 
     def decision(self, sums) -> np.ndarray:
         """Logits or target values, float64: of the shape of `sums`, (n_samples, n_logits)."""
-        output = self.network.layers[0]
-        return (np.asarray(sums) + self.constant).astype(np.float64) * output.scale + output.bias
+        return self.network.layers[0].decision(np.asarray(sums) + self.constant)
 
     def predictions(self, sums) -> np.ndarray:
         """Labels or target values, as `IntegerNetwork.predict` gives them."""

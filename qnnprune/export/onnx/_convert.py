@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..._utils import write_whole
+from ..._utils import plain_labels, write_whole
 from ...integer import IntegerNetwork
 from ...integer._verification import check_network
 from .._common import integer_network_of, require
@@ -121,18 +121,22 @@ def _n_logits(network: IntegerNetwork) -> int:
 
 def _label_tensor(classes) -> np.ndarray:
     """Labels as ONNX has them: int64, or str in an object array."""
-    classes = np.asarray(classes)
-    values = classes.tolist()
-    if all(isinstance(value, str) for value in values):
-        return np.array(values, dtype=object)
-    kind = classes.dtype.kind
-    whole = kind in "bui" or (kind == "f" and all(value.is_integer() for value in values))
-    if not whole or not -(2**63) <= min(values) <= max(values) < 2**63:
+    labels = plain_labels(classes)
+    if labels is not None and labels.dtype.kind == "U":
+        return labels.astype(object)
+    if labels is None or not _are_whole(labels):
         raise ValueError(
-            f"The labels {values[:5]} are neither whole numbers of at most 64 bits nor strings, "
+            f"The labels {list(classes)[:5]} are neither whole numbers of at most 64 bits nor strings, "
             "and ONNX models have no others: fit on such labels, for example y.astype(str)."
         )
-    return np.array([int(value) for value in values], dtype=np.int64)
+    return labels.astype(np.int64)
+
+
+def _are_whole(labels: np.ndarray) -> bool:
+    """Whether all are integers that int64 holds; the bounds are exact in Python's integers."""
+    values = labels.tolist()
+    whole = labels.dtype.kind != "f" or all(value.is_integer() for value in values)
+    return whole and min(values) >= -(2**63) and max(values) < 2**63
 
 
 def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> None:

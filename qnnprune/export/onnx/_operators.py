@@ -19,10 +19,11 @@ import numpy as np
 
 from ...accumulators import code_range
 from ...encoding import InputEncoding
-from ...integer import IntegerLayer, IntegerNetwork
+from ...encoding._thresholds import rounded_up
+from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
 from ._graph import Graph
 
-__all__ = ["add_logits", "count_reached", "rounded_up"]
+__all__ = ["add_logits", "count_reached"]
 
 # Up to here, comparing with every threshold beats bisection, in time or in nodes.
 _COMPARED_THRESHOLDS = 15
@@ -59,7 +60,7 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
     n_bits = network.encoding.n_bits
     for index, layer in enumerate(network.layers):
         acc = _add_sums(graph, index, layer, codes, n_bits)
-        if layer.thresholds is not None:
+        if isinstance(layer, HiddenLayer):
             codes = count_reached(graph, acc, _hidden_thresholds(layer))
             n_bits = len(layer.thresholds[0]).bit_length()
     exact = graph.add("Cast", acc, to=np.dtype(np.float64))
@@ -84,23 +85,7 @@ def _input_thresholds(encoding: InputEncoding) -> np.ndarray:
     return thresholds.T
 
 
-def rounded_up(thresholds: np.ndarray, dtype) -> np.ndarray:
-    """Smallest values of `dtype` that are not below `thresholds`.
-
-    x of that type reaches them if and only if it reaches the thresholds themselves.
-
-    Examples
-    --------
-    >>> up = rounded_up(np.array([0.1, 0.5, 1e300]), np.float32)
-    >>> up.dtype, up.tolist()
-    (dtype('float32'), [0.10000000149011612, 0.5, inf])
-    """
-    with np.errstate(over="ignore"):  # beyond the largest value is infinity, as it should be
-        nearest = thresholds.astype(dtype)
-    return np.where(nearest < thresholds, np.nextafter(nearest, np.inf, dtype=dtype), nearest)
-
-
-def _hidden_thresholds(layer: IntegerLayer) -> np.ndarray:
+def _hidden_thresholds(layer: HiddenLayer) -> np.ndarray:
     """int32 of shape (n_thresholds, n_out); one above the proven range is never reached."""
     low, high = layer.accumulator_range.T[:, :, None]
     return np.clip(layer.thresholds, low, high + 1).T.astype(np.int32)

@@ -1,0 +1,153 @@
+"""A network as named arrays: what its file holds, and what is made of them again.
+
+Keys, little-endian, ranges inclusive; L counts the layers from 0:
+
+===========================  ========  ====================  ===============================
+key                          dtype     shape                 holds
+===========================  ========  ====================  ===============================
+n_w_bits, n_accum_bits       int64     ()                    widths, in bits
+encoding.thresholds          float64   (n_features, levels)  ascending, rows end in +inf
+encoding.n_segments          int64     (n_features,)         segments of each feature
+encoding.n_bits              int64     ()                    width of an input code, in bits
+layers.L.weight              int8      (n_out, n_in)         codes
+layers.L.input_range         int64     (n_in, 2)             codes of each input
+layers.L.accumulator_range   int64     (n_out, 2)            the proof: exact ranges
+layers.L.accumulator_bits    int64     (n_out,)              the proof: widths, in bits
+layers.L.thresholds          int64     (n_out, 2**a - 1)     ascending; hidden layers only
+layers.L.output_low          int64     ()                    lowest code; hidden layers only
+layers.L.scale, .bias        float64   (n_out,)              finite; the last layer only
+classes                      [1]_      (n_classes,)          labels; a classifier's only
+feature_names                str       (n_features,)         where they are known
+===========================  ========  ====================  ===============================
+
+.. [1] bool, integer or float of at most 8 bytes, or str.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._utils import plain_labels
+from ..encoding._encoding import InputEncoding
+from ..exceptions import InvalidNetworkFileError
+from ._layer import HiddenLayer, OutputLayer
+from ._storage import check_arrays
+
+__all__ = ["arrays_of", "check_proof", "parts_from"]
+
+# Key to dtype and number of dimensions.
+_INT, _INTS, _PAIRS = ("<i8", 0), ("<i8", 1), ("<i8", 2)
+_NETWORK = {"n_w_bits": _INT, "n_accum_bits": _INT}
+_ENCODING = {"thresholds": ("<f8", 2), "n_segments": _INTS, "n_bits": _INT}
+_PROOF = {"accumulator_range": _PAIRS, "accumulator_bits": _INTS}
+_LAYER = {"weight": ("|i1", 2), "input_range": _PAIRS, **_PROOF}
+_HIDDEN = {**_LAYER, "thresholds": ("<i8", 2), "output_low": _INT}
+_OUTPUT = {**_LAYER, "scale": ("<f8", 1), "bias": ("<f8", 1)}
+_OPTIONAL = {"classes": (None, 1), "feature_names": ("U", 1)}
+
+
+def arrays_of(network) -> dict[str, np.ndarray]:
+    """The arrays that stand for a network.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+
+    Raises
+    ------
+    ValueError
+        If labels or names are not bool, int, float or str, or an array has values that its
+        dtype in the table above cannot hold.
+    """
+    kinds = _kinds(len(network.layers))
+    arrays = {key: _exactly(key, _attribute(network, key), kinds[key][0]) for key in kinds}
+    for key in _OPTIONAL:
+        if getattr(network, key) is not None:
+            arrays[key] = _labels(key, getattr(network, key))
+    return arrays
+
+
+def parts_from(arrays: dict[str, np.ndarray]) -> dict:
+    """The arguments of an ``IntegerNetwork``, from its arrays.
+
+    Raises
+    ------
+    InvalidNetworkFileError
+        If a key is missing or unknown, or an array has another dtype or number of
+        dimensions.
+    """
+    n_layers = sum(key.startswith("layers.") and key.endswith(".weight") for key in arrays)
+    check_arrays(arrays, _kinds(n_layers), _OPTIONAL)
+    return {
+        "encoding": InputEncoding(**_fields(arrays, "encoding.", _ENCODING)),
+        "layers": [_layer(arrays, index, n_layers) for index in range(n_layers)],
+        **_fields(arrays, "", _NETWORK | _OPTIONAL),
+    }
+
+
+def check_proof(network, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse arrays whose proof is not that of the network that was made of them.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        One that `check_network` found consistent.
+    arrays : dict of str to array
+
+    Raises
+    ------
+    InvalidNetworkFileError
+    """
+    for index, layer in enumerate(network.layers):
+        for name in _PROOF:
+            key = f"layers.{index}.{name}"
+            if not np.array_equal(getattr(layer, name), arrays[key]):
+                raise InvalidNetworkFileError(
+                    f"{key} differs from what weight and input_range give"
+                )
+
+
+def _kinds(n_layers: int) -> dict:
+    """Dtype and number of dimensions by key, of a network of so many layers."""
+    kinds = _NETWORK | {f"encoding.{name}": kind for name, kind in _ENCODING.items()}
+    for index in range(n_layers):
+        fields = _HIDDEN if index < n_layers - 1 else _OUTPUT
+        kinds |= {f"layers.{index}.{name}": kind for name, kind in fields.items()}
+    return kinds
+
+
+def _layer(arrays: dict, index: int, n_layers: int) -> HiddenLayer | OutputLayer:
+    kind, fields = (HiddenLayer, _HIDDEN) if index < n_layers - 1 else (OutputLayer, _OUTPUT)
+    return kind(**_fields(arrays, f"layers.{index}.", fields.keys() - _PROOF))
+
+
+def _attribute(network, key: str):
+    value = network
+    for part in key.split("."):
+        value = value[int(part)] if part.isdigit() else getattr(value, part)
+    return value
+
+
+def _exactly(key: str, value, dtype: str) -> np.ndarray:
+    value = np.asarray(value)
+    if value.dtype.kind not in "biuf":
+        raise ValueError(f"{key} is {value!r}, not an array of numbers")
+    array = value.astype(dtype)
+    if not np.array_equal(array, value):
+        raise ValueError(f"{key} has values that {array.dtype} cannot hold")
+    return array
+
+
+def _labels(key: str, values) -> np.ndarray:
+    array = plain_labels(values)
+    if array is None:
+        raise ValueError(
+            f"{key} cannot be saved without a pickle, as not all are bool, int, float or str: "
+            f"{np.asarray(values)!r}. Turn them into str first."
+        )
+    return array.astype(array.dtype.newbyteorder("<"))
+
+
+def _fields(arrays: dict, prefix: str, names) -> dict:
+    found = {name: arrays[prefix + name] for name in names if prefix + name in arrays}
+    return {name: array.item() if array.ndim == 0 else array for name, array in found.items()}
