@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from secrets import token_hex
 
 import numpy as np
 
-__all__ = ["is_plain", "plain_labels", "row_blocks", "write_whole"]
+__all__ = ["is_plain", "plain_labels", "row_blocks", "user_stacklevel", "write_whole"]
+
+_OURS = ("qnnprune.", "sklearn.", "contextlib")
 
 
 def row_blocks(n_rows: int, n_columns: int, most_values: int = 2**22) -> Iterator[slice]:
@@ -76,3 +79,14 @@ def write_whole(path, data: bytes) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def user_stacklevel() -> int:
+    """The ``stacklevel`` with which a warning names the line of user code that led to it.
+
+    Frames of this package, and of scikit-learn around it, are passed over.
+    """
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -18,11 +18,17 @@ __all__ = [
     "accumulator_range",
     "code_range",
     "omega",
+    "optimal_step",
+    "ordinary_weights",
     "register_range",
     "weight_budget",
     "weight_max",
 ]
 
+# Step of the uniform quantizer with 2**b - 1 symmetric levels that has the least mean
+# squared error on a standard normal variable (J. Max, "Quantizing for minimum
+# distortion", 1960, computed for these numbers of levels).
+_NORMAL_STEP = {2: 1.22401, 3: 0.65077, 4: 0.35341, 5: 0.19325, 6: 0.10549, 7: 0.05726, 8: 0.03087}
 _BLOCK_VALUES = 2**20  # weights widened to int64 at once
 
 
@@ -87,6 +93,46 @@ def omega(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> int:
     (7281, 5, 28, 1, 0)
     """
     return (2**n_accum_bits - 1) // ((2**n_w_bits - 1) * (2**n_in_bits - 1))
+
+
+def optimal_step(n_bits: int) -> float:
+    """Least-squares step of a narrow-range quantizer for normal weights, in units of their RMS.
+
+    Parameters
+    ----------
+    n_bits : int
+        2 to 8 bits.
+
+    References
+    ----------
+    J. Max, "Quantizing for minimum distortion", 1960.
+    """
+    return _NORMAL_STEP[n_bits]
+
+
+def ordinary_weights(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> float:
+    """Weights of ordinary size that the exact range of `n_accum_bits` holds, about.
+
+    Full-scale weights, which Ω counts, are rare.  Of normal weights the mean magnitude is
+    ``sqrt(2 / pi) / optimal_step(n_w_bits)`` codes, and an L1 norm of
+    ``2**(n_accum_bits - n_in_bits)`` codes fits.
+
+    Parameters
+    ----------
+    n_w_bits, n_in_bits, n_accum_bits : int
+        Widths of the weights, of that layer's inputs and of the accumulator, in bits.
+
+    Returns
+    -------
+    float
+        A count of weights.
+
+    Examples
+    --------
+    >>> round(ordinary_weights(2, 2, 8), 1), round(ordinary_weights(8, 8, 8), 2)
+    (98.2, 0.04)
+    """
+    return 2.0 ** (n_accum_bits - n_in_bits) * optimal_step(n_w_bits) * math.sqrt(math.pi / 2)
 
 
 def weight_budget(

@@ -3,6 +3,7 @@
 __all__ = [
     "AccumulatorOverflowError",
     "AccumulatorProofError",
+    "FewWeightsWarning",
     "InvalidNetworkFileError",
     "QnnpruneError",
 ]
@@ -22,3 +23,7 @@ class AccumulatorOverflowError(QnnpruneError, OverflowError):
 
 class InvalidNetworkFileError(QnnpruneError, ValueError):
     """A file does not hold a whole, consistent integer network of a known version."""
+
+
+class FewWeightsWarning(UserWarning):
+    """The widths leave so few weights to a neuron that hardly anything can be learned."""

@@ -14,6 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils import user_stacklevel
+from ..exceptions import FewWeightsWarning
 from ..training.rows import hold_out
 from ..training.spec import Mode
 
@@ -183,6 +185,7 @@ class Narrowing:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", "Training was interrupted", ConvergenceWarning)
+                warnings.simplefilter("ignore", FewWeightsWarning)
                 self.prune(*train, max_epochs=max_epochs)
             return self.score(*valid)
         except (KeyboardInterrupt, ConvergenceWarning):
@@ -190,7 +193,7 @@ class Narrowing:
                 f"The search was interrupted on the way to {n_accum_bits} bits; it ends with the "
                 "best of the widths before.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=user_stacklevel(),
             )
             return None
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from .. import training
-from ..accumulators import code_range, weight_budget
+from .._utils import user_stacklevel
+from ..accumulators import code_range, ordinary_weights, weight_budget
+from ..exceptions import FewWeightsWarning
+from ..integer._report import FEW_WEIGHTS
 from ..pruning import LayerLimits
 from ._narrowing import Narrowing
 from ._prediction import IntegerPrediction
@@ -47,10 +52,50 @@ class Pruned(Narrowing, IntegerPrediction):
         bits = [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
         n_accum_bits, multiplier = self.n_accum_bits, self.n_hidden_neurons_multiplier
         guaranteed = n_accum_bits if self.accumulator_guarantee else None
-        return tuple(
+        limits = tuple(
             LayerLimits(r, guaranteed, weight_budget(self.n_w_bits, b, n_accum_bits, multiplier))
             for r, b in zip(ranges, bits, strict=True)
         )
+        self._warn_of_few_weights(limits)
+        return limits
+
+    def _warn_of_few_weights(self, limits):
+        """Say so before the training where a neuron can keep only a few weights."""
+        names = ["n_in_bits"] + ["n_a_bits"] * (len(limits) - 1)
+        for index, (limit, name) in enumerate(zip(limits, names, strict=True)):
+            bits, n_in = self._in_bits if index == 0 else self.n_a_bits, len(limit.input_range)
+            fitting = np.inf if limit.budget is None else limit.budget
+            if limit.n_accum_bits is not None:
+                fitting = min(fitting, ordinary_weights(self.n_w_bits, bits, self.n_accum_bits))
+            if fitting < min(FEW_WEIGHTS, n_in):
+                layer = "output" if index + 1 == len(limits) else f"hidden {index + 1}"
+                warnings.warn(
+                    f"A neuron of layer '{layer}' can keep only about {max(1, round(fitting))} of its "
+                    f"{n_in} weights, too few for most data: n_w_bits={self.n_w_bits} and {name}="
+                    f"{bits} are wide for n_accum_bits={self.n_accum_bits}. {self._way_out(bits)}",
+                    FewWeightsWarning,
+                    stacklevel=user_stacklevel(),
+                )
+                return
+
+    def _way_out(self, n_in_bits) -> str:
+        """Widths of the accumulator, or of weights and codes, that leave more weights."""
+
+        def enough(n_w_bits, n_in_bits, n_accum_bits):
+            return ordinary_weights(n_w_bits, n_in_bits, n_accum_bits) >= FEW_WEIGHTS
+
+        ways = []
+        if self.n_hidden_neurons_multiplier is not None:
+            ways.append(f"n_hidden_neurons_multiplier above {self.n_hidden_neurons_multiplier:g}")
+        wider = next(b for b in range(self.n_accum_bits, 99) if enough(self.n_w_bits, n_in_bits, b))
+        if wider > self.n_accum_bits:
+            ways.append(f"n_accum_bits={wider} or more")
+        for bits in range(max(self.n_w_bits, n_in_bits), 1, -1):
+            narrower = min(bits, self.n_w_bits), min(bits, n_in_bits)
+            if narrower != (self.n_w_bits, n_in_bits) and enough(*narrower, self.n_accum_bits):
+                ways.append("n_w_bits={} with n_a_bits and n_in_bits of {}".format(*narrower))
+                break
+        return f"Use {', or '.join(ways)}."
 
     def _keep(self, trained):
         super()._keep(trained)

@@ -11,6 +11,8 @@ from ._simulation import layer_name
 
 __all__ = ["AccumulatorReport", "accumulator_report"]
 
+FEW_WEIGHTS = 4  # per neuron; with fewer hardly anything can be learned
+
 _TITLES = {
     "layer": "layer",
     "neurons": "neurons",
@@ -113,7 +115,8 @@ def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> 
             rows[-1]["observed_bits"] = int(accumulator_bits(seen).max())
             rows[-1]["overflows"] = int(observed.overflow_count[index].sum())
     widest = max(row["proven_bits"] for row in rows)
-    return AccumulatorReport(rows, _summary(widest, network.n_accum_bits, guarantee))
+    summary = _summary(widest, network.n_accum_bits, guarantee) + _few_weights(rows)
+    return AccumulatorReport(rows, summary)
 
 
 def _row(index, layer, limit, omega) -> dict:
@@ -141,3 +144,16 @@ def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
         )
     reason = "" if guarantee else " (accumulator_guarantee=False)"
     return f"An overflow of {n_accum_bits} bits is possible: some sums can need {widest}{reason}."
+
+
+def _few_weights(rows) -> str:
+    few = [r for r in rows if r["nonzeros_mean"] < min(FEW_WEIGHTS, r["fan_in"])]
+    if not few:
+        return ""
+    layers = ", ".join(
+        f"{row['layer']} ({row['nonzeros_mean']:.1f} of {row['fan_in']})" for row in few
+    )
+    return (
+        f"\nFew weights are left per neuron: {layers}.  A wider n_accum_bits, or narrower n_w_bits, "
+        "n_a_bits and n_in_bits, would keep more."
+    )

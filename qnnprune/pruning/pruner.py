@@ -124,6 +124,8 @@ class Pruner:
             self._remove_neurons(network, self.schedule.excess(stage))
         for index, module in enumerate((*network.hidden, network.output)):
             layer = self._layer(index, module)
+            network.turn(index, layer.rows_to_turn())
+            layer.leave_out_what_never_fits()
             if progress >= 1:
                 self._fix(index, layer)
             elif isinstance(self.schedule, SparseSchedule):
@@ -142,6 +144,7 @@ class Pruner:
         magnitude = np.abs(module.linear.weight.detach().cpu().numpy())
         return _Layer(
             module,
+            is_output=is_output,
             limits=self.limits[index],
             live=np.outer(rows, self._feeding[index]) & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
@@ -209,6 +212,7 @@ class _Layer:
     Parameters
     ----------
     module : HiddenBlock or OutputBlock
+    is_output : bool
     limits : LayerLimits
     live : bool array of shape (n_out, n_in)
         Weights that may be kept.
@@ -216,9 +220,10 @@ class _Layer:
         What they are ranked by, not negative.
     """
 
-    def __init__(self, module, *, limits, live, rank):
+    def __init__(self, module, *, is_output, limits, live, rank):
         self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
         self.sign = module.slope_sign.cpu().numpy().astype(np.int32)
+        self.is_output = is_output
         self.limits, self.live, self.rank = limits, live, rank
 
     def mask(self) -> np.ndarray:
@@ -238,24 +243,48 @@ class _Layer:
         codes = self.codes() * self.sign[:, None]
         return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
 
+    def rows_to_turn(self) -> np.ndarray:
+        """Rows that fit better with all signs changed.
+
+        A register may hold an input but not its negative, as 8 bits hold -128 .. 127.  In the
+        output layer, where the gain takes the sign, these are the rows whose highest-ranked
+        weight fits only negated; in a hidden layer those none of whose weights fits as it is.
+        """
+        fits, fits_negated = self._fits_alone(self._signs()), self._fits_alone(-self._signs())
+        if self.is_output:
+            best = np.where(self.live, self.rank, -1.0).argmax(axis=1)
+            return np.flatnonzero((fits_negated & ~fits)[np.arange(len(best)), best])
+        fits, fits_negated = self.live & fits, self.live & fits_negated
+        return np.flatnonzero(fits_negated.any(axis=1) & ~fits.any(axis=1))
+
+    def leave_out_what_never_fits(self) -> None:
+        """Only what fits alone can be kept, beside others even less."""
+        self.live = self.live & self._fits_alone(self._signs())
+
     def revive(self, mask) -> np.ndarray:
-        """Give a row that kept nothing its highest-ranked weight, as the smallest code."""
+        """Give a row that kept nothing its highest-ranked weight, as the smallest code.
+
+        The weight keeps its sign, on which the rows that read this one rely.
+        """
         dead = ((self.codes() != 0) & mask).sum(axis=1) == 0
-        dead &= self.live.any(axis=1)
         if not dead.any():
             return mask
-        mask = mask.copy()
-        for row in np.flatnonzero(dead):
+        mask, signs = mask.copy(), self._signs()
+        for row in np.flatnonzero(dead & self.live.any(axis=1)):
             column = int(np.where(self.live[row], self.rank[row], -1.0).argmax())
-            wanted = 1 if self.weight[row, column].item() >= 0 else -1
-            if not self._fits_alone(wanted * self.sign[row], column):
-                wanted = int(self.sign[row])  # +1 in the integer network: the narrower of the two
             mask[row] = False
             mask[row, column] = True
-            self.quantizer.set_code(self.weight, row, column, wanted)
+            self.quantizer.set_code(self.weight, row, column, int(signs[row, column]))
         return mask
 
-    def _fits_alone(self, code, column):
-        ends = code * self.limits.input_range[column]
+    def _signs(self) -> np.ndarray:
+        """Sign of every weight, 1 or -1."""
+        return np.where(self.weight.detach().cpu().numpy() >= 0, 1, -1)
+
+    def _fits_alone(self, codes) -> np.ndarray:
+        """Codes that fit the register as the only weight of their row."""
+        low, high = self.limits.input_range.T
+        codes = codes * self.sign[:, None]
         least, most, _ = register_bounds(self.limits)
-        return least <= ends.min() and ends.max() <= most
+        bottom, top = np.minimum(codes * low, codes * high), np.maximum(codes * low, codes * high)
+        return (bottom >= least) & (top <= most)

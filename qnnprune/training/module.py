@@ -251,6 +251,26 @@ class PrunableMLP(nn.Module):
         self.train(was_training)
         return [value.cpu().numpy() for value in values]
 
+    @torch.no_grad()
+    def turn(self, index: int, rows) -> None:
+        """Change the sign of all weights of some neurons, and of whoever reads them.
+
+        Parameters
+        ----------
+        index : int
+            Of the layer.  Outputs stay what they were; a hidden neuron rises where it fell, and
+            is read negated.
+        rows : int array
+        """
+        if not len(rows):
+            return
+        self.linears[index].weight[rows] *= -1
+        if index == len(self.hidden):
+            self.output.gain[rows] *= -1
+        else:
+            self.hidden[index].norm.running_mean[rows] *= -1
+            self.linears[index + 1].weight[:, rows] *= -1
+
     def show_codes(self) -> PrunableMLP:
         """Let the weights come as Brevitas quant tensors, which know their integers.
 

@@ -12,25 +12,14 @@ from brevitas.inject import ExtendedInjector
 from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
 from torch import Tensor, nn
 
-from ..accumulators import code_range, weight_max
+from ..accumulators import code_range, optimal_step, weight_max
 
 __all__ = [
     "ActivationQuant",
     "MaskedWeightQuant",
     "activation_quantizer",
-    "optimal_step",
     "weight_quantizer",
 ]
-
-# Step of the uniform quantizer with 2**b - 1 symmetric levels that has the least mean
-# squared error on a standard normal variable (J. Max, "Quantizing for minimum
-# distortion", 1960, computed for these numbers of levels).
-_NORMAL_STEP = {2: 1.22401, 3: 0.65077, 4: 0.35341, 5: 0.19325, 6: 0.10549, 7: 0.05726, 8: 0.03087}
-
-
-def optimal_step(n_bits: int) -> float:
-    """Least-squares step of a narrow-range quantizer for normal weights, in units of their RMS."""
-    return _NORMAL_STEP[n_bits]
 
 
 class _FakeQuantWeight(torch.autograd.Function):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from .._utils import user_stacklevel
 from ..pruning import Pruner
 from .assembly import build_net, check_device, training_callbacks
 from .auto import Recipe, auto_batch_size, auto_recipes, choose_recipe, hold_back, whole_training
@@ -179,7 +180,7 @@ def _check_interrupt(net):
             f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
             "weights of the last whole epoch are kept, pruned and compiled.",
             ConvergenceWarning,
-            stacklevel=7,
+            stacklevel=user_stacklevel(),
         )
 
 
