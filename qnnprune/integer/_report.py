@@ -147,7 +147,7 @@ def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
 
 
 def _few_weights(rows) -> str:
-    few = [r for r in rows if r["nonzeros_mean"] < min(FEW_WEIGHTS, r["fan_in"])]
+    few = [r for r in rows if r["nonzeros_mean"] < FEW_WEIGHTS < r["fan_in"]]
     if not few:
         return ""
     layers = ", ".join(
