@@ -1,8 +1,9 @@
-"""The package's own errors."""
+"""The package's own errors and warnings."""
 
 __all__ = [
     "AccumulatorOverflowError",
     "AccumulatorProofError",
+    "EncryptedCostWarning",
     "InvalidNetworkFileError",
     "QnnpruneError",
 ]
@@ -22,3 +23,7 @@ class AccumulatorOverflowError(QnnpruneError, OverflowError):
 
 class InvalidNetworkFileError(QnnpruneError, ValueError):
     """A file does not hold a whole, consistent integer network of a known version."""
+
+
+class EncryptedCostWarning(UserWarning):
+    """A network was compiled whose encrypted prediction is out of practical reach."""
