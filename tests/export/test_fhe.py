@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import qnnprune
 from qnnprune import PrunedNeuralNetClassifier
 from qnnprune.exceptions import EncryptedCostWarning, InvalidNetworkFileError
 from qnnprune.export import FheClient, FheServer, compile_fhe
+from qnnprune.export.fhe import _cost
+from qnnprune.export.fhe._cost import key_sizes
 from qnnprune.export.fhe._ends import Ends
 from qnnprune.export.fhe._messages import (
     EVALUATION_KEYS,
@@ -601,6 +604,23 @@ def test_keys_have_the_reported_size(encrypted, client, grid_network):
     assert sent == pytest.approx(grid.report.sent_key_bytes, rel=0.01)
 
 
+def test_keys_of_more_than_12_bits_have_the_size_that_they_had():
+    # Concrete's choice for tables of 13 bits; its keys had 604,053,992 bytes, and a server's
+    # memory grew by 1.26 GB in all.
+    bootstrap = {"inputLweDimension": 766, "levelCount": 8, "glweDimension": 2}
+    keyswitch = {"inputLweDimension": 2048, "levelCount": 15, "outputLweDimension": 766}
+    packing = {"inputLweDimension": 2048, "levelCount": 3, "glweDimension": 2}
+    keyset = {
+        "lweBootstrapKeys": [{"params": bootstrap | {"polynomialSize": 1024}}],
+        "lweKeyswitchKeys": [{"params": keyswitch}],
+        "packingKeyswitchKeys": [{"params": packing | {"polynomialSize": 1024}}],
+    }
+    specs = SimpleNamespace(serialize=lambda: json.dumps({"keyset": keyset}))
+    sent, held = key_sizes(specs)
+    assert sent == pytest.approx(604_053_992, rel=1e-3)
+    assert held == pytest.approx(1.26e9, rel=0.02)
+
+
 def test_held_keys_are_those_that_concrete_counts(encrypted):
     # Concrete counts keys rightly where their GLWE dimension is 1.
     circuit = encrypted.circuit
@@ -643,7 +663,6 @@ def test_the_default_network_is_warned_of():
 
 
 def test_many_cheap_lookups_are_warned_of_too(encrypted, monkeypatch):
-    cost = sys.modules["qnnprune.export.fhe._cost"]
-    monkeypatch.setattr(cost, "_MOST_SECONDS", encrypted.report.core_seconds_row / 2)
+    monkeypatch.setattr(_cost, "_MOST_SECONDS", encrypted.report.core_seconds_row / 2)
     with pytest.warns(EncryptedCostWarning, match="hardly practical"):
-        cost.warn_of_cost(encrypted.report, stacklevel=1)
+        _cost.warn_of_cost(encrypted.report, stacklevel=1)
