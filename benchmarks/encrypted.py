@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -94,8 +95,10 @@ def measure(fitted: list, rows: int) -> dict[str, object]:
 
 
 def _through_client_and_server(encrypted, X, found) -> np.ndarray:
-    client = FheClient(encrypted.ends, encrypted.circuit.client)
-    server = FheServer(encrypted.circuit.server)
+    with tempfile.TemporaryDirectory() as folder:
+        encrypted.save_client(f"{folder}/client")
+        encrypted.save_server(f"{folder}/server")
+        client, server = FheClient.load(f"{folder}/client"), FheServer.load(f"{folder}/server")
     with timed(found, "key generation, s"):
         client.keygen()
     keys = client.evaluation_keys()

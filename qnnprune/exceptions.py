@@ -1,9 +1,10 @@
-"""The package's own errors."""
+"""The package's own errors and warnings."""
 
 __all__ = [
     "AccumulatorOverflowError",
     "AccumulatorProofError",
     "FewWeightsWarning",
+    "EncryptedCostWarning",
     "InvalidNetworkFileError",
     "QnnpruneError",
 ]
@@ -27,3 +28,7 @@ class InvalidNetworkFileError(QnnpruneError, ValueError):
 
 class FewWeightsWarning(UserWarning):
     """The widths leave so few weights to a neuron that hardly anything can be learned."""
+
+
+class EncryptedCostWarning(UserWarning):
+    """A network was compiled whose encrypted prediction is out of practical reach."""

@@ -53,11 +53,17 @@ def require(module: str, extra: str) -> ModuleType:
     Raises
     ------
     ImportError
-        If it is missing; the message names the extra that installs it.
+        If that fails; the message says how to install `extra` without changing the versions
+        of other packages.
     """
     try:
         return import_module(module)
     except ImportError as error:
+        file, where = "constraints.txt", ""
+        if extra == "fhe":
+            file, where = "constraints-fhe.txt", " in an environment of its own (numpy below 2)"
         raise ImportError(
-            f"{module} is missing: pip install 'qnnprune[{extra}]' installs it."
+            f"{module} is missing ({error}): pip install -c {file} 'qnnprune[{extra}]' installs "
+            f"it{where}. {file}, in qnnprune's source, holds the tested versions; without it pip "
+            "may replace packages that you have."
         ) from error

@@ -55,7 +55,7 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ImportError
-        If onnx is missing; ``pip install 'qnnprune[qonnx]'`` installs it.
+        If onnx is missing; the message says how to install it.
     ValueError
         If an option has no such value, the network contradicts itself, or a sum is too wide
         for QONNX's float32.

@@ -1,9 +1,13 @@
+import copy
 import itertools
 import json
 import os
-import shutil
+import stat
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +15,20 @@ from scipy.sparse import csr_matrix
 
 import qnnprune
 from qnnprune import PrunedNeuralNetClassifier
-from qnnprune.exceptions import InvalidNetworkFileError
+from qnnprune.exceptions import EncryptedCostWarning, InvalidNetworkFileError
 from qnnprune.export import FheClient, FheServer, compile_fhe
+from qnnprune.export.fhe import _cost
+from qnnprune.export.fhe._cost import key_sizes
+from qnnprune.export.fhe._ends import Ends
+from qnnprune.export.fhe._messages import (
+    EVALUATION_KEYS,
+    REQUEST,
+    RESPONSE,
+    SECRET_KEYS,
+    digest,
+    seal,
+    unseal,
+)
 
 pytest.importorskip("concrete.fhe")
 
@@ -41,6 +57,14 @@ def folders(encrypted, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(folders):
+    client = FheClient.load(folders[0])
+    client.keygen()
+    return client
+
+
+@pytest.fixture(scope="module")
+def neighbour(folders):
+    """Another client of the same model, with keys of its own."""
     client = FheClient.load(folders[0])
     client.keygen()
     return client
@@ -186,7 +210,7 @@ def test_client_and_server_in_processes_of_their_own(encrypted, network, tmp_pat
 
 def test_the_client_gets_no_weights(folders, network):
     client, server = folders
-    assert sorted(file.name for file in server.iterdir()) == ["server.zip"]
+    assert sorted(file.name for file in server.iterdir()) == ["model.json", "server.zip"]
     hollow = qnnprune.IntegerNetwork.load(client / "network.npz")
     assert [layer.weight.any() for layer in hollow.layers] == [False]
     assert np.array_equal(hollow.quantize_input(_ROWS), network.quantize_input(_ROWS))
@@ -197,34 +221,279 @@ def test_decision_through_client_and_server(client, server, network):
     assert np.array_equal(client.decrypt_decision(response), network.decision(_ROWS[:1]))
 
 
-def test_messages_of_another_circuit_are_refused(tiny_network, client, server, tmp_path):
-    other = compile_fhe(tiny_network(np.random.default_rng(7), n_features=5, n_w_bits=2))
-    other.save_client(tmp_path / "client")
-    stranger = FheClient.load(tmp_path / "client")
-    stranger.keygen()
-    with pytest.raises(ValueError, match="do not belong to this circuit"):
-        server.accept_keys(stranger.evaluation_keys())
-    request = stranger.encrypt(np.zeros((1, 5)))
-    with pytest.raises(ValueError, match="do not belong to this circuit"):
-        server.run(request[0])
-    with pytest.raises(ValueError, match="do not belong to this circuit"):
-        client.decrypt(request)
+def test_one_server_for_two_clients(folders, client, neighbour, network):
+    server = FheServer.load(folders[1])
+    first = server.accept_keys(client.evaluation_keys())
+    second = server.accept_keys(neighbour.evaluation_keys())
+    assert server.accept_keys(client.evaluation_keys()) == first != second
+    requests = zip(client.encrypt(_ROWS), neighbour.encrypt(_ROWS), strict=True)
+    responses = [[server.run(request) for request in pair] for pair in requests]
+    for each, answers in zip((client, neighbour), zip(*responses, strict=True), strict=True):
+        assert np.array_equal(each.decrypt(answers), network.predict(_ROWS))
 
 
-def test_damaged_messages_are_refused(client, server):
+def test_a_request_of_a_client_whose_keys_are_unknown(folders, client, neighbour, network):
+    server = FheServer.load(folders[1])
+    (request,), (other,) = client.encrypt(_ROWS[:1]), neighbour.encrypt(_ROWS[:1])
+    with pytest.raises(ValueError, match="does not hold the keys .* accept_keys first"):
+        server.run(request)
+    keys_id = server.accept_keys(neighbour.evaluation_keys())
+    with pytest.raises(ValueError, match="does not hold the keys .* accept_keys first"):
+        server.run(request)
+    assert neighbour.decrypt([server.run(other)])[0] == network.predict(_ROWS)[0]
+    server.forget_keys(keys_id)
+    with pytest.raises(ValueError, match=f"does not hold the keys {keys_id[:12]} of the request"):
+        server.run(other)
+    for unknown in (keys_id, "", b"1"):
+        with pytest.raises(ValueError, match="There are no keys"):
+            server.forget_keys(unknown)
+
+
+def test_a_response_to_another_client(client, neighbour, server):
+    (response,) = map(server.run, client.encrypt(_ROWS[:1]))
+    for read in (neighbour.decrypt, neighbour.decrypt_decision):
+        with pytest.raises(ValueError, match="made with the keys .* answers another client"):
+            read([response])
+
+
+def test_nobody_replaces_the_keys_of_another(client, neighbour, server, network):
+    keys_id, _ = unseal(client.evaluation_keys(), EVALUATION_KEYS, client.model_id)
+    _, body = unseal(neighbour.evaluation_keys(), EVALUATION_KEYS, client.model_id)
+    with pytest.raises(ValueError, match="the id of other keys"):
+        server.accept_keys(seal(EVALUATION_KEYS, client.model_id, keys_id, body))
+    response = map(server.run, client.encrypt(_ROWS[:1]))
+    assert client.decrypt(response)[0] == network.predict(_ROWS)[0]
+
+
+def test_threads_share_a_server(folders, client, neighbour, network):
+    server, expected = FheServer.load(folders[1]), network.predict(_ROWS).tolist()
+
+    def use(own):
+        keys_id = server.accept_keys(own.evaluation_keys())
+        answers = own.decrypt(server.run(request) for request in own.encrypt(_ROWS))
+        server.forget_keys(keys_id)
+        return answers.tolist()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(use, [client, neighbour])) == [expected] * 2
+
+
+def test_new_keys_in_the_midst_of_an_encryption(folders, client, server, network, tmp_path):
+    client.save_keys(tmp_path / "secret")
+    busy = FheClient.load(folders[0])
+    busy.load_keys(tmp_path / "secret")
+
+    class KeysChange:
+        def codes(self, X):
+            busy.keygen()
+            return client.ends.codes(X)
+
+    busy.ends = KeysChange()
+    responses = [server.run(request) for request in busy.encrypt(_ROWS[:1])]
+    assert client.decrypt(responses)[0] == network.predict(_ROWS)[0]
+    busy.ends = client.ends
+    with pytest.raises(ValueError, match="a request from before keygen"):
+        busy.decrypt(responses)
+
+
+def _retrained(network, change):
+    """A network of the same shape that differs in one thing."""
+    other = copy.deepcopy(network)
+    change(other)
+    return other
+
+
+def _swap_labels(network):
+    network.classes = network.classes[::-1].copy()
+
+
+def _name_features(network):
+    network.feature_names = np.array(["a", "b", "c"])
+
+
+def _swap_outputs(network):
+    network.layers[-1].weight[:] = network.layers[-1].weight[::-1].copy()
+
+
+def _shift_encoding(network):
+    network.encoding.thresholds[:] += 0.25
+
+
+def _shift_bias(network):
+    network.layers[-1].bias[:] += 0.25
+
+
+def _double_scale(network):
+    network.layers[-1].scale[:] *= 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_swap_labels, _name_features, _swap_outputs, _shift_encoding, _shift_bias, _double_scale],
+)
+def test_models_of_one_shape_are_told_apart(network, encrypted, change):
+    other = compile_fhe(_retrained(network, change))
+    specs = [each.circuit.client.specs.serialize() for each in (encrypted, other)]
+    assert specs[0] == specs[1]  # which is all that Concrete would compare
+    assert other.model_id != encrypted.model_id
+
+
+def test_one_network_is_one_model(network, encrypted, folders):
+    again = compile_fhe(copy.deepcopy(network))
+    assert again.model_id == encrypted.model_id
+    assert FheClient.load(folders[0]).model_id == encrypted.model_id
+    assert FheServer.load(folders[1]).model_id == encrypted.model_id
+    assert compile_fhe(network, p_error=2**-20).model_id != encrypted.model_id
+
+
+@pytest.fixture(scope="module")
+def successor(network, tmp_path_factory):
+    """Client and server of a network trained anew at the same shape."""
+    folder = tmp_path_factory.mktemp("successor")
+    encrypted = compile_fhe(_retrained(network, _shift_encoding))
+    encrypted.save_client(folder / "client")
+    encrypted.save_server(folder / "server")
+    client, server = FheClient.load(folder / "client"), FheServer.load(folder / "server")
+    client.keygen()
+    server.accept_keys(client.evaluation_keys())
+    return client, server
+
+
+def test_an_old_client_and_a_server_trained_anew(client, server, successor, tmp_path):
+    new_client, new_server = successor
+    (old,), (new,) = client.encrypt(_ROWS[:1]), new_client.encrypt(_ROWS[:1])
+    client.save_keys(tmp_path / "secret")
+    for call, argument in (
+        (new_server.run, old),
+        (server.run, new),
+        (new_server.accept_keys, client.evaluation_keys()),
+        (server.accept_keys, new_client.evaluation_keys()),
+        (client.decrypt, [new_server.run(new)]),
+        (client.decrypt_decision, [new_server.run(new)]),
+        (new_client.decrypt, [server.run(old)]),
+        (new_client.load_keys, tmp_path / "secret"),
+    ):
+        with pytest.raises(ValueError, match="for model .* the new folder and new keys"):
+            call(argument)
+    assert new_client.decrypt([new_server.run(new)]).shape == (1,)  # with the keys it had
+
+
+def test_what_belongs_elsewhere_is_refused(client, server, tmp_path):
+    client.save_keys(tmp_path / "secret")
     (request,) = client.encrypt(_ROWS[:1])
-    for damaged in (b"", request[:20], request[:-9]):
+    messages = {
+        "evaluation keys": client.evaluation_keys(),
+        "a request": request,
+        "a response": server.run(request),
+        "secret keys": (tmp_path / "secret").read_bytes(),
+    }
+
+    def load_keys(message):
+        (tmp_path / "file").write_bytes(message)
+        client.load_keys(tmp_path / "file")
+
+    calls = {
+        "evaluation keys": server.accept_keys,
+        "a request": server.run,
+        "a response": lambda message: client.decrypt([message]),
+        "secret keys": load_keys,
+    }
+    for found, wanted in itertools.permutations(messages, 2):
+        with pytest.raises(ValueError, match=f"are {found}, but what belongs here is {wanted}"):
+            calls[wanted](messages[found])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"", lambda data: data[9:]]
+)
+def test_damaged_messages_are_refused(client, server, damage, tmp_path, capfd):
+    (request,) = client.encrypt(_ROWS[:1])
+    client.save_keys(tmp_path / "secret")
+    (tmp_path / "damaged").write_bytes(damage((tmp_path / "secret").read_bytes()))
+    for call, argument in (
+        (server.run, damage(request)),
+        (server.accept_keys, damage(client.evaluation_keys())),
+        (client.decrypt, [damage(server.run(request))]),
+        (client.load_keys, tmp_path / "damaged"),
+    ):
         with pytest.raises(ValueError, match="The bytes"):
-            server.run(damaged)
-    with pytest.raises(ValueError, match="hold no EvaluationKeys"):
-        server.accept_keys(request[:60])
-    with pytest.raises(ValueError, match="hold no Value"):
-        client.decrypt([request[:60]])
+            call(argument)
+    assert capfd.readouterr() == ("", "")  # Concrete would print its stack 15,000 times
+    assert client.decrypt([server.run(request)]).shape == (1,)
 
 
-def test_a_server_without_keys_says_so(folders, client):
-    with pytest.raises(ValueError, match="accept_keys"):
-        FheServer.load(folders[1]).run(client.encrypt(_ROWS[:1])[0])
+def test_sealed_bytes_that_concrete_cannot_read(client, server, tmp_path):
+    (request,) = client.encrypt(_ROWS[:1])
+    keys_id, ciphertext = unseal(request, REQUEST, client.model_id)
+    _, sums = unseal(server.run(request), RESPONSE, client.model_id)
+
+    def refused(call, kind, body, keys_id=keys_id):
+        with pytest.raises(ValueError, match="Concrete refuses the bytes"):
+            call(seal(kind, client.model_id, keys_id, body))
+
+    def load_keys(message):
+        (tmp_path / "secret").write_bytes(message)
+        client.load_keys(tmp_path / "secret")
+
+    # The last of each: a whole ciphertext, of another shape.
+    for body in (b"", b"ciphertext", ciphertext[:40], sums):
+        refused(server.run, REQUEST, body)
+    for body in (b"", b"sums", sums[:40], ciphertext):
+        refused(lambda message: client.decrypt([message]), RESPONSE, body)
+    refused(server.accept_keys, EVALUATION_KEYS, b"keys", digest(b"keys"))
+    refused(load_keys, SECRET_KEYS, b"keys")
+
+
+def test_what_is_no_bytes_is_a_type_error(client, server):
+    (request,) = client.encrypt(_ROWS[:1])
+    for call in (server.run, server.accept_keys, lambda data: client.decrypt([data])):
+        for wrong in ("text", None, 1, [request]):
+            with pytest.raises(TypeError, match="A message is bytes, but got"):
+                call(wrong)
+    for read in (client.decrypt, client.decrypt_decision):
+        with pytest.raises(TypeError, match=r"a list of responses.*\[response\]"):
+            read(server.run(request))
+    response = server.run(memoryview(bytearray(request)))
+    assert client.decrypt([bytearray(response)]) == client.decrypt([response])
+
+
+def test_a_client_without_keys_says_so(folders, server, client, tmp_path):
+    fresh = FheClient.load(folders[0])
+    response = server.run(client.encrypt(_ROWS[:1])[0])
+    for call in (
+        fresh.evaluation_keys,
+        lambda: fresh.encrypt(_ROWS),
+        lambda: fresh.decrypt([response]),
+        lambda: fresh.save_keys(tmp_path / "secret"),
+    ):
+        with pytest.raises(ValueError, match=r"no keys yet: keygen\(\).*load_keys\(path\)"):
+            call()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError):
+        fresh.load_keys(tmp_path / "secret")
+
+
+def test_saved_keys_are_the_same_keys(folders, client, server, network, tmp_path):
+    client.save_keys(tmp_path / "secret")
+    if os.name == "posix":
+        assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    with pytest.raises(FileExistsError):
+        client.save_keys(tmp_path / "secret")
+    restarted = FheClient.load(folders[0])
+    restarted.load_keys(str(tmp_path / "secret"))
+    assert restarted.evaluation_keys() == client.evaluation_keys()
+    responses = [server.run(request) for request in client.encrypt(_ROWS[:1])]
+    assert restarted.decrypt(responses)[0] == network.predict(_ROWS)[0]
+
+
+def test_a_client_and_a_server_can_be_saved_again(folders, client, server, tmp_path):
+    client.save(tmp_path / "client")
+    server.save(tmp_path / "server")
+    copied = FheClient.load(tmp_path / "client"), FheServer.load(tmp_path / "server")
+    assert {side.model_id for side in copied} == {client.model_id}
+    for folder in folders:
+        again = sorted(file.name for file in (tmp_path / folder.name).iterdir())
+        assert again == sorted(file.name for file in folder.iterdir())
 
 
 def test_folders_are_whole_or_not_there(encrypted, tmp_path, monkeypatch):
@@ -278,8 +547,11 @@ def test_missing_concrete_names_the_extra(network, folders, monkeypatch):
         lambda: FheClient.load(folders[0]),
         lambda: FheServer.load(folders[1]),
     ):
-        with pytest.raises(ImportError, match=r"pip install 'qnnprune\[fhe\]'"):
+        with pytest.raises(ImportError) as raised:
             call()
+        text = str(raised.value)
+        assert "pip install -c constraints-fhe.txt 'qnnprune[fhe]'" in text
+        assert "an environment of its own (numpy below 2)" in text
 
 
 def test_missing_folders(tmp_path):
@@ -287,6 +559,21 @@ def test_missing_folders(tmp_path):
         FheClient.load(tmp_path)
     with pytest.raises(OSError):
         FheServer.load(tmp_path)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_file_of_another_model_in_a_folder(folders, successor, tmp_path, side):
+    kind = (FheClient, FheServer)[side]
+    successor[side].save(tmp_path / "mixed")
+    for file in folders[side].iterdir():
+        if file.name != "model.json":
+            whole = (tmp_path / "mixed" / file.name).read_bytes()
+            (tmp_path / "mixed" / file.name).write_bytes(file.read_bytes())
+            if whole != file.read_bytes():
+                with pytest.raises(InvalidNetworkFileError, match=f"{file.name}.*copy the whole"):
+                    kind.load(tmp_path / "mixed")
+            (tmp_path / "mixed" / file.name).write_bytes(whole)
+    assert kind.load(tmp_path / "mixed").model_id == successor[side].model_id
 
 
 @pytest.mark.parametrize(
@@ -302,8 +589,80 @@ def test_missing_folders(tmp_path):
         ("codes.json", json.dumps({"inputs": _INPUTS, "constant": [0]})),
     ],
 )
-def test_damaged_folders(folders, tmp_path, name, text):
-    shutil.copytree(folders[0], tmp_path / "client")
-    (tmp_path / "client" / name).write_text(text)
+def test_damaged_ends(encrypted, tmp_path, name, text):
+    encrypted.ends.save(tmp_path)
+    (tmp_path / name).write_text(text)
     with pytest.raises(InvalidNetworkFileError):
-        FheClient.load(tmp_path / "client")
+        Ends.load(tmp_path)
+
+
+def test_keys_have_the_reported_size(encrypted, client, grid_network):
+    assert len(client.evaluation_keys()) == pytest.approx(encrypted.report.sent_key_bytes, rel=0.01)
+    grid = compile_fhe(grid_network)
+    grid.keygen()
+    sent = len(grid.circuit.client.evaluation_keys.serialize())
+    assert sent == pytest.approx(grid.report.sent_key_bytes, rel=0.01)
+
+
+def test_keys_of_more_than_12_bits_have_the_size_that_they_had():
+    # Concrete's choice for tables of 13 bits; its keys had 604,053,992 bytes, and a server's
+    # memory grew by 1.26 GB in all.
+    bootstrap = {"inputLweDimension": 766, "levelCount": 8, "glweDimension": 2}
+    keyswitch = {"inputLweDimension": 2048, "levelCount": 15, "outputLweDimension": 766}
+    packing = {"inputLweDimension": 2048, "levelCount": 3, "glweDimension": 2}
+    keyset = {
+        "lweBootstrapKeys": [{"params": bootstrap | {"polynomialSize": 1024}}],
+        "lweKeyswitchKeys": [{"params": keyswitch}],
+        "packingKeyswitchKeys": [{"params": packing | {"polynomialSize": 1024}}],
+    }
+    specs = SimpleNamespace(serialize=lambda: json.dumps({"keyset": keyset}))
+    sent, held = key_sizes(specs)
+    assert sent == pytest.approx(604_053_992, rel=1e-3)
+    assert held == pytest.approx(1.26e9, rel=0.02)
+
+
+def test_held_keys_are_those_that_concrete_counts(encrypted):
+    # Concrete counts keys rightly where their GLWE dimension is 1.
+    circuit = encrypted.circuit
+    keyset = json.loads(circuit.client.specs.serialize())["keyset"]
+    assert {key["params"]["glweDimension"] for key in keyset["lweBootstrapKeys"]} == {1}
+    unpacked = circuit.size_of_bootstrap_keys + circuit.size_of_keyswitch_keys
+    assert encrypted.report.held_key_bytes == encrypted.report.sent_key_bytes + unpacked
+
+
+def test_the_cost_is_told_before_keys_are_made(network):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", EncryptedCostWarning)
+        encrypted = compile_fhe(network)
+    report = encrypted.report
+    assert not encrypted.circuit.keys.are_generated
+    assert report.complexity == encrypted.circuit.complexity
+    text = str(report)
+    assert (
+        f"{report.lookups} lookups per row in tables of up to {max(report.table_bits)} bits" in text
+    )
+    assert f"{report.held_key_bytes / 1e6:.0f} MB in the server's memory" in text
+
+
+def test_the_default_network_is_warned_of():
+    X = np.random.default_rng(0).normal(size=(300, 20))
+    y = X[:, :3].sum(axis=1) > 0
+    estimator = PrunedNeuralNetClassifier(max_epochs=2, random_state=0).fit(X, y)
+    with pytest.warns(EncryptedCostWarning) as caught:
+        encrypted = compile_fhe(estimator)
+    (warning,) = caught
+    assert warning.filename == __file__
+    text, report = str(warning.message), encrypted.report
+    assert str(report) in text and "GB to send" in text
+    for way_out in ("n_rounding_bits", "hidden_layer_sizes", "n_accum_bits"):
+        assert way_out in text
+    assert not encrypted.circuit.keys.are_generated
+    # 8-bit tables took 0.355 s per lookup on two cores, and their keys 3.6 GB unpacked.
+    assert report.core_seconds_row / report.lookups == pytest.approx(0.71, rel=0.25)
+    assert report.held_key_bytes - report.sent_key_bytes == pytest.approx(3.6e9, rel=0.05)
+
+
+def test_many_cheap_lookups_are_warned_of_too(encrypted, monkeypatch):
+    monkeypatch.setattr(_cost, "_MOST_SECONDS", encrypted.report.core_seconds_row / 2)
+    with pytest.warns(EncryptedCostWarning, match="hardly practical"):
+        _cost.warn_of_cost(encrypted.report, stacklevel=1)

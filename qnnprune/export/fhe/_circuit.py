@@ -8,56 +8,24 @@ clear.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from ...integer import IntegerNetwork
 from .._common import integer_network_of, require
-from ._deployment import FheClient, FheServer, whole_folder
+from ._cost import CircuitReport, key_sizes, warn_of_cost
+from ._deployment import FheClient, FheServer
 from ._ends import Ends
 from ._lookups import LookupNetwork, lookup_network
+from ._messages import digest
 
-__all__ = ["CircuitReport", "EncryptedNetwork", "compile_fhe"]
+__all__ = ["EncryptedNetwork", "compile_fhe"]
 
 _MOST_BITS = 16  # that Concrete's table lookups take
 _MODES = ("clear", "simulate", "encrypted")
-
-
-@dataclass(frozen=True)
-class CircuitReport:
-    """What an encrypted prediction of one row costs, and how sure it is.
-
-    Attributes
-    ----------
-    neurons : tuple of int
-        Sums in each layer, from the first hidden one to the output.
-    sum_bits : tuple of int
-        Width of these sums, in bits.
-    table_bits : tuple of int
-        Width of the tables' inputs in each hidden layer, in bits.
-    lookups : int
-        Programmable bootstraps a row: one a table, and one for each low bit removed before it.
-    max_bits : int
-        The largest width in the circuit, as Concrete reports it, in bits.
-    proven_bits : int
-        The largest accumulator of the integer network, as proven, in bits.
-    p_error : float
-        Bound on the chance that one lookup errs.
-    """
-
-    neurons: tuple[int, ...]
-    sum_bits: tuple[int, ...]
-    table_bits: tuple[int, ...]
-    lookups: int
-    max_bits: int
-    proven_bits: int
-    p_error: float
-
-    @property
-    def p_error_row(self) -> float:
-        """Bound on the chance that any lookup of a row errs."""
-        return min(1.0, self.lookups * self.p_error)
 
 
 class EncryptedNetwork:
@@ -73,6 +41,7 @@ class EncryptedNetwork:
     ends : Ends
         What happens in the clear, before and after.
     report : CircuitReport
+        What a row costs, and the keys; known before there are any.
     """
 
     def __init__(self, circuit, lookups: LookupNetwork, ends: Ends, report: CircuitReport):
@@ -119,10 +88,23 @@ class EncryptedNetwork:
         sums = [run(row) for row in codes]
         return np.array(sums, dtype=np.int64).reshape(len(codes), len(self.ends.constant))
 
+    @cached_property
+    def model_id(self) -> str:
+        """Digest of all that client and server run: circuit, encoding, scale, bias, labels.
+
+        Both folders carry it, and every message.  It is the same wherever the same network is
+        compiled with the same versions of this package and of Concrete.
+        """
+        parts = [self.circuit.mlir.encode(), self.circuit.client.specs.serialize()]
+        with TemporaryDirectory() as folder:
+            self.ends.save(Path(folder))
+            parts += [file.read_bytes() for file in sorted(Path(folder).iterdir())]
+        return digest(*parts)
+
     def save_client(self, folder) -> None:
         """Write what a client needs: to encode, encrypt, decrypt and decode.
 
-        No weight is among it.  `FheClient.load` reads it.
+        No weight is among it, only a digest of them all.  `FheClient.load` reads it.
 
         Parameters
         ----------
@@ -134,9 +116,7 @@ class EncryptedNetwork:
         OSError
             If the folder is there already or cannot be written; nothing is left then.
         """
-        client = FheClient(self.ends, self.circuit.client)
-        with whole_folder(folder) as unfinished:
-            client.save(unfinished)
+        FheClient(self.ends, self.circuit.client.specs, self.model_id).save(folder)
 
     def save_server(self, folder) -> None:
         """Write what a server needs: the circuit.
@@ -153,8 +133,7 @@ class EncryptedNetwork:
         OSError
             If the folder is there already or cannot be written; nothing is left then.
         """
-        with whole_folder(folder) as unfinished:
-            FheServer(self.circuit.server).save(unfinished)
+        FheServer(self.circuit.server, self.model_id).save(folder)
 
 
 def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
@@ -163,6 +142,8 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     Needs no calibration rows: every width comes from the weights, so no input can
     overflow.  Neurons that no input can switch, and those that nobody reads, cost no
     lookup; low bits that no threshold depends on are removed before it.
+
+    Makes no keys yet.  ``report`` of what it returns says what they and a row will cost.
 
     Parameters
     ----------
@@ -180,12 +161,18 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     Raises
     ------
     ImportError
-        If Concrete is missing; the message names the extra.
+        If Concrete is missing; the message says how to install it.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
         If a sum is wider than the 16 bits that table lookups take, or `p_error` is not
         between 0 and 1.
+
+    Warns
+    -----
+    EncryptedCostWarning
+        If a server would need more than 1 GiB for each client's keys, or a row takes more
+        than about a minute on one core.
 
     Examples
     --------
@@ -199,6 +186,7 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     _check_widths(lookups)
     circuit = _compile(require("concrete.fhe", "fhe"), lookups, p_error)
     report = _report(circuit, network, lookups, p_error)
+    warn_of_cost(report, stacklevel=2)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
 
@@ -247,6 +235,7 @@ def _tables(fhe, layer, output_type):
 
 def _report(circuit, network: IntegerNetwork, lookups: LookupNetwork, p_error) -> CircuitReport:
     layers = lookups.layers
+    sent, held = key_sizes(circuit.client.specs)
     return CircuitReport(
         neurons=tuple(len(layer.weight) for layer in layers),
         sum_bits=tuple(layer.n_bits for layer in layers),
@@ -255,4 +244,7 @@ def _report(circuit, network: IntegerNetwork, lookups: LookupNetwork, p_error) -
         max_bits=circuit.graph.maximum_integer_bit_width(),
         proven_bits=network.proven_bits,
         p_error=p_error,
+        complexity=circuit.complexity,
+        sent_key_bytes=sent,
+        held_key_bytes=held,
     )

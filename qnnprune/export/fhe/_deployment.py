@@ -1,73 +1,72 @@
 """Client and server of encrypted prediction: bytes go between them, and nothing else.
 
-The client holds the secret keys.  The server holds the circuit, and of the client only the
-evaluation keys, with which it can compute on ciphertexts but not read them.
-
-Every message begins with 32 bytes that stand for the circuit's parameters, since keys and
-ciphertexts of other parameters would bring the process down.  Concrete's own serialization
-follows.
+The client holds the secret keys.  The server holds the circuit, and of each client only the
+evaluation keys, with which it can compute on ciphertexts but not read them.  Every message
+carries the ids of its model and of its keys; what does not match is refused.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 from collections.abc import Iterable
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
 from .._common import require
 from ._ends import Ends
+from ._files import checked_folder, whole_folder, write_secret
+from ._messages import (
+    EVALUATION_KEYS,
+    REQUEST,
+    RESPONSE,
+    SECRET_KEYS,
+    digest,
+    refusals,
+    seal,
+    short,
+    unseal,
+)
 
-__all__ = ["FheClient", "FheServer", "whole_folder"]
-
-
-@contextmanager
-def whole_folder(folder):
-    """A folder to write to that takes the place of `folder` once it is whole.
-
-    Raises
-    ------
-    OSError
-        If there is something in `folder` already, or it cannot be written to.
-    """
-    folder = Path(folder)
-    unfinished = folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        os.rename(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+__all__ = ["FheClient", "FheServer"]
 
 
-def _mark(specs) -> bytes:
-    return hashlib.sha256(specs.serialize()).digest()
+def _fhe():
+    return require("concrete.fhe", "fhe")
 
 
-def _open(specs, data: bytes, kind):
-    """What a message holds, an object of Concrete's class `kind`."""
-    mark = _mark(specs)
-    if data[: len(mark)] != mark:
-        raise ValueError("The bytes do not belong to this circuit: client and server differ.")
-    try:
-        return kind.deserialize(data[len(mark) :])
-    except RuntimeError as error:
-        raise ValueError(f"The bytes are damaged: they hold no {kind.__name__}.") from error
+@dataclass(frozen=True)
+class _Keys:
+    """Concrete's client with its keys, and their id: the digest of the evaluation keys."""
+
+    client: object
+    id: str
+
+    @staticmethod
+    def of(client) -> _Keys:
+        return _Keys(client, digest(client.evaluation_keys.serialize()))
 
 
 class FheClient:
     """Encodes and encrypts, decrypts and decodes, without the weights.
 
-    Made by `load` from what `EncryptedNetwork.save_client` wrote.
+    Made by `load` from what `EncryptedNetwork.save_client` wrote.  Its keys serve one model:
+    after a new training, a client needs the new folder and new keys.  Several threads may use
+    one client.
+
+    Attributes
+    ----------
+    ends : Ends
+        What happens in the clear, before and after.
+    model_id : str
+        Digest of the network; a server must have the same.
     """
 
-    def __init__(self, ends: Ends, client):
-        self.ends, self._client = ends, client
+    def __init__(self, ends: Ends, specs, model_id: str):
+        self.ends, self.model_id = ends, model_id
+        self._specs = specs
+        # Replaced as a whole, so that no thread sees keys under the id of others.
+        self._made: _Keys | None = None
 
     @staticmethod
     def load(folder) -> FheClient:
@@ -78,32 +77,81 @@ class FheClient:
         OSError
             If a file is missing.
         InvalidNetworkFileError
-            If the network's file is damaged.
+            If a file is damaged, or from another folder.
         """
-        fhe, folder = require("concrete.fhe", "fhe"), Path(folder)
-        return FheClient(Ends.load(folder), fhe.Client.load(folder / "client.zip"))
+        fhe, folder = _fhe(), Path(folder)
+        model_id = checked_folder(folder)
+        specs = fhe.Client.load(folder / "client.zip").specs
+        return FheClient(Ends.load(folder), specs, model_id)
 
     def save(self, folder) -> None:
-        """Write the client's files into a folder that is there; without keys."""
-        folder = Path(folder)
-        self.ends.save(folder)
-        self._client.save(folder / "client.zip")
+        """Write the client's files, without keys, to a folder that does not exist yet."""
+        with whole_folder(folder, self.model_id) as unfinished:
+            self.ends.save(unfinished)
+            _fhe().Client(self._specs).save(unfinished / "client.zip")
 
     def keygen(self) -> None:
-        """Make new keys: takes seconds, and is needed once."""
-        self._client.keygen(force=True)
+        """Make new keys: takes seconds, and is needed once.
+
+        Responses to what was encrypted with former keys can no longer be read.
+        """
+        client = _fhe().Client(self._specs)
+        client.keygen(force=True)
+        self._made = _Keys.of(client)
+
+    @property
+    def _keys(self) -> _Keys:
+        if self._made is None:
+            raise ValueError(
+                "This client has no keys yet: keygen() makes new ones, load_keys(path) reads those "
+                "that save_keys wrote."
+            )
+        return self._made
 
     def save_keys(self, path) -> None:
-        """Write all keys, the secret ones too: whoever reads the file can decrypt."""
-        self._client.keys.save(path)
+        """Write all keys, the secret ones too, to a file that its owner alone may read.
+
+        Whoever reads the file can decrypt.
+
+        Raises
+        ------
+        OSError
+            If the file is there already or cannot be written; nothing is left then.
+        ValueError
+            If there are no keys yet.
+        """
+        keys = self._keys
+        body = keys.client.keys.serialize()
+        write_secret(path, seal(SECRET_KEYS, self.model_id, keys.id, body))
 
     def load_keys(self, path) -> None:
-        """Go on with the keys that `save_keys` wrote."""
-        self._client.keys.load(path)
+        """Go on with the keys that `save_keys` wrote.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is damaged, holds no secret keys, or those for another model; the client
+            keeps the keys that it had.
+        """
+        _, body = unseal(Path(path).read_bytes(), SECRET_KEYS, self.model_id)
+        client = _fhe().Client(self._specs)
+        with refusals():
+            client.keys.load_from_bytes(body)
+        self._made = _Keys.of(client)
 
     def evaluation_keys(self) -> bytes:
-        """What the server needs once, to compute for this client."""
-        return _mark(self._client.specs) + self._client.evaluation_keys.serialize()
+        """What the server needs once, to compute for this client.
+
+        Raises
+        ------
+        ValueError
+            If there are no keys yet.
+        """
+        keys = self._keys
+        body = keys.client.evaluation_keys.serialize()
+        return seal(EVALUATION_KEYS, self.model_id, keys.id, body)
 
     def encrypt(self, X) -> list[bytes]:
         """Encode and encrypt.
@@ -115,10 +163,16 @@ class FheClient:
         Returns
         -------
         list of bytes
-            One request a row.
+            One request per row.
+
+        Raises
+        ------
+        ValueError
+            If there are no keys yet, or X does not fit the network.
         """
-        mark = _mark(self._client.specs)
-        return [mark + self._client.encrypt(row).serialize() for row in self.ends.codes(X)]
+        keys = self._keys
+        rows = [keys.client.encrypt(row).serialize() for row in self.ends.codes(X)]
+        return [seal(REQUEST, self.model_id, keys.id, row) for row in rows]
 
     def decrypt(self, responses: Iterable[bytes]) -> np.ndarray:
         """Decrypt and decode.
@@ -126,7 +180,7 @@ class FheClient:
         Parameters
         ----------
         responses : iterable of bytes
-            What the server made of each request.
+            What the server made of each request, in the order of the rows.
 
         Returns
         -------
@@ -135,13 +189,18 @@ class FheClient:
 
         Raises
         ------
+        TypeError
+            If a response is not bytes.
         ValueError
-            If a response is damaged, or of another circuit.
+            If there are no keys yet, or a response is damaged, of another model, or made
+            with other keys.
         """
         return self.ends.predictions(self._sums(responses))
 
     def decrypt_decision(self, responses: Iterable[bytes]) -> np.ndarray:
         """Decrypt to logits or target values.
+
+        Takes and refuses what `decrypt` does.
 
         Returns
         -------
@@ -149,20 +208,46 @@ class FheClient:
         """
         return self.ends.decision(self._sums(responses))
 
-    def _sums(self, responses):
-        kind, specs = require("concrete.fhe", "fhe").Value, self._client.specs
-        sums = [self._client.decrypt(_open(specs, data, kind)) for data in responses]
+    def _sums(self, responses) -> np.ndarray:
+        if isinstance(responses, (bytes, bytearray, memoryview, str)):
+            raise TypeError("Pass a list of responses, one per row: [response] for a single one.")
+        keys = self._keys
+        sums = [self._decrypted(response, keys) for response in responses]
         return np.array(sums, dtype=np.int64).reshape(len(sums), len(self.ends.constant))
+
+    def _decrypted(self, response, keys: _Keys):
+        keys_id, body = unseal(response, RESPONSE, self.model_id)
+        if keys_id != keys.id:
+            raise ValueError(
+                f"The response was made with the keys {short(keys_id)}, but this client has "
+                f"{short(keys.id)}: it answers another client, or a request from before keygen."
+            )
+        with refusals():
+            return keys.client.decrypt(_fhe().Value.deserialize(body))
 
 
 class FheServer:
-    """Computes on ciphertexts.
+    """Computes on ciphertexts of any number of clients.
 
-    Made by `load` from what `EncryptedNetwork.save_server` wrote.
+    Made by `load` from what `EncryptedNetwork.save_server` wrote.  Several threads may use one
+    server; rows of several threads run beside each other.
+
+    Each client's keys stay in memory until `forget_keys`: ``report.held_key_bytes`` of the
+    compiled network per client, without a bound of its own.  A server that starts anew has
+    none: keep the bytes that `accept_keys` took, or ask the clients again.
+
+    The ids tell mix-ups, not forgeries.  Let authenticated clients alone send keys: forged
+    ones can bring the process down.
+
+    Attributes
+    ----------
+    model_id : str
+        Digest of the network; clients must have the same.
     """
 
-    def __init__(self, server):
-        self._server, self._keys = server, None
+    def __init__(self, server, model_id: str):
+        self._server, self.model_id = server, model_id
+        self._keys: dict[str, object] = {}  # by id; each access is one atomic operation
 
     @staticmethod
     def load(folder) -> FheServer:
@@ -171,37 +256,86 @@ class FheServer:
         Raises
         ------
         OSError
-            If the file is missing.
+            If a file is missing.
+        InvalidNetworkFileError
+            If a file is damaged, or from another folder.
         """
-        fhe = require("concrete.fhe", "fhe")
-        return FheServer(fhe.Server.load(Path(folder) / "server.zip"))
+        fhe, folder = _fhe(), Path(folder)
+        model_id = checked_folder(folder)
+        return FheServer(fhe.Server.load(folder / "server.zip"), model_id)
 
     def save(self, folder) -> None:
-        """Write the server's file into a folder that is there."""
-        self._server.save(Path(folder) / "server.zip")
+        """Write the server's files, without keys, to a folder that does not exist yet."""
+        with whole_folder(folder, self.model_id) as unfinished:
+            self._server.save(unfinished / "server.zip")
 
-    def accept_keys(self, evaluation_keys: bytes) -> None:
-        """Compute with a client's evaluation keys from now on.
+    def accept_keys(self, evaluation_keys: bytes) -> str:
+        """Compute for one more client from now on.
+
+        Parameters
+        ----------
+        evaluation_keys : bytes
+            What `FheClient.evaluation_keys` gave.
+
+        Returns
+        -------
+        str
+            Id of the keys, for `forget_keys`.
+
+        Raises
+        ------
+        TypeError
+            If it is not bytes.
+        ValueError
+            If the bytes are damaged, no evaluation keys, or keys for another model.
+        """
+        keys_id, body = unseal(evaluation_keys, EVALUATION_KEYS, self.model_id)
+        if digest(body) != keys_id:  # else one client could replace the keys of another
+            raise ValueError("The evaluation keys are damaged: they carry the id of other keys.")
+        with refusals():
+            self._keys[keys_id] = _fhe().EvaluationKeys.deserialize(body)
+        return keys_id
+
+    def forget_keys(self, keys_id: str) -> None:
+        """Compute no longer for the client whose keys have this id, and free their memory.
 
         Raises
         ------
         ValueError
-            If the bytes are damaged, or keys for another circuit.
+            If there are no such keys.
         """
-        kind = require("concrete.fhe", "fhe").EvaluationKeys
-        self._keys = _open(self._server.client_specs, evaluation_keys, kind)
+        if self._keys.pop(keys_id, None) is None:
+            raise ValueError(f"There are no keys {keys_id!r}: pass an id that accept_keys gave.")
 
     def run(self, request: bytes) -> bytes:
         """Turn an encrypted row into encrypted sums.
 
+        Parameters
+        ----------
+        request : bytes
+            One of those that `FheClient.encrypt` gave.
+
+        Returns
+        -------
+        bytes
+            The response, for `FheClient.decrypt`.
+
         Raises
         ------
+        TypeError
+            If the request is not bytes.
         ValueError
-            If no keys were accepted yet, or the request is damaged or of another circuit.
+            If it is damaged, no request, for another model, or encrypted with keys that
+            were not accepted.
         """
-        if self._keys is None:
-            raise ValueError("No evaluation keys yet: pass the client's to accept_keys first.")
-        specs = self._server.client_specs
-        value = _open(specs, request, require("concrete.fhe", "fhe").Value)
-        result = self._server.run(value, evaluation_keys=self._keys)
-        return _mark(specs) + result.serialize()
+        keys_id, body = unseal(request, REQUEST, self.model_id)
+        keys = self._keys.get(keys_id)
+        if keys is None:
+            raise ValueError(
+                f"This server does not hold the keys {short(keys_id)} of the request: pass that "
+                "client's evaluation_keys() to accept_keys first."
+            )
+        with refusals():
+            value = _fhe().Value.deserialize(body)
+            result = self._server.run(value, evaluation_keys=keys)
+        return seal(RESPONSE, self.model_id, keys_id, result.serialize())

@@ -59,7 +59,7 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ImportError
-        If onnx is missing; ``pip install 'qnnprune[onnx]'`` installs it.
+        If onnx is missing; the message says how to install it.
     ValueError
         If labels are neither integers, booleans, whole floats nor strings, if the network
         contradicts itself, or if a sum could leave int32.
@@ -166,7 +166,7 @@ def register_skl2onnx() -> None:
     Raises
     ------
     ImportError
-        If skl2onnx is missing; ``pip install 'qnnprune[onnx]'`` installs it.
+        If skl2onnx is missing; the message says how to install it.
 
     Notes
     -----

@@ -1,0 +1,94 @@
+"""Atomic writes of folders and of secret files.
+
+Each folder has a list of its files with their digests, so that a folder in which files of
+two networks were mixed is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from ...exceptions import InvalidNetworkFileError
+from ._messages import digest
+
+__all__ = ["checked_folder", "whole_folder", "write_secret"]
+
+_LIST = "model.json"
+
+
+@contextmanager
+def whole_folder(folder, model_id: str):
+    """A folder to write to that takes the place of `folder` once it is whole.
+
+    Raises
+    ------
+    OSError
+        If there is something in `folder` already, or it cannot be written to.
+    """
+    folder = Path(folder)
+    unfinished = folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        files = {file.name: digest(file.read_bytes()) for file in sorted(unfinished.iterdir())}
+        text = json.dumps({"model_id": model_id, "files": files}, indent=1)
+        (unfinished / _LIST).write_text(text, encoding="utf-8")
+        os.rename(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def checked_folder(folder: Path) -> str:
+    """The model's id, once the files of `folder` are known to be those that were written.
+
+    Raises
+    ------
+    OSError
+        If a file is missing.
+    InvalidNetworkFileError
+        If a file is damaged, or from another folder.
+    """
+    text = (folder / _LIST).read_bytes()
+    try:
+        found = json.loads(text)
+        model_id, files = found["model_id"], dict(found["files"])
+        if len(bytes.fromhex(model_id)) != 32:
+            raise ValueError("an id of another length")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidNetworkFileError(f"{str(folder / _LIST)!r} is damaged.") from error
+    for name, expected in files.items():
+        if digest((folder / name).read_bytes()) != expected:
+            raise InvalidNetworkFileError(
+                f"{str(folder / name)!r} is damaged, or of another model than the rest of its "
+                "folder: copy the whole folder anew."
+            )
+    return model_id
+
+
+def write_secret(path, data: bytes) -> None:
+    """Write a new file that its owner alone may read, from its first moment on.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to; FileExistsError if there is such a file, since
+        what was encrypted with the keys in it could never be read again.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise FileExistsError(f"{str(path)!r} is there already: keys are not written over.")
+    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with open(os.open(unfinished, flags, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

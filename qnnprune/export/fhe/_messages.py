@@ -1,0 +1,129 @@
+"""Messages between client and server, sealed with what they are and what they belong to.
+
+=======  ==========================================
+bytes    hold
+=======  ==========================================
+0-7      ``qnnprune``
+8        version of this format
+9        kind: its place in `KINDS`
+10-41    id of the model
+42-73    id of the keys
+74-105   SHA-256 of all other bytes
+106-     what Concrete serialized
+=======  ==========================================
+
+Concrete checks little of what it reads: keys of another circuit bring the process down, and
+a number encrypted with another key decrypts to noise.  So nothing reaches it that does not
+match.  The seal tells mix-ups and damage.  It does not tell who wrote the bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from contextlib import contextmanager
+
+__all__ = [
+    "EVALUATION_KEYS",
+    "KINDS",
+    "REQUEST",
+    "RESPONSE",
+    "SECRET_KEYS",
+    "digest",
+    "refusals",
+    "seal",
+    "short",
+    "unseal",
+]
+
+EVALUATION_KEYS, REQUEST, RESPONSE, SECRET_KEYS = KINDS = (
+    "evaluation keys",
+    "a request",
+    "a response",
+    "secret keys",
+)
+
+_MAGIC, _VERSION = b"qnnprune", 1
+_LABEL = struct.Struct(f"{len(_MAGIC)}sBB32s32s")
+_DIGEST_SIZE = 32
+
+
+def digest(*parts) -> str:
+    """SHA-256 of bytes-like parts, as hexadecimal digits: the form of every id."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
+def short(identifier: str) -> str:
+    """As many digits of an id as tell it from others in a sentence."""
+    return identifier[:12]
+
+
+def seal(kind: str, model_id: str, keys_id: str, body: bytes) -> bytes:
+    """A message of one of the `KINDS`."""
+    ids = bytes.fromhex(model_id), bytes.fromhex(keys_id)
+    label = _LABEL.pack(_MAGIC, _VERSION, KINDS.index(kind), *ids)
+    return b"".join([label, bytes.fromhex(digest(label, body)), body])
+
+
+def unseal(data, kind: str, model_id: str) -> tuple[str, bytes]:
+    """The id of the keys, and what Concrete serialized.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not bytes-like.
+    ValueError
+        If it is no message, of another format version, damaged, of another kind than
+        `kind`, or for another model than `model_id`.
+    """
+    found_kind, found_model, keys_id, body = _parse(data)
+    if found_kind != kind:
+        raise ValueError(f"The bytes are {found_kind}, but what belongs here is {kind}.")
+    if found_model != model_id:
+        raise ValueError(
+            f"The bytes are {kind} for model {short(found_model)}, but this is model "
+            f"{short(model_id)}: client and server must be saved from one compiled network. "
+            "After a new training, clients need the new folder and new keys."
+        )
+    return keys_id, body
+
+
+def _parse(data) -> tuple[str, str, str, bytes]:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"A message is bytes, but got {type(data).__name__}.")
+    data = memoryview(data).cast("B")
+    start = _LABEL.size + _DIGEST_SIZE
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise ValueError(f"The bytes are no message of FheClient or FheServer: {len(data)} bytes.")
+    version = bytes(data[len(_MAGIC) : len(_MAGIC) + 1])
+    if version not in (b"", bytes([_VERSION])):
+        raise ValueError(
+            f"The bytes have format version {version[0]}, and this package reads {_VERSION}: "
+            "client and server need the same version of qnnprune."
+        )
+    label, checksum, body = data[: _LABEL.size], data[_LABEL.size : start], data[start:]
+    if checksum != bytes.fromhex(digest(label, body)):
+        raise ValueError("The bytes are damaged or cut off: their checksum does not match.")
+    _, _, kind, model, keys = _LABEL.unpack(label)
+    if kind >= len(KINDS):
+        raise ValueError(f"The bytes are of kind {kind}, which this package does not know.")
+    return KINDS[kind], model.hex(), keys.hex(), bytes(body)
+
+
+@contextmanager
+def refusals():
+    """Turn Concrete's refusal of a message into a ValueError.
+
+    Sealed bytes are as they were sent, so only another Concrete, or a forger, made them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"Concrete refuses the bytes, although they are whole: {reason} Client and server "
+            "need the same version of concrete-python."
+        ) from error
