@@ -16,6 +16,7 @@ import numpy as np
 from .._utils import write_whole
 from ..accumulators import accumulator_bits
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork
+from ..integer._simplify import simplify
 from ..integer._verification import check_network
 from ._common import integer_network_of, require
 from .onnx._graph import Graph, Tensor, model_proto
@@ -64,13 +65,15 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
 
     Notes
     -----
-    All integers are equal to those of `IntegerNetwork.run`.  The affine map at the end is
-    float32 here, as QONNX has no float64: ``decision`` is the float32 rounding of a product
-    and a sum, and where two logits lie closer than that, another label could win.
+    Neurons that no input can switch, and those that nobody reads, are left out: thresholds and
+    bias take in what constant ones add.  All other integers are equal to those of
+    `IntegerNetwork.run`, less these constants.  The affine map at the end is float32 here, as
+    QONNX has no float64: ``decision`` is the float32 rounding of a product and a sum, and where
+    two logits lie closer than that, another label could win.
 
     One type holds all sums of a layer: the proven range of the whole layer decides, which is
     one bit more than that of each neuron if unsigned neurons as wide as the widest signed
-    ones are among them.  Weights on a constant feature, whose code is always 0, are 0.
+    ones are among them.
 
     FINN clips thresholds to the range of the sums where it fuses them with the
     ``MatMul``, and one that no sum reaches would then be reached by the largest: let it build
@@ -118,7 +121,7 @@ class _MultiThresholdForm:
     def build(self, network: IntegerNetwork):
         """Add the whole network and turn it into a model."""
         codes = self._add_input(len(network.encoding.feature), network.encoding.n_bits)
-        for index, layer in enumerate(network.layers):
+        for index, layer in enumerate(simplify(network.layers).layers_of_bias()):
             acc = self._add_sums(index, layer, codes, network.n_w_bits)
             if isinstance(layer, HiddenLayer):
                 low, high = layer.accumulator_range.T[:, :, None]
@@ -139,8 +142,7 @@ class _MultiThresholdForm:
                 f"Layer {index} has sums from {low} to {high}, and QONNX's float32 holds all "
                 f"integers only up to {_LARGEST_SUM}: n_accum_bits=25 or less would fit."
             )
-        constant = (layer.input_range == 0).all(axis=1)
-        weight = self._add_weight(index, np.where(constant, 0, layer.weight).T, n_w_bits)
+        weight = self._add_weight(index, layer.weight.T, n_w_bits)
         n_out, integers = len(layer.weight), _integer_type(low, high)
         return self._add("MatMul", codes, weight, n_out, f"accumulator_{index}", integers)
 

@@ -12,7 +12,7 @@ from ..accumulators import accumulator_bits, accumulator_range
 from ..encoding._encoding import shifted
 from ..encoding._thresholds import ThresholdCounter
 
-__all__ = ["HiddenLayer", "IntegerLayer", "OutputLayer", "Scratch"]
+__all__ = ["AnyLayer", "HiddenLayer", "IntegerLayer", "OutputLayer", "Scratch"]
 
 AnyLayer = TypeVar("AnyLayer", bound="IntegerLayer")
 

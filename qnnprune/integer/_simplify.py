@@ -1,77 +1,170 @@
-"""Hidden neurons that make no difference leave the integer layers, exactly.
+"""Layers without the parts that make no difference: same sums, fewer weights and neurons.
 
-A neuron whose output no code of its inputs can change is a constant, which moves the
-thresholds of the next layer; a neuron that no other reads is not needed at all.
+Two passes, each with one purpose:
+
+=====================  =========================================================================
+pass                   what goes
+=====================  =========================================================================
+`without_constants`    Weights on inputs and neurons whose code never changes.  The thresholds of
+                       the next layer take in what they added, or a constant for each logit does.
+`without_unread`       Hidden neurons whose code no other neuron reads.
+=====================  =========================================================================
+
+Both are exact in integers.  Weights only become 0, and input ranges hold 0, so accumulator
+ranges only shrink: widths that were proven before are still enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._layer import HiddenLayer, IntegerLayer, OutputLayer
+from ._layer import AnyLayer, HiddenLayer, IntegerLayer, OutputLayer
 
-__all__ = ["trim_layers"]
+__all__ = ["Simplified", "simplify", "without_constants", "without_unread"]
 
 
-def trim_layers(layers: Sequence[IntegerLayer], step: int = 1) -> tuple[IntegerLayer, ...]:
+@dataclass(frozen=True, eq=False)
+class Simplified:
+    """What `simplify` leaves of the layers of a network.
+
+    Attributes
+    ----------
+    layers : tuple of HiddenLayer, and an OutputLayer at the end
+        They take the same input codes as before.
+    constant : int64 array of shape (n_logits,)
+        What the output layer's sums lack of those before.
+    """
+
+    layers: tuple[HiddenLayer | OutputLayer, ...]
+    constant: np.ndarray
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """int64 array: input codes that are read, ascending; code 0 alone where none is."""
+        read = np.flatnonzero(self.layers[0].weight.any(axis=0))
+        return read if len(read) else np.array([0])
+
+    def layers_of_inputs(self, columns) -> tuple[HiddenLayer | OutputLayer, ...]:
+        """The layers, of which the first takes some of the input codes.
+
+        Parameters
+        ----------
+        columns : index or boolean array
+            With all of `inputs` among them.
+        """
+        return (self.layers[0].with_inputs(columns), *self.layers[1:])
+
+    def layers_of_bias(self) -> tuple[HiddenLayer | OutputLayer, ...]:
+        """The layers, of which the last has the constant in its bias.
+
+        Outputs are equal to those before up to the float rounding of that bias.
+        """
+        if not self.constant.any():
+            return self.layers
+        *hidden, output = self.layers
+        return (*hidden, replace(output, bias=output.bias + self.constant * output.scale))
+
+
+def simplify(layers: Sequence[HiddenLayer | OutputLayer], step: int = 1) -> Simplified:
     """Remove constant and unread neurons; every hidden layer keeps at least one.
 
     Parameters
     ----------
-    layers : sequence of IntegerLayer
-        Hidden layers, then the output layer.
+    layers : sequence of HiddenLayer, and an OutputLayer at the end
     step : int
-        Constants stay where they would move thresholds by less than a multiple of it.
+        Thresholds move by multiples of it alone.  Where constants would move one of a layer
+        otherwise, they stay in the sums of that layer.
 
     Returns
     -------
-    tuple of IntegerLayer
-        The same function of the first layer's inputs: the same integers, and the same
-        output up to float rounding of a bias that took a constant in.
+    Simplified
 
     Examples
     --------
     >>> codes = np.array([[-2, 1], [-2, 1]])
-    >>> first = HiddenLayer(np.array([[1, 0], [0, 1]]), codes, np.array([[-1, 0, 1]] * 2), -2)
-    >>> last = OutputLayer(np.array([[0, 1]]), codes, scale=np.ones(1), bias=np.zeros(1))
-    >>> [layer.weight.tolist() for layer in trim_layers([first, last])]
-    [[[0, 1]], [[1]]]
+    >>> thresholds = np.array([[-9, -9, 9], [-1, 0, 1]])  # the first neuron always gives 0
+    >>> first = HiddenLayer(np.array([[1, 0], [0, 1]]), codes, thresholds, output_low=-2)
+    >>> last = OutputLayer(np.array([[3, 2]]), codes, scale=np.ones(1), bias=np.zeros(1))
+    >>> simplified = simplify([first, last])
+    >>> [layer.weight.tolist() for layer in simplified.layers], simplified.inputs
+    ([[[0, 1]], [[2]]], array([1]))
     """
-    layers = list(layers)
-    for index in range(len(layers) - 1):
-        layers[index + 1] = _without_constants(layers[index + 1], layers[index], step)
-    for index in reversed(range(len(layers) - 1)):
-        layers[index : index + 2] = _without_unread(*layers[index : index + 2])
-    return tuple(layers)
+    kept, constant = without_constants(layers, step)
+    return Simplified(without_unread(kept), constant)
 
 
-def _without_constants(layer: IntegerLayer, before: HiddenLayer, step: int) -> IntegerLayer:
-    """Take the constant outputs of the layer before out of the sums."""
-    low, high = before.accumulator_range.T[:, :, None]
-    always, never = before.thresholds <= low, before.thresholds > high
-    constant = (always | never).all(axis=1)
-    if not layer.weight[:, constant].any():
-        return layer
-    value = before.output_low + always.sum(axis=1)
-    part = layer.weight[:, constant].astype(np.int64) @ value[constant]
-    weight = np.where(constant, 0, layer.weight).astype(layer.weight.dtype)
-    if isinstance(layer, OutputLayer):
-        return replace(layer, weight=weight, bias=layer.bias + part * layer.scale)
-    if (part % step).any():
-        return layer
-    layer = replace(layer, weight=weight, thresholds=layer.thresholds - part[:, None])
-    # Beyond the range a threshold says no more than at its end.
+def without_constants(layers, step: int = 1) -> tuple[tuple, np.ndarray]:
+    """Take codes that never change out of the sums, from the first layer to the last.
+
+    Parameters
+    ----------
+    layers, step
+        As in `simplify`.
+
+    Returns
+    -------
+    layers : tuple
+        With as many neurons as before.
+    constant : int64 array of shape (n_logits,)
+        What the output layer's sums lack of those before.
+    """
+    *hidden, output = layers
+    low, high = layers[0].input_range.T
+    fixed, code = low == high, low
+    kept: list[IntegerLayer] = []
+    for layer in hidden:
+        part = _part(layer, fixed, code)
+        if layer.weight[:, fixed].any() and not (part % step).any():
+            layer = _moved(_cleared(layer, fixed), part, step)
+        kept.append(layer)
+        fixed, code = _constant_codes(layer)
+    part = _part(output, fixed, code)
+    if output.weight[:, fixed].any():
+        output = _cleared(output, fixed)
+    return (*kept, output), part
+
+
+def _part(layer: IntegerLayer, fixed: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """What inputs that never change add to each sum."""
+    return layer.weight[:, fixed].astype(np.int64) @ code[fixed]
+
+
+def _cleared(layer: AnyLayer, inputs: np.ndarray | bool) -> AnyLayer:
+    """The layer without its weights on some inputs, or on all."""
+    return replace(layer, weight=np.where(inputs, 0, layer.weight).astype(layer.weight.dtype))
+
+
+def _moved(layer: HiddenLayer, part: np.ndarray, step: int) -> HiddenLayer:
+    """The layer with thresholds lower by what its sums lack, and none far out of their range."""
     low, high = layer.accumulator_range.T[:, :, None]
-    beyond = -(-(high + 1) // step) * step
-    return replace(layer, thresholds=np.clip(layer.thresholds, low // step * step, beyond))
+    least, most = low // step * step, -(-(high + 1) // step) * step
+    # Clipped before they move, as far ones could leave int64.
+    part = part[:, None]
+    return replace(layer, thresholds=np.clip(layer.thresholds, least + part, most + part) - part)
 
 
-def _without_unread(layer: HiddenLayer, after: IntegerLayer):
-    read = after.weight.any(axis=0)
-    if read.all():
-        return layer, after
-    read[0] |= not read.any()
-    return layer.with_neurons(read), after.with_inputs(read)
+def _constant_codes(layer: HiddenLayer) -> tuple[np.ndarray, np.ndarray]:
+    """Which neurons no sum within the proven range can switch, and the codes that they give."""
+    low, high = layer.accumulator_range.T[:, :, None]
+    always, never = layer.thresholds <= low, layer.thresholds > high
+    return (always | never).all(axis=1), layer.output_low + always.sum(axis=1)
+
+
+def without_unread(layers) -> tuple:
+    """Drop hidden neurons that no other reads, from the last layer to the first.
+
+    One stays in each layer: the first, without weights, where none is read.
+    """
+    *hidden, output = layers
+    kept = [output]
+    for layer in reversed(hidden):
+        read = kept[0].weight.any(axis=0)
+        if not read.any():
+            layer, read = _cleared(layer, True), np.arange(len(read)) == 0
+        if not read.all():
+            layer, kept[0] = layer.with_neurons(read), kept[0].with_inputs(read)
+        kept.insert(0, layer)
+    return tuple(kept)

@@ -13,7 +13,7 @@ import torch
 from ..accumulators import accumulator_range, code_range
 from ..exceptions import AccumulatorProofError
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
-from ..integer._simplify import trim_layers
+from ..integer._simplify import simplify
 from ..integer._verification import check_network, verify_layers
 from ..pruning import CRITERIA
 from ..pruning.criteria import NeuronCriterion
@@ -49,7 +49,7 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
             module_of(trained), encoding.input_range, spec.output_mean, spec.output_scale
         )
     if isinstance(CRITERIA[spec.pruning_criterion], NeuronCriterion):
-        layers = trim_layers(layers, step=2**spec.shape.n_rounding_bits)
+        layers = simplify(layers, step=2**spec.shape.n_rounding_bits).layers_of_bias()
     network = IntegerNetwork(
         encoding,
         layers,

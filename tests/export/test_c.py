@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.accumulators import code_range
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_c
 from qnnprune.export.c._argmax import LinearScores, RankScores, integer_scores
@@ -210,7 +209,8 @@ def test_compiled_header_equals_python_on_every_row(zoo, command):
     texts = "".join((folder / f"{p}.h").read_text() for p in headers)
     kinds = ["int16_t", "int32_t", "int64_t", "uint8_t"]  # the last for ranks
     assert all(re.search(rf"typedef {kind} n\d+_score_t", texts) for kind in kinds)
-    assert all(f"_{table}[" in texts for table in ("step", "index", "weight", "rank"))
+    tables = ["step", "index", "weight", "rank", r"layer\d_start"]
+    assert all(re.search(rf"_{table}\[", texts) for table in tables)
     program = compiled(folder, main_of(headers), command)
     results = run(program, headers, rows)
     for (p, (network, kind)), X, result in zip(headers.items(), rows, results, strict=True):
@@ -390,15 +390,14 @@ def test_compared_thresholds_decide_alike(thresholds, low, high):
 # Scores
 
 
-def output_layer(scale, bias, weight=((3, 2),)):
-    weight = np.tile(np.array(weight), (len(scale), 1))
-    input_range = np.tile(code_range(4), (weight.shape[1], 1))
-    return OutputLayer(weight, input_range, scale=np.array(scale), bias=np.array(bias))
+def affine_map(scale, bias):
+    """Ranges of sums of 3 and 2 times a code of 4 bits, scale and bias."""
+    return np.tile([[-40, 35]], (len(scale), 1)), np.array(scale), np.array(bias)
 
 
-def assert_decides_alike(layer, scores):
-    ranges = [np.arange(low, high + 1) for low, high in layer.accumulator_range]
-    logits = [a * s + b for a, s, b in zip(ranges, layer.scale, layer.bias, strict=True)]
+def assert_decides_alike(ranges, scale, bias, scores):
+    ranges = [np.arange(low, high + 1) for low, high in ranges]
+    logits = [a * s + b for a, s, b in zip(ranges, scale, bias, strict=True)]
     if isinstance(scores, RankScores):
         found = [scores.rank[start + a] for start, a in zip(scores.start, ranges, strict=True)]
     else:
@@ -421,8 +420,8 @@ def assert_decides_alike(layer, scores):
     bias=st.lists(st.floats(-2, 2), min_size=2, max_size=2),
 )
 def test_scores_decide_as_logits_do(scale, bias):
-    layer = output_layer(scale, bias[: len(scale)])
-    assert_decides_alike(layer, integer_scores(layer))
+    output = affine_map(scale, bias[: len(scale)])
+    assert_decides_alike(*output, integer_scores(*output))
 
 
 @pytest.mark.parametrize(
@@ -439,10 +438,10 @@ def test_scores_decide_as_logits_do(scale, bias):
     ],
 )
 def test_scores_are_as_narrow_as_they_can_be(scale, bias, n_bits):
-    layer = output_layer(scale, bias)
+    output = affine_map(scale, bias)
     with np.errstate(over="ignore"):
-        scores = integer_scores(layer)
-        assert_decides_alike(layer, scores)
+        scores = integer_scores(*output)
+        assert_decides_alike(*output, scores)
     assert n_bits == (scores.n_bits if isinstance(scores, LinearScores) else None)
 
 

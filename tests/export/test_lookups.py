@@ -128,7 +128,7 @@ def test_constant_and_unread_neurons_get_no_table():
 def test_something_stays_where_nothing_is_read():
     network = _network([[1, 1], [1, 0]], [[-9, -9, -9], [9, 9, 9]])
     found = _check(network, _all_codes(network))
-    assert [layer.weight.shape for layer in found.layers] == [(1, 2), (1, 1)]
+    assert [layer.weight.shape for layer in found.layers] == [(1, 1), (1, 1)]
 
 
 def test_a_sum_that_is_never_negative_stays_within_its_proven_width():

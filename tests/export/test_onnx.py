@@ -133,6 +133,19 @@ def test_constant_features_change_nothing():
     assert run(to_onnx(network), X)["variable"].tolist() == [[1.0]] * 5
 
 
+@pytest.mark.parametrize("n_hidden", [(3,), (4, 3)])
+def test_neurons_that_no_input_switches(tiny_network, n_hidden):
+    rng = np.random.default_rng(3)
+    network = tiny_network(rng, n_hidden=n_hidden, n_outputs=2)
+    last = network.layers[-2]
+    last.thresholds[1:] = last.accumulator_range[1:, :1]  # the highest code, always
+    X = values(rng, network, 50)
+    proto = to_onnx(network, decision=True)
+    assert run(proto, X)["decision"].tolist() == network.decision(X).tolist()
+    shapes = [list(tensor.dims) for tensor in proto.graph.initializer if len(tensor.dims) == 2]
+    assert [1, 2] in shapes and [3, 2] not in shapes  # one neuron is left
+
+
 @pytest.mark.parametrize("n_w_bits, n_a_bits", [(2, 2), (7, 8), (8, 7), (8, 8)])
 def test_no_pair_of_products_leaves_int16(tiny_network, n_w_bits, n_a_bits):
     """Vector units add products of unsigned and signed bytes in pairs, and clip them."""

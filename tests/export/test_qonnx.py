@@ -13,6 +13,7 @@ from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetR
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_qonnx
 from qnnprune.integer import OutputLayer
+from qnnprune.integer._simplify import simplify
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("qonnx")
@@ -47,16 +48,30 @@ def random_codes(rng, network, n_samples):
     return rng.integers(low, high + 1, (n_samples, len(low)))
 
 
+def left_of(network):
+    """The layers without constant and unread neurons, and what the last sums lack then."""
+    simplified = simplify(network.layers)
+    return simplified.layers_of_bias(), simplified.constant
+
+
+def last_sums(network, codes):
+    for layer in network.layers[:-1]:
+        codes = layer.requantize(layer.accumulate(codes))
+    return codes.astype(np.int64) @ network.layers[-1].weight.T
+
+
 def assert_equal_everywhere(network, codes, **options):
     """Every sum and every code exactly; the affine map in float32."""
     tensors = execute(to_qonnx(network, batch_size=len(codes), **options), codes)
-    expected = network.run(codes)
-    for index, layer in enumerate(network.layers):
+    expected, sums = network.run(codes), last_sums(network, codes)
+    layers, constant = left_of(network)
+    for index, layer in enumerate(layers):
         acc = codes.astype(np.int64) @ layer.weight.T
         assert np.array_equal(tensors[f"accumulator_{index}"], acc)
         if layer.thresholds is not None:
             codes = layer.requantize(layer.accumulate(codes))
             assert np.array_equal(tensors[f"codes_{index}"], codes)
+    assert np.array_equal(acc + constant, sums)
     scale, bias = layer.scale.astype(np.float32), layer.bias.astype(np.float32)
     assert np.array_equal(tensors["decision"], acc.astype(np.float32) * scale + bias)
     magnitude = np.abs(acc * layer.scale) + np.abs(layer.bias)
@@ -151,7 +166,7 @@ def finn_accumulator_type(low, high):
 def test_qonnx_finds_the_same_accumulators(tiny_network, seed, shape):
     network = tiny_network(np.random.default_rng(seed), **shape)
     model = ModelWrapper(to_qonnx(network))
-    for index, layer in enumerate(network.layers):
+    for index, layer in enumerate(left_of(network)[0]):
         codes = model.graph.node[[n.name for n in model.graph.node].index(f"accumulator_{index}")]
         inputs = model.get_tensor_datatype(codes.input[0])
         weight = model.get_initializer(f"weight_{index}")

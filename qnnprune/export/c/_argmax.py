@@ -12,8 +12,6 @@ from itertools import combinations
 
 import numpy as np
 
-from ...integer import OutputLayer
-
 __all__ = ["LinearScores", "RankScores", "integer_scores"]
 
 _MOST_SUMS = 2**24  # of all classes: bounds time and memory of the check
@@ -51,7 +49,7 @@ class RankScores:
     rank: np.ndarray
 
 
-def integer_scores(layer: OutputLayer) -> LinearScores | RankScores:
+def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
     """Integer scores of an output layer that decide as its logits do, for every sum.
 
     With one logit, the score is positive where the logit is.  With more, the first
@@ -59,7 +57,9 @@ def integer_scores(layer: OutputLayer) -> LinearScores | RankScores:
 
     Parameters
     ----------
-    layer : OutputLayer
+    ranges : int64 array of shape (n_logits, 2)
+        Of the accumulators, inclusive.
+    scale, bias : float64 arrays of shape (n_logits,)
 
     Raises
     ------
@@ -68,23 +68,19 @@ def integer_scores(layer: OutputLayer) -> LinearScores | RankScores:
 
     Examples
     --------
-    >>> layer = OutputLayer(
-    ...     np.array([[2, 1]]), np.array([[-2, 1]] * 2), scale=np.array([-0.5]), bias=np.array([0.8])
-    ... )
-    >>> scores = integer_scores(layer)
+    >>> scores = integer_scores(np.array([[-6, 3]]), np.array([-0.5]), np.array([0.8]))
     >>> scores.multiplier, scores.offset  # -0.5 * acc + 0.8 > 0 if and only if acc <= 1
     (array([-1]), array([2]))
     """
-    ranges = layer.accumulator_range
     _check_size(ranges)
     sums = [np.arange(low, high + 1) for low, high in ranges]
-    affine = zip(sums, layer.scale, layer.bias, strict=True)
     with np.errstate(over="ignore"):
-        logits = [acc.astype(np.float64) * scale + bias for acc, scale, bias in affine]
+        affine = zip(sums, scale, bias, strict=True)
+        logits = [acc.astype(np.float64) * factor + shift for acc, factor, shift in affine]
     if len(logits) == 1:
-        return _sign_score(sums[0], logits[0], layer.scale[0])
+        return _sign_score(sums[0], logits[0], scale[0])
     for n_bits in _SCORE_BITS:
-        scores = _rounded(layer, n_bits)
+        scores = _rounded(ranges, scale, bias, n_bits)
         if scores is not None and _decides_alike(scores, sums, logits):
             return scores
     return _ranks(sums, logits)
@@ -111,17 +107,17 @@ def _sign_score(sums, logits, scale) -> LinearScores:
     return LinearScores(np.array([multiplier]), np.array([offset]), n_bits)
 
 
-def _rounded(layer: OutputLayer, n_bits: int) -> LinearScores | None:
+def _rounded(ranges, scale, bias, n_bits: int) -> LinearScores | None:
     """Scale and bias in fixed point, with all the fractional bits that `n_bits` leave."""
-    largest = np.abs(layer.accumulator_range).max(axis=1).astype(np.float64)
+    largest = np.abs(ranges).max(axis=1).astype(np.float64)
     # Rounding adds at most half to the offset and half to the multiplier, times the sum.
     room = 2.0**n_bits - largest.max() - 2
     with np.errstate(over="ignore"):
-        reach = (largest * np.abs(layer.scale) + np.abs(layer.bias)).max()
+        reach = (largest * np.abs(scale) + np.abs(bias)).max()
     if room <= 0 or not np.isfinite(reach):
         return None
     shift = int(np.frexp(room)[1] - np.frexp(reach)[1]) - 1
-    multiplier, offset = (np.rint(np.ldexp(v, shift)) for v in (layer.scale, layer.bias))
+    multiplier, offset = (np.rint(np.ldexp(v, shift)) for v in (scale, bias))
     return LinearScores(multiplier.astype(np.int64), offset.astype(np.int64), n_bits)
 
 

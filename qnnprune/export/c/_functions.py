@@ -45,10 +45,12 @@ class Layer:
     sum_range : tuple of int
         What every sum, and every part of one, lies within, inclusive: the proof.
     sum_type : numpy dtype
-    thresholds : Comparison or None
-        With shape (neurons, 2**n_bits - 1); None on the output layer.
     unroll : bool
         Whether to add four at a time where lists are of indexes.
+    thresholds : Comparison or None
+        With shape (neurons, 2**n_bits - 1); None on the output layer.
+    start : int64 array of shape (neurons,), or None
+        What sums begin with, where that is not 0.
     """
 
     shape: tuple[int, int]
@@ -56,8 +58,9 @@ class Layer:
     weight: SparseWeight
     sum_range: tuple[int, int]
     sum_type: np.dtype
-    thresholds: Comparison | None
     unroll: bool
+    thresholds: Comparison | None = None
+    start: np.ndarray | None = None
 
     @property
     def n_cells(self) -> int:
@@ -74,6 +77,8 @@ class Layer:
             tables["weight"] = self.weight.value
         if self.thresholds is not None:
             tables["threshold"] = self.thresholds.thresholds
+        if self.start is not None:
+            tables["start"] = self.start.astype(self.sum_type)
         return tables
 
 
@@ -136,7 +141,7 @@ static inline void {p}_layer{index}(const int8_t *code, {"int8_t" if is_hidden e
 {{
 {chr(10).join(pointers)}
     for (int neuron = 0; neuron < {n_out}; neuron++) {{
-        {sum_type} sum = 0;
+        {sum_type} sum = {"0" if layer.start is None else "*start++"};
 {indent(_accumulate(layer), " " * 8)}
 {indent(finish, " " * 8)}
     }}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..._utils import plain_labels, write_whole
 from ..._version import __version__
-from ...integer import IntegerLayer, IntegerNetwork
+from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
+from ...integer._simplify import simplify
 from ...integer._verification import check_network
 from .._common import integer_network_of
 from ._argmax import integer_scores
@@ -31,7 +32,7 @@ from ._functions import (
     write_scores,
 )
 from ._source import Source, c_string, c_type
-from ._tables import compare, input_thresholds, narrowest, read_parts, sparse_weight
+from ._tables import compare, input_thresholds, narrowest, needed_segments, sparse_weight
 
 __all__ = ["CHeader", "to_c"]
 
@@ -168,14 +169,18 @@ def to_c(
     labels = _plain_labels(network.classes)
     check_network(network)
     source = Source(prefix)
-    n_segments, layers = read_parts(network, all_codes=input == "codes")
+    simplified = simplify(network.layers)
+    layers = simplified.layers
     if input != "codes":
+        n_segments = needed_segments(network.encoding, simplified.inputs)
         _add_encoding(source, network, n_segments, np.dtype(_INPUT_TYPES[input]))
-    lowered = [_lower(index, layer, optimize) for index, layer in enumerate(layers)]
+        layers = simplified.layers_of_inputs(n_segments[network.encoding.feature] > 0)
+    lowered = [_lower(index, layer, optimize) for index, layer in enumerate(layers[:-1])]
+    lowered.append(_lower_output(len(lowered), layers[-1], simplified.constant, optimize))
     for index, layer in enumerate(lowered):
         write_layer(source, index, layer)
     write_raw(source, lowered, encodes=input != "codes")
-    _add_output(source, layers[-1], labels)
+    _add_output(source, layers[-1], simplified.constant, labels)
     header = _finish(source, network, lowered, input, path)
     if path is not None:
         write_whole(path, header.text.encode("ascii"))
@@ -201,32 +206,39 @@ def _add_encoding(source, network: IntegerNetwork, n_segments, dtype) -> None:
     write_encode(source, segments, network.encoding.n_bits, thresholds)
 
 
-def _lower(index: int, layer: IntegerLayer, optimize: str) -> Layer:
+def _lower(index: int, layer: HiddenLayer, optimize: str) -> Layer:
     ranges = layer.accumulator_range
+    thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
+    return replace(_sums(index, layer, ranges, optimize), thresholds=thresholds)
+
+
+def _lower_output(index: int, layer: OutputLayer, constant: np.ndarray, optimize: str) -> Layer:
+    lowered = _sums(index, layer, layer.accumulator_range + constant[:, None], optimize)
+    return replace(lowered, start=constant) if constant.any() else lowered
+
+
+def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, optimize: str) -> Layer:
     low, high = int(ranges[:, 0].min(initial=0)), int(ranges[:, 1].max(initial=0))
     if max(-low - 1, high).bit_length() > _MOST_SUM_BITS:
         raise ValueError(
             f"Layer {index} has sums of {low} to {high}, but the C code adds in at most 32 bits: "
             "n_accum_bits=32 with accumulator_guarantee=True fits."
         )
-    thresholds = None
-    if layer.thresholds is not None:
-        thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
     return Layer(
         shape=layer.weight.shape,
         n_kept=np.count_nonzero(layer.weight),
         weight=sparse_weight(layer.weight, steps=optimize == "size"),
         sum_range=(low, high),
         sum_type=narrowest([low, high]),
-        thresholds=thresholds,
         unroll=optimize == "speed",
     )
 
 
-def _add_output(source: Source, layer: IntegerLayer, labels: np.ndarray | None) -> None:
+def _add_output(source: Source, layer: OutputLayer, constant, labels: np.ndarray | None) -> None:
     n_sums = len(layer.weight)
     if labels is not None:
-        write_scores(source, integer_scores(layer))
+        ranges = layer.accumulator_range + constant[:, None]
+        write_scores(source, integer_scores(ranges, layer.scale, layer.bias))
         write_classify(source, n_sums)
         _add_labels(source, labels)
     source.add(f"#ifndef {source.p.upper()}_INTEGER_ONLY")

@@ -5,13 +5,12 @@ Numpy in, numpy out; `c_source` writes the C.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...encoding import InputEncoding
 from ...encoding._thresholds import rounded_up
-from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
 
 __all__ = [
     "PAGE",
@@ -21,7 +20,7 @@ __all__ = [
     "compare",
     "input_thresholds",
     "narrowest",
-    "read_parts",
+    "needed_segments",
     "spaced_size",
     "sparse_weight",
 ]
@@ -54,38 +53,21 @@ def narrowest(values, *, signed: bool = True) -> np.dtype:
     raise OverflowError(f"No integer type holds {low} to {high}.")
 
 
-def read_parts(
-    network: IntegerNetwork, *, all_codes: bool
-) -> tuple[np.ndarray, tuple[IntegerLayer, ...]]:
-    """The network without the neurons and features that nothing reads.
-
-    Their weights are all pruned, so the output layer's sums stay as they are.
+def needed_segments(encoding: InputEncoding, inputs: np.ndarray) -> np.ndarray:
+    """Segments of each feature, all or none: none of a feature that no code is read of.
 
     Parameters
     ----------
-    network : IntegerNetwork
-    all_codes : bool
-        Keep every input code, as where the caller brings the codes.
+    encoding : InputEncoding
+    inputs : integer array
+        The input codes that are read.
 
     Returns
     -------
-    n_segments : int64 array of shape (n_features,)
-        Codes of each feature; 0 for a constant feature or one that nothing reads.
-    layers : tuple of IntegerLayer
+    int64 array of shape (n_features,)
     """
-    encoding, layers, rows = network.encoding, [], slice(None)
-    for layer in reversed(network.layers):
-        # An input that is always 0, as a constant feature's, adds nothing.
-        layer = replace(layer, weight=np.where(layer.input_range.any(axis=1), layer.weight, 0))
-        layers.insert(0, layer.with_neurons(rows) if isinstance(layer, HiddenLayer) else layer)
-        rows = layers[0].weight.any(axis=0)
-    is_read = np.bincount(encoding.feature, weights=rows, minlength=encoding.n_features) > 0
-    n_segments = np.where(is_read, encoding.n_segments, 0)
-    columns = np.full(len(rows), True) if all_codes else n_segments[encoding.feature] > 0
-    for index, layer in enumerate(layers):
-        layers[index] = layer.with_inputs(columns)
-        columns = layers[index + 1].weight.any(axis=0) if index + 1 < len(layers) else None
-    return n_segments, tuple(layers)
+    read = np.isin(np.arange(encoding.n_features), encoding.feature[inputs])
+    return np.where(read, encoding.n_segments, 0)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,10 @@
 """The integer network as sums and table lookups, with all that needs no lookup taken out.
 
 On encrypted values a sum costs next to nothing, a table lookup nearly everything, and the
-more the wider its input is.  So three simplifications come before encryption.  All are
-exact: the sums of the output layer stay what they were, for every input.
-
-- A neuron that no sum within its proven range can switch is a constant: the thresholds of
-  the next layer take it in.
-- A neuron, or an input, that nobody reads is left out.
-- Low bits of a sum that no threshold depends on are removed: where the thresholds of a
-  neuron are a multiple of ``2**r`` apart, a table needs to know ``sum >> r`` alone.
+more the wider its input is.  So neurons and inputs that make no difference are left out, and
+low bits of a sum that no threshold depends on are removed: where the thresholds of a neuron
+are a multiple of ``2**r`` apart, a table needs to know ``sum >> r`` alone.  Both are exact:
+the sums of the output layer stay what they were, for every input.
 """
 
 from __future__ import annotations
@@ -17,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...accumulators import accumulator_range
-from ...integer import IntegerNetwork
+from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
+from ...integer._simplify import simplify
 
 __all__ = ["LookupLayer", "LookupNetwork", "lookup_network"]
 
@@ -94,21 +90,6 @@ class LookupNetwork:
         return self.layers[-1].sums(codes)
 
 
-@dataclass(frozen=True, eq=False)
-class _Reduced:
-    """A layer without its constant inputs: they moved from the weights to the thresholds."""
-
-    weight: np.ndarray
-    input_range: np.ndarray
-    constant: np.ndarray  # sum of the constant inputs
-    thresholds: np.ndarray | None
-    output_low: int | None
-
-    @property
-    def sum_range(self) -> np.ndarray:
-        return accumulator_range(self.weight, self.input_range)
-
-
 def lookup_network(network: IntegerNetwork) -> LookupNetwork:
     """Sums and tables that give the output layer's accumulators of `network`.
 
@@ -120,86 +101,43 @@ def lookup_network(network: IntegerNetwork) -> LookupNetwork:
     -------
     LookupNetwork
     """
-    inputs, reduced = _without_unread(_without_constants(network.layers))
-    *hidden, output = reduced
+    simplified = simplify(network.layers)
+    inputs = simplified.inputs
+    *hidden, output = simplified.layers_of_inputs(inputs)
     layers = [_hidden_layer(layer) for layer in hidden]
     n_bits = _width(output)
-    offset, _ = _offsets(output.sum_range, n_bits, np.zeros(len(output.weight), np.int64), 1)
-    layers.append(LookupLayer(output.weight, offset, n_bits))
-    return LookupNetwork(inputs, tuple(layers), output.constant - offset)
+    no_shift = np.zeros(len(output.weight), dtype=np.int64)
+    offset, _ = _offsets(output.accumulator_range, n_bits, no_shift, 1)
+    layers.append(LookupLayer(output.weight.astype(np.int64), offset, n_bits))
+    return LookupNetwork(inputs, tuple(layers), simplified.constant - offset)
 
 
-def _without_constants(layers) -> list[_Reduced]:
-    """Move inputs that never change into the thresholds, from the first layer to the last."""
-    low, high = layers[0].input_range.T
-    fixed, value = low == high, low
-    reduced = []
-    for layer in layers:
-        weight = layer.weight.astype(np.int64)
-        constant = weight[:, fixed] @ value[fixed]
-        thresholds = None if layer.thresholds is None else layer.thresholds - constant[:, None]
-        weight = np.where(fixed, 0, weight)
-        found = _Reduced(weight, layer.input_range, constant, thresholds, layer.output_low)
-        reduced.append(found)
-        if thresholds is not None:
-            below, beyond = _out_of_reach(thresholds, found.sum_range)
-            fixed = (below | beyond).all(axis=1)
-            value = layer.output_low + below.sum(axis=1)
-    return reduced
-
-
-def _out_of_reach(thresholds, sum_range) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds that every sum reaches, and those that none does."""
-    low, high = sum_range.T[:, :, None]
-    return thresholds <= low, thresholds > high
-
-
-def _without_unread(layers) -> tuple[np.ndarray, list[_Reduced]]:
-    """Drop neurons that nobody reads, from the last layer to the first; then inputs.
-
-    One stays where all could go, as a circuit must have something to compute.
-    """
-    rows, kept = np.arange(len(layers[-1].weight)), []
-    for layer in reversed(layers):
-        columns = np.flatnonzero(layer.weight[rows].any(axis=0))
-        columns = columns if len(columns) else np.array([0])
-        kept.append(
-            _Reduced(
-                layer.weight[np.ix_(rows, columns)],
-                layer.input_range[columns],
-                layer.constant[rows],
-                None if layer.thresholds is None else layer.thresholds[rows],
-                layer.output_low,
-            )
-        )
-        rows = columns
-    return rows, kept[::-1]
-
-
-def _width(layer: _Reduced) -> int:
+def _width(layer: IntegerLayer) -> int:
     """Bits that hold every sum of the layer once shifted, and every weight."""
-    low, high = layer.sum_range.T
+    low, high = layer.accumulator_range.T
     span = int((high - low).max()).bit_length()
-    largest = int(np.abs(layer.weight).max())
+    largest = int(np.abs(layer.weight.astype(np.int64)).max())
     return max(span, largest.bit_length() + 1, _FEWEST_BITS)
 
 
-def _hidden_layer(layer: _Reduced) -> LookupLayer:
+def _hidden_layer(layer: HiddenLayer) -> LookupLayer:
     n_bits = _width(layer)
-    below, beyond = _out_of_reach(layer.thresholds, layer.sum_range)
-    within = ~(below | beyond)
+    low, high = layer.accumulator_range.T[:, :, None]
+    below = layer.thresholds <= low  # reached by every sum
+    within = ~below & (layer.thresholds <= high)
     first = np.take_along_axis(layer.thresholds, within.argmax(axis=1)[:, None], axis=1)
     gaps = np.where(within, layer.thresholds - first, 0)
     for n_removed in range(max(0, n_bits - _TABLE_BITS), -1, -1):
         step = 2**n_removed
-        offset, fits = _offsets(layer.sum_range, n_bits, -first[:, 0], step)
+        offset, fits = _offsets(layer.accumulator_range, n_bits, -first[:, 0], step)
         if fits and not (gaps % step).any():
             break
     half = 2 ** (n_bits - 1)
     cells = np.arange(-half, half, step)
     thresholds = np.where(below, -half, layer.thresholds + offset[:, None])
     reached = (thresholds[:, :, None] <= cells).sum(axis=1)
-    return LookupLayer(layer.weight, offset, n_bits, n_removed, layer.output_low + reached)
+    weight = layer.weight.astype(np.int64)
+    return LookupLayer(weight, offset, n_bits, n_removed, layer.output_low + reached)
 
 
 def _offsets(sum_range, n_bits, wanted, step) -> tuple[np.ndarray, bool]:

@@ -21,6 +21,7 @@ from ...accumulators import code_range
 from ...encoding import InputEncoding
 from ...encoding._thresholds import rounded_up
 from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
+from ...integer._simplify import simplify
 from ._graph import Graph
 
 __all__ = ["add_logits", "count_reached"]
@@ -56,21 +57,24 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
     ValueError
         If a sum of products could leave int32.
     """
-    codes = _add_codes(graph, network.encoding, x, dtype)
-    n_bits = network.encoding.n_bits
-    for index, layer in enumerate(network.layers):
+    simplified, n_bits = simplify(network.layers), network.encoding.n_bits
+    inputs = simplified.inputs
+    codes = _add_codes(graph, network.encoding, inputs, x, dtype)
+    for index, layer in enumerate(simplified.layers_of_inputs(inputs)):
         acc = _add_sums(graph, index, layer, codes, n_bits)
         if isinstance(layer, HiddenLayer):
             codes = count_reached(graph, acc, _hidden_thresholds(layer))
             n_bits = len(layer.thresholds[0]).bit_length()
     exact = graph.add("Cast", acc, to=np.dtype(np.float64))
+    if simplified.constant.any():
+        exact = graph.add("Add", exact, simplified.constant.astype(np.float64))
     return graph.add("Add", graph.add("Mul", exact, layer.scale), layer.bias)
 
 
-def _add_codes(graph: Graph, encoding: InputEncoding, x: str, dtype) -> str:
-    """Codes counted from 0.  Transposed, so that every row meets one threshold at a time."""
-    features = graph.add("Gather", graph.add("Transpose", x), encoding.feature, axis=0)
-    thresholds = rounded_up(_input_thresholds(encoding), dtype)[:, :, None]
+def _add_codes(graph: Graph, encoding: InputEncoding, inputs: np.ndarray, x: str, dtype) -> str:
+    """Some codes counted from 0.  Transposed, so that every row meets one threshold at a time."""
+    features = graph.add("Gather", graph.add("Transpose", x), encoding.feature[inputs], axis=0)
+    thresholds = rounded_up(_input_thresholds(encoding)[:, inputs], dtype)[:, :, None]
     return graph.add("Transpose", count_reached(graph, features, thresholds))
 
 
