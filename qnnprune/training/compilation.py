@@ -15,8 +15,6 @@ from ..exceptions import AccumulatorProofError
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ..integer._simplify import simplify
 from ..integer._verification import check_network, verify_layers
-from ..pruning import CRITERIA
-from ..pruning.criteria import NeuronCriterion
 from .session import module_of
 from .spec import Trained
 from .threads import one_thread
@@ -48,8 +46,7 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
         layers = compile_layers(
             module_of(trained), encoding.input_range, spec.output_mean, spec.output_scale
         )
-    if isinstance(CRITERIA[spec.pruning_criterion], NeuronCriterion):
-        layers = simplify(layers, step=2**spec.shape.n_rounding_bits).layers_of_bias()
+    layers = simplify(layers, step=2**spec.shape.n_rounding_bits).layers_of_bias()
     network = IntegerNetwork(
         encoding,
         layers,
