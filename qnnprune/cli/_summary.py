@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._utils import text_table
 from .._version import __version__
 
 __all__ = ["net_name", "print_check", "print_head", "print_table"]
@@ -39,10 +40,7 @@ def print_table(nets: dict, X, y, task: str) -> None:
         reached = pipeline.score(X, y)
         reached = f"{reached:.1%}" if classification else f"{reached:.3f}"
         rows.append([net_name(key), reached, *_sizes(pipeline[-1])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        print("  ".join([first.ljust(widths[0]), *cells]))
+    print(text_table(rows, n_left=1))
     if classification:
         most_frequent = np.unique(y, return_counts=True)[1].max() / len(y)
         meaning = f"right answers; always giving the most frequent label: {most_frequent:.1%}"
