@@ -61,19 +61,15 @@ def _sizes(net) -> list[str]:
         weights = [linear.weight for linear in net.module_.linears]
         count, neurons = sum(w.numel() for w in weights), sum(len(w) for w in weights)
         return [f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
-    layers = net.integer_network_.layers
-    left = sum(np.count_nonzero(layer.weight) for layer in layers)
+    network = net.integer_network_
+    layers, left = network.layers, network.nonzeros
     neurons = sum(len(layer.weight) for layer in layers)
     threshold_bits = sum(
         int(layer.accumulator_bits.sum()) * layer.thresholds.shape[1] for layer in layers[:-1]
     )
     n_bytes = -(-(left * net.n_w_bits + threshold_bits) // 8)
     share = left / sum(layer.weight.size for layer in layers)
-    return [f"{left / neurons:.1f}", str(_proven_bits(net)), f"{share:.1%}", f"{n_bytes:,}"]
-
-
-def _proven_bits(net) -> int:
-    return max(int(layer.accumulator_bits.max()) for layer in net.integer_network_.layers)
+    return [f"{left / neurons:.1f}", str(network.proven_bits), f"{share:.1%}", f"{n_bytes:,}"]
 
 
 def print_check(net, X, X_test) -> bool:
@@ -90,7 +86,7 @@ def print_check(net, X, X_test) -> bool:
     bool
         Whether no sum overflowed and no output differed.
     """
-    bits = _proven_bits(net)
+    bits = net.integer_network_.proven_bits
     print(f"\nCheck: registers of {bits} bits that wrap around, against exact sums\n")
     passed = True
     factors = {"all rows": 1, "all rows, times 3": 3, "all rows, times -100": -100}
