@@ -149,6 +149,8 @@ def _fit(nets, X, y):
     from sklearn.exceptions import ConvergenceWarning
     from tqdm import tqdm
 
+    from ..training.callbacks import ShareOfEpochs
+
     shape = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     closed = sys.stderr is None
     bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5, disable=closed)
@@ -156,7 +158,7 @@ def _fit(nets, X, y):
         warnings.simplefilter("error", ConvergenceWarning)
         for done, (name, pipeline) in enumerate(nets.items()):
             bar.set_description("training " + net_name(name).strip())
-            pipeline[-1].set_params(callbacks=[_progress(bar, done * _STEPS)])
+            pipeline[-1].set_params(callbacks=[ShareOfEpochs(_advance(bar, done * _STEPS))])
             try:
                 pipeline.fit(X, y)
             except ConvergenceWarning as stop:  # how an estimator reports an interrupt
@@ -165,15 +167,9 @@ def _fit(nets, X, y):
                 raise InputError(str(error).splitlines()[0]) from error
 
 
-def _progress(bar, start):
-    """A callback that moves `bar` from `start` on, by `_STEPS` in all."""
-    from skorch.callbacks import Callback
-
-    class Progress(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            bar.update(start + _STEPS * len(net.history) // net.max_epochs - bar.n)
-
-    return Progress()
+def _advance(bar, start: int):
+    """A function that moves `bar` from `start` on, by `_STEPS` where the share is 1."""
+    return lambda share: bar.update(start + int(_STEPS * share) - bar.n)
 
 
 def _save(net, bits, path):
