@@ -1,16 +1,16 @@
-"""Blocks of rows, labels in plain arrays, and atomic file writes."""
+"""Blocks of rows, labels in plain arrays, tables of text, and atomic file writes."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from secrets import token_hex
 
 import numpy as np
 
-__all__ = ["is_plain", "plain_labels", "row_blocks", "user_stacklevel", "write_whole"]
+__all__ = ["is_plain", "plain_labels", "row_blocks", "text_table", "user_stacklevel", "write_whole"]
 
 _OURS = ("qnnprune.", "sklearn.", "contextlib")
 
@@ -54,6 +54,28 @@ def plain_labels(labels) -> np.ndarray | None:
     labels = np.asarray(labels)
     array = np.array(labels.tolist()) if labels.dtype.kind in "OT" else labels
     return array if is_plain(array.dtype) and array.tolist() == labels.tolist() else None
+
+
+def text_table(rows: Sequence[Sequence[str]], n_left: int = 0) -> str:
+    """Rows of cells as lines, in columns of equal width.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of str
+        All of the same length.
+    n_left : int
+        Columns that are aligned at their left; the others at their right.
+
+    Examples
+    --------
+    >>> print(text_table([["net", "bits"], ["narrow", "8"]], n_left=1))
+    net     bits
+    narrow     8
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    pads = [str.ljust] * n_left + [str.rjust] * (len(widths) - n_left)
+    lines = [[pad(*cell) for pad, *cell in zip(pads, row, widths, strict=True)] for row in rows]
+    return "\n".join(map("  ".join, lines))
 
 
 def write_whole(path, data: bytes) -> None:

@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
+from ._arguments import parse
+from ._errors import InputError
+from ._reading import digits, read_table
 from ._summary import net_name, print_check, print_head, print_table
-from ._tables import InputError, digits, read_table
+from ._texts import Conventions
 
-_DESCRIPTION = """\
-Train pruned integer networks with accumulators of several widths, and print a table of what
-each width costs beside the same network in floats. Without a FILE the rows are scikit-learn's
-handwritten digits.
-"""
-_EXAMPLES = """\
-examples:
-  python -m qnnprune
-  python -m qnnprune table.csv --target price
-  python -m qnnprune table.parquet --target label --accum-bits 6 8 --save net.npz
-"""
 _STEPS = 1000  # of the progress bar for one net, as nets may differ in their epochs
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise InputError(f"{message} (--help explains the options)")
-
-
-def _width(low: int, high: int):
-    def parse(text):
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m qnnprune",
-        usage="python -m qnnprune [FILE --target COLUMN] [options]",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "file", nargs="?", metavar="FILE", help="CSV or Parquet; needs pandas (pyarrow for Parquet)"
-    )
-    add("--target", metavar="COLUMN", help="column of FILE to predict")
-    add("--task", choices=("classification", "regression"), help="default: by the target's values")
-    add(
-        "--accum-bits", nargs="+", type=_width(1, 62), default=[6, 8, 12, 16], metavar="N",
-        help="widths of the accumulator, one net each (default: 6 8 12 16)",
-    )  # fmt: skip
-    add("--w-bits", type=_width(2, 8), metavar="N", help="width of the weights, 2 to 8")
-    add("--a-bits", type=_width(2, 8), metavar="N", help="width of the activations, 2 to 8")
-    add("--in-bits", type=_width(1, 8), metavar="N", help="width of the inputs (default: --a-bits)")
-    add("--epochs", type=_width(1, 10**6), metavar="N", help="default: by the number of rows")
-    add("--seed", type=_width(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
-    add("--save", metavar="PATH", help="write the 8-bit net, or the first one, to this .npz file")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,30 +28,58 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 1 where the proof and the simulation disagree, 2 after a mistake in
-        the arguments or the data, 130 after an interrupt.
+        Exit code: 0; 1 where the proof and the simulation disagree; 2 after a mistake in
+        the arguments or the data, and where the output cannot be written; 130 after an
+        interrupt; 141 where nobody reads the output any more.
     """
-    for stream in (sys.stdout, sys.stderr):
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+    for stream in streams:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal may lack the letter Omega
     try:
-        return _run(_parser().parse_args(argv))
+        try:
+            return _answered(argv)
+        finally:
+            for stream in streams:
+                stream.flush()  # here, as an error at the interpreter's end has no exit code
+    except BrokenPipeError:
+        _discard(*streams)
+        return 141  # 128 + SIGPIPE, as a shell reports it
+    except OSError as error:
+        with suppress(OSError):
+            _complain(f"error: {error}")
+        _discard(*streams)
+        return 2
+
+
+def _answered(argv) -> int:
+    try:
+        return _run(parse(argv))
     except InputError as error:
-        print(f"qnnprune: error: {error}", file=sys.stderr)
+        _complain(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("qnnprune: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
 
 
+def _complain(text: str):
+    if sys.stderr is not None:  # print would take standard output instead
+        print(f"qnnprune: {text}", file=sys.stderr)
+
+
+def _discard(*streams):
+    """Lose what could not be written, which the interpreter would try once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with suppress(OSError):
+            os.dup2(nowhere, stream.fileno())
+
+
 def _run(args) -> int:
-    if args.file is None and (args.target or args.task):
-        raise InputError("--target and --task belong to a FILE: name it first.")
-    if args.file is not None and args.target is None:
-        raise InputError(f"Name the column of {args.file} to predict: --target COLUMN")
     if args.save is not None:
-        _check_writable(Path(args.save))
-    table = digits() if args.file is None else read_table(args.file, args.target, args.task)
+        _check_writable(args.save, args.file)
+    table = digits() if args.file is None else _read(args)
     X_train, X_test, y_train, y_test = table.split(args.seed)
     nets = _nets(table, args)
     print_head(table, nets["float"][-1], len(y_train), args.seed)
@@ -117,10 +96,27 @@ def _run(args) -> int:
     return 0 if passed else 1
 
 
-def _check_writable(path: Path):
-    """Refuse now what would fail after the training."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written: choose a file in a folder that exists.")
+def _read(args):
+    missing = None if args.missing is None else tuple(args.missing)
+    return read_table(
+        args.file,
+        args.target,
+        args.task,
+        sep=args.sep,
+        encoding=args.encoding,
+        conventions=Conventions(args.decimal, args.date_order, missing),
+        drop=args.drop,
+        categories=args.categories,
+    )
+
+
+def _check_writable(path: str, table: str | None):
+    """Refuse now what would fail after the training, or do damage."""
+    if os.path.isdir(path) or not os.access(Path(path).parent, os.W_OK) or not path:
+        raise InputError(f"{path!r} cannot be written: choose a file in a folder that exists.")
+    exist = table is not None and os.path.exists(table) and os.path.exists(path)
+    if exist and os.path.samefile(path, table):
+        raise InputError(f"--save would replace the table {path}: choose another file.")
 
 
 def _nets(table, args) -> dict:
@@ -153,13 +149,16 @@ def _fit(nets, X, y):
     from sklearn.exceptions import ConvergenceWarning
     from tqdm import tqdm
 
+    from ..training.callbacks import ShareOfEpochs
+
     shape = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-    bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5)
+    closed = sys.stderr is None
+    bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5, disable=closed)
     with bar, warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         for done, (name, pipeline) in enumerate(nets.items()):
             bar.set_description("training " + net_name(name).strip())
-            pipeline[-1].set_params(callbacks=[_progress(bar, done * _STEPS)])
+            pipeline[-1].set_params(callbacks=[ShareOfEpochs(_advance(bar, done * _STEPS))])
             try:
                 pipeline.fit(X, y)
             except ConvergenceWarning as stop:  # how an estimator reports an interrupt
@@ -168,15 +167,9 @@ def _fit(nets, X, y):
                 raise InputError(str(error).splitlines()[0]) from error
 
 
-def _progress(bar, start):
-    """A callback that moves `bar` from `start` on, by `_STEPS` in all."""
-    from skorch.callbacks import Callback
-
-    class Progress(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            bar.update(start + _STEPS * len(net.history) // net.max_epochs - bar.n)
-
-    return Progress()
+def _advance(bar, start: int):
+    """A function that moves `bar` from `start` on, by `_STEPS` where the share is 1."""
+    return lambda share: bar.update(start + int(_STEPS * share) - bar.n)
 
 
 def _save(net, bits, path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._utils import text_table
 from .._version import __version__
 
 __all__ = ["net_name", "print_check", "print_head", "print_table"]
@@ -39,10 +40,7 @@ def print_table(nets: dict, X, y, task: str) -> None:
         reached = pipeline.score(X, y)
         reached = f"{reached:.1%}" if classification else f"{reached:.3f}"
         rows.append([net_name(key), reached, *_sizes(pipeline[-1])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        print("  ".join([first.ljust(widths[0]), *cells]))
+    print(text_table(rows, n_left=1))
     if classification:
         most_frequent = np.unique(y, return_counts=True)[1].max() / len(y)
         meaning = f"right answers; always giving the most frequent label: {most_frequent:.1%}"
@@ -63,19 +61,15 @@ def _sizes(net) -> list[str]:
         weights = [linear.weight for linear in net.module_.linears]
         count, neurons = sum(w.numel() for w in weights), sum(len(w) for w in weights)
         return [f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
-    layers = net.integer_network_.layers
-    left = sum(np.count_nonzero(layer.weight) for layer in layers)
+    network = net.integer_network_
+    layers, left = network.layers, network.nonzeros
     neurons = sum(len(layer.weight) for layer in layers)
     threshold_bits = sum(
         int(layer.accumulator_bits.sum()) * layer.thresholds.shape[1] for layer in layers[:-1]
     )
     n_bytes = -(-(left * net.n_w_bits + threshold_bits) // 8)
     share = left / sum(layer.weight.size for layer in layers)
-    return [f"{left / neurons:.1f}", str(_proven_bits(net)), f"{share:.1%}", f"{n_bytes:,}"]
-
-
-def _proven_bits(net) -> int:
-    return max(int(layer.accumulator_bits.max()) for layer in net.integer_network_.layers)
+    return [f"{left / neurons:.1f}", str(network.proven_bits), f"{share:.1%}", f"{n_bytes:,}"]
 
 
 def print_check(net, X, X_test) -> bool:
@@ -92,7 +86,7 @@ def print_check(net, X, X_test) -> bool:
     bool
         Whether no sum overflowed and no output differed.
     """
-    bits = _proven_bits(net)
+    bits = net.integer_network_.proven_bits
     print(f"\nCheck: registers of {bits} bits that wrap around, against exact sums\n")
     passed = True
     factors = {"all rows": 1, "all rows, times 3": 3, "all rows, times -100": -100}

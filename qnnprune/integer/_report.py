@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from .._utils import text_table
 from ..accumulators import accumulator_bits
 from ._simulation import layer_name
 
@@ -67,10 +68,7 @@ class AccumulatorReport:
         return [titles, *([_text(value) for value in row.values()] for row in self.rows)]
 
     def __repr__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) for row in cells]
-        return "\n".join([*lines, self.summary])
+        return f"{text_table(self._cells())}\n{self.summary}"
 
     def _repr_html_(self) -> str:
         head, *body = self._cells()

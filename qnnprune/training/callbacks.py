@@ -11,6 +11,7 @@ from tqdm import tqdm
 __all__ = [
     "LearningRate",
     "ProgressBar",
+    "ShareOfEpochs",
     "ValidationScore",
     "WeightsLeft",
     "WholeEpoch",
@@ -152,3 +153,14 @@ class ProgressBar(Callback):
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
         self.bar_.close()
+
+
+class ShareOfEpochs(Callback):
+    """Tells a function, after each epoch, the share of epochs that are done."""
+
+    def __init__(self, report):
+        self.report = report
+
+    def on_epoch_end(self, net, **kwargs):
+        """Report a number above 0, which is 1 after `max_epochs`."""
+        self.report(len(net.history) / net.max_epochs)

@@ -1,5 +1,6 @@
 """The main job, run as a user runs it, on small tables and few epochs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetRegressor
+from qnnprune.cli._arguments import parse
 from qnnprune.cli._main import main
 
 pd = pytest.importorskip("pandas")
@@ -106,7 +108,16 @@ def test_regression_twice_is_the_same_text(csv, capsys):
         (["--w-bits", "9"], "'9' is not an integer from 2 to 8"),
         (["--epochs", "many"], "'many' is not an integer"),
         (["--no-such-option"], "unrecognized arguments"),
+        (["--accum-bits", "6", "none.csv"], "'none.csv' is not an integer from 1 to 62"),
+        (["--accum-bits", "CSV", "--target", "kind"], "no width before the FILE"),
+        (["--drop", "kind", "CSV", "--target", "price"], "belong to a FILE: name it first"),
+        (["--decimal", ","], "--decimal belong to a FILE"),
+        (["CSV", "--target", "kind", "--sep", "ab"], "'ab' is not a character, tab or space"),
+        (["CSV", "--target", "kind", "--drop", "colours"], "did you mean 'colour'"),
         (["--save", "no/such/folder/net.npz"], "cannot be written"),
+        (["--save", ""], "'' cannot be written"),
+        (["--save", "/"], "'/' cannot be written"),
+        (["CSV", "--target", "kind", "--save", "CSV"], "would replace the table"),
     ],
 )
 def test_a_mistake_is_one_line(csv, capsys, arguments, message):
@@ -146,6 +157,112 @@ def test_an_overflow_fails_the_job(csv, capsys, monkeypatch):
     monkeypatch.setattr(PrunedNeuralNetRegressor, "simulate", narrower)
     assert main([csv, "--target", "price", *QUICK]) == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["CSV", "--target", "kind", "--accum-bits", "6", "8"],
+        ["--target", "kind", "CSV", "--accum-bits", "6", "8"],
+        ["--target", "kind", "--accum-bits", "6", "8", "CSV"],
+        ["--accum-bits", "6", "8", "CSV", "--target", "kind"],
+        ["--accum-bits", "6", "8", "--target", "kind", "CSV"],
+    ],
+)
+def test_the_file_may_stand_anywhere(csv, arguments):
+    args = parse([csv if a == "CSV" else a for a in arguments])
+    assert (args.file, args.target, args.accum_bits) == (csv, "kind", [6, 8])
+
+
+def test_options_of_a_file(tmp_path, capsys):
+    path = tmp_path / "table.txt"
+    lines = [
+        f"k{i};{i % 2},5;0{i % 3}/02/2026;{'groß' if i % 2 else 'klein'}" for i in range(1, 61)
+    ]
+    path.write_bytes("\n".join(["nr;größe;tag;art", *lines]).encode("latin-1"))
+    options = ["--sep", ";", "--encoding", "latin-1", "--decimal", ",", "--date-order", "dmy"]
+    options += ["--missing", "00/02/2026", "--drop", "nr"]
+    assert main([str(path), "--target", "art", *QUICK, *options]) == 0
+    text = capsys.readouterr().out
+    assert "60 rows, 2 numeric columns and 0 columns of categories" in text
+    assert "read as numbers: 'größe' ('1,5' is 1.5)" in text
+    assert "'tag' ('01/02/2026' is 2026-02-01)" in text
+    assert "left out by --drop: 'nr'" in text
+
+
+def _job(arguments, prepare="pass", **options):
+    """The main job in a process of its own, whose streams `prepare` may change."""
+    code = f"import sys; from qnnprune.cli import main; {prepare}; sys.exit(main(sys.argv[1:]))"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(command, env=environment, text=True, **options)
+
+
+def test_a_reader_that_leaves_ends_the_job_quietly(csv):
+    arguments = [csv, "--target", "kind", "--epochs", "1", "--accum-bits", "8"]
+    job = _job(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert job.stdout.readline().startswith("qnnprune")
+    job.stdout.close()
+    assert "Error" not in job.stderr.read()
+    assert job.wait() == 141
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_nobody_reads_a_short_answer(stream):
+    read, write = os.pipe()
+    os.close(read)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: write}
+    job = _job(["--help"] if stream == "stdout" else ["--epochs", "many"], **streams)
+    os.close(write)
+    assert job.communicate() in [(None, ""), ("", None)]
+    assert job.returncode == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        job = _job(["--help"], stdout=full, stderr=subprocess.PIPE)
+        _, errors = job.communicate()
+        assert errors.startswith("qnnprune: error: ")
+        assert errors.count("\n") == 1
+        assert job.returncode == 2
+        assert _job(["--help"], stdout=full, stderr=full).wait() == 2
+
+
+def test_closed_streams(csv):
+    arguments = [csv, "--target", "kind", "--epochs", "1", "--accum-bits", "8"]
+    job = _job(arguments, "sys.stdout = sys.stderr = None")  # what Python makes of them
+    assert job.wait() == 0
+    job = _job(["--epochs", "many"], "sys.stderr = None", stdout=subprocess.PIPE)
+    assert job.communicate()[0] == ""
+    assert job.returncode == 2
+
+
+def test_a_terminal_without_the_letters(csv):
+    arguments = [csv, "--target", "price", "--epochs", "1", "--accum-bits", "8"]
+    prepare = "sys.stdout.reconfigure(encoding='ascii', errors='strict')"
+    job = _job(arguments, prepare, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    text, _ = job.communicate()
+    assert job.returncode == 0
+    assert "R?: on the rows held back" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/usr/local/bin/qnnprune", "qnnprune"),
+        (r"qnnprune.exe", "qnnprune"),
+        ("/site-packages/qnnprune/__main__.py", "python -m qnnprune"),
+    ],
+)
+def test_help_names_the_command(command, name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [command])
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: {name} [FILE")
+    assert f"\n  {name} table.csv --target price\n" in text
 
 
 def test_help_needs_numpy_alone():

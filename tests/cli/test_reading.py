@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from qnnprune.cli._tables import InputError, read_table
+from qnnprune.cli._errors import InputError
+from qnnprune.cli._reading import read_table
 
 pd = pytest.importorskip("pandas")
 
@@ -107,8 +108,10 @@ def test_missing_values(write):
     assert np.isfinite(made).all()
     # the median stands in for both the infinity and the gap
     assert made[0, 0] == made[1, 0] == np.median(made[2:, 0])
-    # numbers: amount, count, nothing; three colours and three flags, "missing" among them
-    assert made.shape == (39, 9)
+    # numbers: amount, count; three colours and three flags, "missing" among them
+    assert made.shape == (39, 8)
+    assert "left out: 'nothing' (no value)" in table.description
+    assert "counted as missing: 'amount' ('inf')" in table.description
 
 
 def test_columns_that_only_parquet_has(write):
@@ -121,7 +124,7 @@ def test_columns_that_only_parquet_has(write):
         time=pd.date_range("2026-01-01", periods=40, freq="h", tz="UTC"),
         price=[Decimal(i) / 4 for i in range(40)],
         kind=pd.Categorical(["a", "b"] * 20),
-        whole=pd.array([1, None] * 20, dtype="Int64"),
+        whole=pd.array([1, 2, None, None] * 10, dtype="Int64"),
     )
     table = read_table(write(frame, "table.parquet"), "label")
     numbers = table.X.select_dtypes("number")
@@ -130,6 +133,7 @@ def test_columns_that_only_parquet_has(write):
     np.testing.assert_allclose(numbers["time"], np.arange(40) / 24)
     np.testing.assert_allclose(numbers["price"], np.arange(40) / 4)
     assert _dense(table).shape == (40, 6 + 2 + 2 + 2)
+    assert any("'day' (from 2026-01-01" in line for line in table.description)
 
 
 def test_many_categories_are_grouped_and_new_ones_are_zeros(write):
