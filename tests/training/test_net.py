@@ -393,7 +393,7 @@ def test_divergence_is_an_error_that_names_lr():
 # ------------------------------------------------------- silence and state
 
 
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"n_accum_bits": 2}])
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"n_accum_bits": 5}])
 def test_a_normal_fit_is_silent(settings, capfd):
     torch.set_warn_always(True)  # else torch warns once a process, whoever sees it first
     try:

@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import load_iris
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.training.compilation import compile_layers
 
 X, y = load_iris(return_X_y=True)
 ESTIMATORS = [PrunedNeuralNetClassifier, PrunedNeuralNetRegressor]
@@ -24,7 +25,9 @@ def test_the_module_rounds_as_the_integer_network_does(estimator, activation, n_
     network, module = fitted.integer_network_, fitted.module_.double()
     x = module.input(torch.from_numpy(network.encoding.levels(X))).double()
     codes = network.quantize_input(X)
-    for hidden, layer in zip(module.hidden, network.layers[:-1], strict=True):
+    unit = np.ones(module.output.gain.shape)
+    layers = compile_layers(module, network.encoding.input_range, 0 * unit, unit)
+    for hidden, layer in zip(module.hidden, layers[:-1], strict=True):
         x, codes = hidden(x), layer.requantize(layer.accumulate(codes))
         found = x / hidden.quantizer.scale + hidden.quantizer.zero_point
         assert np.array_equal(found.detach().numpy().round(), codes)
