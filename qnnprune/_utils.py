@@ -5,12 +5,21 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 
 import numpy as np
 
-__all__ = ["is_plain", "plain_labels", "row_blocks", "text_table", "user_stacklevel", "write_whole"]
+__all__ = [
+    "is_plain",
+    "plain_labels",
+    "row_blocks",
+    "text_table",
+    "state_without_caches",
+    "user_stacklevel",
+    "write_whole",
+]
 
 _OURS = ("qnnprune.", "sklearn.", "contextlib")
 
@@ -112,3 +121,16 @@ def user_stacklevel() -> int:
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def state_without_caches(instance) -> dict:
+    """Attributes of an object for its pickle, without what a `cached_property` computed.
+
+    So neither the pickle nor a hash of it depends on what the object was asked before.
+    """
+    kind = type(instance)
+    return {
+        name: value
+        for name, value in vars(instance).items()
+        if not isinstance(getattr(kind, name, None), cached_property)
+    }

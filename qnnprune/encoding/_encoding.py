@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._utils import state_without_caches
 from ..accumulators import code_range
 from ._thresholds import count_reached, rounded_up
 
@@ -44,6 +45,12 @@ class InputEncoding:
     thresholds: np.ndarray
     n_segments: np.ndarray
     n_bits: int
+
+    def __getstate__(self):
+        return state_without_caches(self)
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
 
     @property
     def n_features(self) -> int:

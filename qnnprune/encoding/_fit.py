@@ -48,9 +48,17 @@ def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> I
 
 def _columns(table) -> Iterator[np.ndarray]:
     if hasattr(table, "tocsc"):
-        table = table.tocsc()
-        return (table[:, [j]].toarray()[:, 0] for j in range(table.shape[1]))
+        return _dense_columns(table.tocsc())
     return (table[:, j] for j in range(table.shape[1]))
+
+
+def _dense_columns(table) -> Iterator[np.ndarray]:
+    """Columns of a CSC matrix one after the other, from its arrays: slicing takes far longer."""
+    table.sum_duplicates()
+    for start, end in zip(table.indptr, table.indptr[1:], strict=False):
+        column = np.zeros(table.shape[0], dtype=table.dtype)
+        column[table.indices[start:end]] = table.data[start:end]
+        yield column
 
 
 def _is_graded(column: np.ndarray) -> bool:
@@ -105,7 +113,9 @@ def fit_encoding(
     ramp = (np.arange(steps) + 0.5) / steps
     thresholds = np.full((len(edges), max(1, counts.max(initial=0)) * steps), np.inf)
     for row, edge, distinct in zip(thresholds, edges, values, strict=True):
-        ramps = (edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp).ravel()
+        ramps = edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp
+        # Between neighbouring floats a ramp may be rounded down to its foot.
+        ramps = np.maximum(ramps, np.nextafter(edge[:-1, None], np.inf)).ravel()
         row[: ramps.size] = np.maximum.accumulate(_apart(ramps, distinct))
     return InputEncoding(thresholds, counts, n_bits)
 
@@ -143,4 +153,6 @@ def _apart(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
         return thresholds
     above = np.clip(np.searchsorted(values, thresholds), 1, len(values) - 1)
     low, high = values[above - 1], values[above]
-    return np.clip(thresholds, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high)
+    apart = np.clip(thresholds, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high)
+    # Between neighbouring floats there is no such room, and rounding may end at the lower one.
+    return np.where(apart > low, apart, high)

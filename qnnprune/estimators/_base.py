@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -173,10 +174,13 @@ class BaseNeuralNet(BaseEstimator):
             X, y, weight = self._validate_rows(X, y, sample_weight, reset=previous is None)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             y = self._encode_target(y, weight, previous, classes)
+            repeats, weight = weight, self._weigh(y, weight)
             encoding = (
                 self._encode_input(X, weight, seed) if previous is None else previous.encoding
             )
-            rows, mean, scale = self._scale_target(merge_rows(X, y, weight, encoding), previous)
+            rows = merge_rows(X, y, weight, encoding, repeats=repeats)
+            rows = replace(rows, weight=rows.weight / rows.weight.mean())
+            rows, mean, scale = self._scale_target(rows, previous)
             spec = self._spec(encoding, mean, scale)
             self._keep(training.session.train(rows, spec, mode, seed=seed, previous=previous))
         return self
@@ -225,6 +229,10 @@ class BaseNeuralNet(BaseEstimator):
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
         return X, y, weight
+
+    def _weigh(self, y, weight):
+        """Weights of the rows; a classifier multiplies those of a class."""
+        return weight
 
     def _hidden_sizes(self) -> tuple:
         sizes = self.hidden_layer_sizes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import StrOptions
@@ -145,24 +143,23 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
         return index.astype(np.int64)
 
-    def _scale_target(self, table, previous):
-        weight = table.weight * self._class_factors(table)[table.y]
+    def _weigh(self, y, weight):
+        weight = weight * self._class_factors(y, weight)[y]
         if not weight.any():
             raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
-        table = replace(table, weight=weight)
-        if not weight.all():
-            table = table.subset(np.flatnonzero(weight))
-        table = replace(table, weight=table.weight / table.weight.mean())
-        return table, np.zeros(self._n_outputs()), np.ones(self._n_outputs())
+        return weight
 
-    def _class_factors(self, table) -> np.ndarray:
+    def _scale_target(self, rows, previous):
+        return rows, np.zeros(self._n_outputs()), np.ones(self._n_outputs())
+
+    def _class_factors(self, y, weight) -> np.ndarray:
         """What `class_weight` multiplies the rows of each class by."""
         if self.class_weight is None:
             return np.ones(len(self.classes_))
         if self.class_weight == "balanced":
-            total = np.bincount(table.y, table.weight, minlength=len(self.classes_))
+            total = np.bincount(y, weight, minlength=len(self.classes_))
             return np.divide(
-                table.weight.sum(), total * np.count_nonzero(total), where=total > 0,
+                weight.sum(), total * np.count_nonzero(total), where=total > 0,
                 out=np.zeros_like(total),
             )  # fmt: skip
         factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -29,7 +29,7 @@ class NarrowingCurve:
     Attributes
     ----------
     n_accum_bits : tuple of int
-        Widths that were tried, in bits, from the one that it came with down.
+        Widths that were tried, in bits, from the one down that was proven already.
     score : tuple of float
         Accuracy or R² at each, on the rows to score on.
     nonzeros : tuple of int
@@ -115,7 +115,8 @@ class Narrowing:
         """Find the smallest accumulator that keeps the score, and prune to it.
 
         Goes down bit by bit, each time by `prune` from the network before, until the score
-        falls more than `tol` below that of the estimator as it came.  A width counts only where
+        falls more than `tol` below that of the estimator as it came.  The first width is the one
+        that is proven already.  A width counts only where
         it holds for every input; without the guarantee pruning may not see to that.
 
         Parameters
@@ -160,10 +161,10 @@ class Narrowing:
             )
         if X_valid is None:
             X, X_valid, y, y_valid = self._hold_back(X, y)
-        best = copy(self)
-        best.n_accum_bits = n_accum_bits
-        tried = [(n_accum_bits, best.score(X_valid, y_valid), best.integer_network_.nonzeros)]
-        for bits in range(n_accum_bits - 1, least - 1, -1):
+        best = self._at_proven_width(least)
+        proven = best.n_accum_bits
+        tried = [(proven, best.score(X_valid, y_valid), best.integer_network_.nonzeros)]
+        for bits in range(proven - 1, least - 1, -1):
             net = copy(best)
             score = net._prune_and_score(bits, (X, y), (X_valid, y_valid), max_epochs)
             if score is None:
@@ -174,6 +175,21 @@ class Narrowing:
             best = net
         vars(self).update(vars(best))
         return NarrowingCurve(*zip(*tried, strict=True), best=self.n_accum_bits)
+
+    def _at_proven_width(self, least: int):
+        """A copy with the narrowest accumulator that its network fits as it is."""
+        net, network = copy(self), self.integer_network_
+        net.n_accum_bits = network.n_accum_bits
+        if self.n_hidden_neurons_multiplier is not None:  # Omega, and so the count, has that width
+            return net
+        codes = max(self._in_bits, self.n_a_bits, self.n_rounding_bits + 1)
+        net.n_accum_bits = min(network.n_accum_bits, max(network.proven_bits, codes, least))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewWeightsWarning)
+            spec = self._trained.spec
+            limits = net._spec(network.encoding, spec.output_mean, spec.output_scale)
+        net._keep(replace(self._trained, spec=replace(limits, callbacks=())))
+        return net
 
     def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:
         """Score at a width; None where it leaves no weight, or after an interrupt."""

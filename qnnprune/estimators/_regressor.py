@@ -47,13 +47,14 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         self.n_outputs_ = y.shape[1]
         return y
 
-    def _scale_target(self, table, previous):
-        weight = table.weight / table.weight.mean()
-        if previous is None:
-            mean, scale = _mean_and_scale(table.y, weight)
-        else:
-            mean, scale = previous.spec.output_mean, previous.spec.output_scale
-        return replace(table, y=(table.y - mean) / scale, weight=weight), mean, scale
+    def _scale_target(self, rows, previous):
+        mean, scale = _mean_and_scale(rows.y, rows.weight)
+        if previous is not None:  # a target that was constant so far has no scale yet
+            known = previous.spec.output_scale > 0
+            mean = np.where(known, previous.spec.output_mean, mean)
+            scale = np.where(known, previous.spec.output_scale, scale)
+        y = (rows.y - mean) / np.where(scale > 0, scale, 1.0)
+        return replace(rows, y=y), mean, scale
 
     def _n_outputs(self) -> int:
         return self.n_outputs_
@@ -68,13 +69,14 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
 
 
 def _mean_and_scale(y, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and standard deviation of every column; 1 for a column that is constant."""
+    """Weighted mean and standard deviation of every column; the value and 0 of a constant one."""
     unit = _largest_magnitude(y)
     mean = np.average(y / unit, axis=0, weights=weight) * unit
     rest = y - mean
     unit = _largest_magnitude(rest)
     scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
-    return mean, np.where(scale == 0, 1.0, scale)
+    constant = (y == y[0]).all(axis=0)
+    return np.where(constant, y[0], mean), np.where(constant, 0.0, scale)
 
 
 def _largest_magnitude(y: np.ndarray) -> np.ndarray:

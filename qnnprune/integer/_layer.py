@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from .._utils import state_without_caches
 from ..accumulators import accumulator_bits, accumulator_range
 from ..encoding._encoding import shifted
 from ..encoding._thresholds import ThresholdCounter
@@ -93,7 +94,7 @@ class IntegerLayer:
         return replace(self, weight=self.weight[:, columns], input_range=self.input_range[columns])
 
     def __getstate__(self):
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return state_without_caches(self)
 
     def __setstate__(self, state):
         self.__dict__.update(state)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._utils import row_blocks, write_whole
+from .._utils import row_blocks, state_without_caches, write_whole
 from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
@@ -75,6 +75,9 @@ class IntegerNetwork:
         self.n_w_bits, self.n_accum_bits = int(n_w_bits), int(n_accum_bits)
         self.classes = classes
         self.feature_names = feature_names
+
+    def __getstate__(self):
+        return state_without_caches(self)
 
     def __repr__(self) -> str:
         sizes = [self.layers[0].weight.shape[1], *(len(layer.weight) for layer in self.layers)]

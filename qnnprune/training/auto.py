@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .rows import TrainingTable, hold_out
+from .rows import TrainingTable
 
 __all__ = ["Recipe", "auto_recipes", "choose_recipe", "hold_back", "whole_training"]
 
@@ -83,17 +82,20 @@ def choose_recipe(
 def hold_back(
     table: TrainingTable, fraction: float, seed: int
 ) -> tuple[TrainingTable, TrainingTable]:
-    """Split a table at random; see `hold_out`."""
-    labels = table.y if table.y.dtype.kind == "i" else None
-    n_held = math.ceil(fraction * len(table))
-    parts = hold_out(len(table), n_held, labels=labels, random_state=seed)
+    """Split a table at random.
+
+    Raises
+    ------
+    ValueError
+        If too few rows are left to train on.
+    """
+    parts = table.split(fraction, seed)
     if parts is None:
         raise ValueError(
             f"validation_fraction={fraction} of {len(table)} different rows leaves too few to train "
             "on: pass more rows, or early_stopping=False."
         )
-    kept, held = parts
-    return table.subset(kept), table.subset(held)
+    return parts
 
 
 def auto_batch_size(n_rows: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from .._utils import row_blocks
 from ..encoding import InputEncoding
 
 __all__ = ["TrainingTable", "hold_out", "merge_rows"]
+
+_MOST_COPIES = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,8 @@ class TrainingTable:
     y : array of shape (n_rows,) or (n_rows, n_outputs)
         Class indices (int64) or targets (float64).
     weight : float64 array of shape (n_rows,)
+    copies : int64 array of shape (n_rows,)
+        How many equal rows each one stands for when rows are held out.
     """
 
     source: object
@@ -34,6 +39,7 @@ class TrainingTable:
     rows: np.ndarray
     y: np.ndarray
     weight: np.ndarray
+    copies: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,11 +56,36 @@ class TrainingTable:
 
     def subset(self, index: np.ndarray) -> TrainingTable:
         """The table of some of the rows; nothing is copied but indices."""
-        rows, y, weight = self.rows[index], self.y[index], self.weight[index]
-        return replace(self, rows=rows, y=y, weight=weight)
+        names = ("rows", "y", "weight", "copies")
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
+
+    def split(self, fraction: float, seed: int) -> tuple[TrainingTable, TrainingTable] | None:
+        """Hold rows out at random, by classes; see `hold_out`.
+
+        A row that stands for several is split as these would be.
+
+        Returns
+        -------
+        kept, held : TrainingTable
+            None where too few rows are left to train on.
+        """
+        each = np.repeat(np.arange(len(self)), self.copies)
+        labels = self.y[each] if self.y.dtype.kind == "i" else None
+        parts = hold_out(
+            len(each), math.ceil(fraction * len(each)), labels=labels, random_state=seed
+        )
+        if parts is None:
+            return None
+        return tuple(self._with_copies(np.bincount(each[p], minlength=len(self))) for p in parts)
+
+    def _with_copies(self, copies) -> TrainingTable:
+        weight = self.weight * (copies / self.copies)
+        return replace(self, weight=weight, copies=copies).subset(np.flatnonzero(copies))
 
 
-def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
+def merge_rows(
+    X, y, weight, encoding: InputEncoding, *, repeats: np.ndarray | None = None
+) -> TrainingTable:
     """Turn rows into levels and merge those with equal levels and targets.
 
     Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
@@ -68,6 +99,8 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
     y : int64 or float64 array of shape (n_samples,) or (n_samples, n_outputs)
     weight : float64 array of shape (n_samples,)
     encoding : InputEncoding
+    repeats : float64 array of shape (n_samples,), optional
+        How often each row is there, where `weight` is more than that; `weight` by default.
 
     Returns
     -------
@@ -96,7 +129,19 @@ def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
     new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
     starts = np.flatnonzero(new)
     rows = order[starts]
-    return TrainingTable(source, encoding, rows, y[rows], np.add.reduceat(weight[order], starts))
+    repeats = np.add.reduceat((weight if repeats is None else repeats)[order], starts)
+    weight = np.add.reduceat(weight[order], starts)
+    return TrainingTable(source, encoding, rows, y[rows], weight, _copies(repeats))
+
+
+def _copies(repeats: np.ndarray) -> np.ndarray:
+    """Counts in the ratio of `repeats`: whole ones by their common divisor, others by the least."""
+    whole = (repeats == np.rint(repeats)).all() and repeats.max() < 2**53
+    unit = np.gcd.reduce(repeats.astype(np.int64)) if whole else repeats.min()
+    copies = repeats / unit
+    # No more than are of use: each becomes an entry of an array.
+    copies /= max(1.0, copies.sum() / max(_MOST_COPIES, len(copies)))
+    return np.maximum(1, np.rint(copies)).astype(np.int64)
 
 
 def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:

@@ -211,7 +211,9 @@ def test_few_rows():
     with pytest.raises(ValueError, match="too few rows to hold 2 of 2 back.*X_valid"):
         net.narrow_accumulator(X_r[:2], y_r[:2])
     one = {"X_valid": X_r[:1], "y_valid": y_r[:1]}  # no R² of one row: nothing keeps the score
-    assert net.narrow_accumulator(X_r, y_r, **one, max_epochs=1).best == curve.best
+    proven, expected = net.integer_network_.proven_bits, net.predict(X_r)
+    assert net.narrow_accumulator(X_r, y_r, **one, max_epochs=1).best == proven
+    assert (net.predict(X_r) == expected).all()
 
 
 def test_an_interrupt_while_scoring_keeps_the_best_so_far(monkeypatch):
@@ -241,3 +243,26 @@ def test_parameters_are_checked_before_the_search(change):
     net = fitted(n_hidden_neurons_multiplier=1).set_params(**change)
     with pytest.raises(ValueError, match=next(iter(change))):
         net.narrow_accumulator(X, Y)
+
+
+def test_the_search_starts_at_the_width_that_is_proven():
+    # It used to train anew at each of the widths in between.
+    net, trainings = (
+        PrunedNeuralNetClassifier((24,), n_accum_bits=32, max_epochs=5, random_state=0),
+        [],
+    )
+
+    class Watched(PrunedNeuralNetClassifier):
+        def prune(self, X, y, **kwargs):
+            trainings.append(self.n_accum_bits)
+            return super().prune(X, y, **kwargs)
+
+    net = Watched(**net.get_params()).fit(X, Y)
+    proven, expected = net.integer_network_.proven_bits, net.decision_function(X)
+    curve = net.narrow_accumulator(X, Y, tol=1.0, least=proven, max_epochs=1)
+    assert curve.n_accum_bits == (proven,) and curve.best == proven < 32 and not trainings
+    assert net.n_accum_bits == net.integer_network_.n_accum_bits == proven
+    assert (net.decision_function(X) == expected).all()
+    assert f"limit {proven}" in str(net.accumulator_report())
+    net.narrow_accumulator(X, Y, tol=1.0, least=proven - 1, max_epochs=1)
+    assert trainings == [proven - 1]

@@ -18,7 +18,8 @@ RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
 
 def table_of(y) -> TrainingTable:
     n = len(y)
-    return TrainingTable(np.arange(n)[:, None], None, np.arange(n), np.asarray(y), np.ones(n))
+    each = np.arange(n), np.asarray(y), np.ones(n), np.ones(n, np.int64)
+    return TrainingTable(np.arange(n)[:, None], None, *each)
 
 
 def test_recipes_by_hand():
