@@ -97,7 +97,7 @@ def test_narrowing_stops_where_the_score_falls():
     assert list(curve.nonzeros) == sorted(curve.nonzeros, reverse=True)
     within = [s >= curve.score[0] - 0.03 for s in curve.score]
     assert all(within[:-1]), "it stops at the first width that loses more"
-    assert curve.best == widths[-1] if within[-1] else widths[-2]
+    assert curve.best == (widths[-1] if within[-1] else widths[-2])
     assert net.n_accum_bits == curve.best and widest(net) <= curve.best
     assert net.score(X_valid, y_valid) == curve.score[widths.index(curve.best)]
     assert curve.to_dict()["score"] == list(curve.score)
