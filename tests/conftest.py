@@ -10,7 +10,7 @@ from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.integer import HiddenLayer, OutputLayer
 
 # Their assertions explain themselves as those of test modules do.
-pytest.register_assert_rewrite("samples", "trainings", "prunable")
+pytest.register_assert_rewrite("prunable", "samples", "trainings")
 
 # The same examples in every run, and no example fails for being slow.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

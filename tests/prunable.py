@@ -1,16 +1,13 @@
 """Small networks to prune, and what an optimizer may do to them."""
 
 import numpy as np
+import oracles
 import torch
 
 from qnnprune.accumulators import code_range
 from qnnprune.encoding._fit import fit_encoding
 from qnnprune.pruning.limits import LayerLimits
 from qnnprune.training.module import NetworkShape, PrunableMLP
-
-
-def in_register(low, high, n_bits):
-    return n_bits is None or (-(2 ** (n_bits - 1)) <= low and high <= 2 ** (n_bits - 1) - 1)
 
 
 def make_network(n_w_bits=3, n_a_bits=2, hidden=(6, 5), n_features=7, seed=0):
@@ -54,3 +51,12 @@ def drift(network, rng):
         if hasattr(layer, "norm"):
             sign = rng.choice([-1.0, 1.0], len(weight))
             layer.norm.weight.mul_(torch.from_numpy(sign).float())
+
+
+def assert_limits_hold(network, limits):
+    for codes, limit in zip(integer_weights(network), limits, strict=True):
+        for row in codes.tolist():
+            low_high = oracles.accumulator_range(row, limit.input_range.tolist())
+            n_bits = limit.n_accum_bits
+            assert n_bits is None or oracles.fits(*low_high, n_bits, always_signed=True)
+            assert limit.budget is None or np.count_nonzero(row) <= limit.budget

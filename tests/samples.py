@@ -1,6 +1,7 @@
 """Small tables and estimators that many tests fit, and what to ask of a fitted one."""
 
 import numpy as np
+import oracles
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from skorch.callbacks import Callback
 
@@ -39,29 +40,19 @@ def differ(a, b):
     )
 
 
-def width(low, high):
-    """Bits that hold low..high: unsigned where nothing is negative, else two's complement."""
-    n_bits = 1
-    while high >= 2 ** (n_bits if low >= 0 else n_bits - 1) or low < -(2 ** (n_bits - 1)):
-        n_bits += 1
-    return n_bits
-
-
 def check_limits(model, n_w_bits, n_a_bits, n_in_bits, n_accum_bits, multiplier, guarantee):
     for index, layer in enumerate(model.integer_network_.layers):
         weight = layer.weight.astype(int)
         assert np.abs(weight).max() <= 2 ** (n_w_bits - 1) - 1
         if multiplier is not None:
             n_in = n_a_bits if index else n_in_bits
-            omega = (2**n_accum_bits - 1) // ((2**n_w_bits - 1) * (2**n_in - 1))
+            omega = oracles.omega(n_w_bits, n_in, n_accum_bits)
             assert np.count_nonzero(weight, axis=1).max() <= multiplier * omega
-        if guarantee:
-            ends = weight[:, :, None] * layer.input_range[None]
-            low, high = ends.min(axis=2).sum(axis=1), ends.max(axis=2).sum(axis=1)
-            assert max(map(width, low, high)) <= n_accum_bits
         # Neurons that make no difference are gone, but for one where all are such.
         if layer.thresholds is not None and len(weight) > 1:
             assert np.count_nonzero(weight, axis=1).min() >= 1
+    if guarantee:
+        assert oracles.widest(model.integer_network_) <= n_accum_bits
 
 
 class NoTraining(Callback):

@@ -1,10 +1,10 @@
 """Fits that are watched or interrupted, and what must hold after them."""
 
 import numpy as np
+import oracles
 from skorch.callbacks import Callback
 
 from qnnprune import PrunedNeuralNetClassifier
-from qnnprune.accumulators import accumulator_bits, accumulator_range
 
 ACCUM_BITS = 5
 
@@ -15,10 +15,9 @@ def make(**changes):
 
 
 def assert_proven(model):
-    for layer in model.integer_network_.layers:
-        ranges = accumulator_range(layer.weight, layer.input_range)
-        assert accumulator_bits(ranges).max() <= ACCUM_BITS
-        assert np.abs(layer.weight).max() <= 1
+    network = model.integer_network_
+    assert oracles.widest(network) <= ACCUM_BITS
+    assert all(np.abs(layer.weight).max() <= 1 for layer in network.layers)
 
 
 class Recorder(Callback):

@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import oracles
 import pandas as pd
 import pytest
 from scipy.sparse import coo_matrix
@@ -23,13 +24,7 @@ def fitted(**settings):
 
 def widest(net):
     """Two's-complement bits of the widest sum, from the arrays."""
-    bits = []
-    for layer in net.integer_network_.layers:
-        weight, (low, high) = layer.weight.astype(int), layer.input_range.T
-        top = np.maximum(weight * low, weight * high).sum(axis=1).max()
-        bottom = np.minimum(weight * low, weight * high).sum(axis=1).min()
-        bits.append(1 + max(int(top).bit_length(), int(-1 - bottom).bit_length()))
-    return max(bits)
+    return oracles.widest(net.integer_network_, always_signed=True)
 
 
 def masks(net):

@@ -1,6 +1,7 @@
 """Predictions in integers, simulations and reports."""
 
 import numpy as np
+import oracles
 import pytest
 import torch
 from samples import DIABETES, X, Y, classifier, regressor
@@ -9,38 +10,20 @@ from sklearn.base import clone, is_classifier
 from qnnprune.exceptions import AccumulatorOverflowError
 
 
-def evaluate(network, x):
-    """One row through the arrays, in Python integers."""
-    codes = []
-    for feature, value in enumerate(x):
-        level = sum(float(value) >= t for t in network.encoding.thresholds[feature])
-        steps = 2**network.encoding.n_bits - 1
-        low = -(2 ** (network.encoding.n_bits - 1))
-        n_segments = int(network.encoding.n_segments[feature])
-        codes += [min(max(level - s * steps, 0), steps) + low for s in range(n_segments)] or [0]
-    for layer in network.layers:
-        sums = [sum(int(w) * c for w, c in zip(row, codes, strict=True)) for row in layer.weight]
-        if layer.thresholds is None:
-            return [a * s + b for a, s, b in zip(sums, layer.scale, layer.bias, strict=True)]
-        reached = [sum(a >= t for t in row) for a, row in zip(sums, layer.thresholds, strict=True)]
-        codes = [layer.output_low + n for n in reached]
-    raise AssertionError("no output layer")
-
-
 @pytest.mark.parametrize("n_bits", [2, 3, 4])
 def test_predictions_equal_python_integers(n_bits):
     settings = {"n_w_bits": n_bits, "n_a_bits": n_bits}
     for factor in (1, 3, -100):
         model = classifier((8, 6), **settings).fit(X, Y)
-        logits = np.array([evaluate(model.integer_network_, x) for x in X * factor])
+        logits = np.array([oracles.decision(model.integer_network_, x) for x in X * factor])
         np.testing.assert_array_equal(model.predict(X * factor), Y_OF[logits.argmax(axis=1)])
         np.testing.assert_allclose(model.decision_function(X * factor), logits, rtol=1e-12)
     binary = classifier(**settings).fit(X, Y == 1)
-    logits = np.array([evaluate(binary.integer_network_, x)[0] for x in X])
+    logits = np.array([oracles.decision(binary.integer_network_, x)[0] for x in X])
     np.testing.assert_array_equal(binary.predict(X), logits > 0)
     X_d, y_d = DIABETES
     values = regressor(**settings).fit(X_d, y_d)
-    expected = [evaluate(values.integer_network_, x)[0] for x in X_d]
+    expected = [oracles.decision(values.integer_network_, x)[0] for x in X_d]
     np.testing.assert_allclose(values.predict(X_d), expected, rtol=1e-12)
 
 

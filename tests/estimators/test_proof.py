@@ -4,6 +4,7 @@ import pickle
 from itertools import product
 
 import numpy as np
+import oracles
 import pytest
 import torch
 from samples import CANCER, X, Y, assert_same_network, assert_unchanged, check_limits, classifier
@@ -27,9 +28,7 @@ def test_limits_recomputed_from_the_arrays(bits, n_accum_bits):
             n_accum_bits=n_accum_bits, n_hidden_neurons_multiplier=multiplier,
             accumulator_guarantee=guarantee, max_epochs=2,
         )  # fmt: skip
-        omegas = [
-            (2**n_accum_bits - 1) // ((2**n_w_bits - 1) * (2**n - 1)) for n in (n_in_bits, n_a_bits)
-        ]
+        omegas = [oracles.omega(n_w_bits, n, n_accum_bits) for n in (n_in_bits, n_a_bits)]
         if multiplier is not None and min(omegas) == 0:
             with pytest.raises(ValueError, match="n_hidden_neurons_multiplier"):
                 model.fit(X, y)
