@@ -1,16 +1,17 @@
 """Choosing epochs and dropout: who is asked what, and what is taken."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import brier_score_loss, mean_squared_error
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.training.auto import Recipe, auto_recipes, choose_recipe, hold_back
-from qnnprune.training.net import TrainingNet
 from qnnprune.training.rows import TrainingTable
 
 RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
@@ -73,6 +74,31 @@ class Count(Callback):
         Count.trainings += 1
 
 
+class Spy(GradientNormClipping):
+    """Sees trials too, unlike callbacks of other kinds; can press Ctrl-C at one moment."""
+
+    def __init__(self, moment=None, call=0):
+        super().__init__()
+        self.moment, self.call, self.recipes = moment, call, []
+
+    def on_train_begin(self, net, **kwargs):
+        self.recipes.append(Recipe(net.max_epochs, net.dropout))
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.reach("on_epoch_begin")
+
+    def on_batch_end(self, net, **kwargs):
+        self.reach("on_batch_end")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.reach("on_epoch_end")
+
+    def reach(self, moment):
+        self.call -= moment == self.moment
+        if moment == self.moment and self.call == 0:
+            raise KeyboardInterrupt
+
+
 def noisy(seed=0):
     return make_classification(400, 10, n_informative=3, flip_y=0.4, random_state=seed)
 
@@ -110,33 +136,40 @@ def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     assert (noise.n_iter_, noise.dropout_) == (20, 0.3)
 
 
-def test_what_is_given_is_not_chosen(monkeypatch):
-    offered = []
-    monkeypatch.setattr(
-        "qnnprune.training.session.choose_recipe",
-        lambda r, *_: offered.append(r) or r[-1],
-    )
-    X, y = noisy()
-    PrunedNeuralNetClassifier((8,)).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6, accumulator_guarantee=False).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6).float_twin().fit(X, y)
-    PrunedNeuralNetClassifier((8,), dropout=0.5).fit(X, y)
-    PrunedNeuralNetClassifier((8,), max_epochs=7).fit(X, y)
-    PrunedNeuralNetRegressor((8,), max_epochs=7).fit(X, y)
-    net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2).fit(X, y)
-    net.set_params(max_epochs="auto", dropout="auto", warm_start=True).fit(X, y)
-    assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)  # what 7 and 0.2 stood in for
-    assert offered == [
-        RECIPES,
-        [RECIPES[0], RECIPES[2]],  # narrow
-        RECIPES,
-        [RECIPES[0], RECIPES[2]],  # as the estimator whose twin it is
-        [Recipe(40, 0.5), Recipe(20, 0.5)],
-        [Recipe(7, 0.3)],
-        [Recipe(7, 0.3)],
-        [Recipe(7, 0.2)],
-    ]
+def recipes_of(net):
+    """What each training of a fit goes by, trials first; large batches, as they make no difference."""
+    spy = Spy()
+    net.set_params(batch_size=400, callbacks=[spy]).fit(*noisy())
+    return spy.recipes
+
+
+@pytest.mark.parametrize(
+    ("settings", "tried", "longer"),
+    [
+        ({}, RECIPES, 1),
+        ({"n_accum_bits": 6}, [RECIPES[0], RECIPES[2]], 2.5),
+        ({"n_accum_bits": 6, "accumulator_guarantee": False}, RECIPES, 1),
+        ({"dropout": 0.5}, [Recipe(40, 0.5), Recipe(20, 0.5)], 1),
+    ],
+    ids=["defaults", "narrow", "no guarantee", "dropout"],
+)
+def test_what_is_tried_depends_on_what_is_given(settings, tried, longer):
+    net = PrunedNeuralNetClassifier((8,), random_state=0, **settings)
+    nets = [net, net.float_twin()]  # a twin is trained as the estimator whose twin it is
+    for *found, last in map(recipes_of, nets):
+        assert found == tried
+        assert last in [replace(recipe, max_epochs=longer * recipe.max_epochs) for recipe in tried]
+
+
+def test_nothing_is_tried_where_epochs_are_given():
+    assert recipes_of(PrunedNeuralNetClassifier((8,), max_epochs=7)) == [Recipe(7, 0.3)]
+    assert recipes_of(PrunedNeuralNetRegressor((8,), max_epochs=7)) == [Recipe(7, 0.3)]
+    net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2)
+    assert recipes_of(net) == [Recipe(7, 0.2)]
+    # What 7 and 0.2 stood in for.
+    net.set_params(max_epochs="auto", dropout="auto", warm_start=True)
+    assert recipes_of(net) == [Recipe(40, 0.3)]
+    assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)
 
 
 def test_further_training_goes_by_the_parameters_as_they_are_then():
@@ -168,38 +201,25 @@ def test_trials_train_with_the_rates_of_callbacks():
 RATES = LRScheduler("StepLR", step_size=30)
 
 
-@pytest.mark.parametrize("callbacks", [None, [RATES]], ids=["none", "rates"])
-@pytest.mark.parametrize("method", ["keep_state", "on_epoch_begin"])
-@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
-def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call, method, callbacks):
-    X, y = noisy()
-    original, calls = getattr(TrainingNet, method), []
-
-    def interrupted(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainingNet, method, interrupted)
-    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks)
-    if call == 30:
-        with pytest.raises(KeyboardInterrupt):
-            net.fit(X, y)
-        assert not hasattr(net, "integer_network_")
-        return
-    with pytest.warns(ConvergenceWarning, match="Training was interrupted"):
-        net.fit(X, y)
-    assert net.n_iter_ == 4
+@pytest.mark.parametrize("others", [[], [RATES]], ids=["none", "rates"])
+@pytest.mark.parametrize(("moment", "n_whole"), [("on_epoch_begin", 4), ("on_epoch_end", 5)])
+def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
+    spy = Spy(moment, call=105)  # trials take 100 epochs
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[spy, *others])
+    with pytest.warns(ConvergenceWarning, match="Training was interrupted in epoch 5 of"):
+        net.fit(*noisy())
+    assert net.n_iter_ == n_whole
 
 
-def test_an_interrupt_before_everything(monkeypatch):
-    def interrupted(self, *args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TrainingNet, "on_epoch_begin", interrupted)
+@pytest.mark.parametrize("others", [[], [RATES], [Count()]], ids=["none", "rates", "count"])
+@pytest.mark.parametrize(
+    ("moment", "call"), [("on_epoch_begin", 1), ("on_epoch_begin", 30), ("on_epoch_end", 30)]
+)
+def test_an_interrupt_of_a_trial_ends_the_fit(moment, call, others):
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[Spy(moment, call), *others])
     with pytest.raises(KeyboardInterrupt):
-        PrunedNeuralNetClassifier((8,), callbacks=[Count()]).fit(*noisy())
+        net.fit(*noisy())
+    assert not hasattr(net, "integer_network_")
 
 
 def test_rates_that_follow_a_score_stay_out_of_trials():
@@ -242,17 +262,10 @@ def test_callbacks_see_the_training_alone():
     assert Count.trainings == 1
 
 
-def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was(monkeypatch):
+def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was():
     X, y = noisy()
     net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
-    before, train_step = net.predict(X), TrainingNet.train_step
-
-    def interrupt(self, *args, **kwargs):
-        if len(self.history) > 3:
-            raise KeyboardInterrupt
-        return train_step(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainingNet, "train_step", interrupt)
+    before = net.predict(X)
     with pytest.raises(KeyboardInterrupt):
-        net.set_params(max_epochs="auto").fit(X, y)
+        net.set_params(max_epochs="auto", callbacks=[Spy("on_batch_end", call=45)]).fit(X, y)
     assert (net.predict(X) == before).all() and net.n_iter_ == 2

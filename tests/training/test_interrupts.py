@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from samples import X, Y
+from samples import X, Y, assert_unchanged
 from sklearn.exceptions import ConvergenceWarning
 from trainings import Interrupt, Recorder, assert_proven, assert_same_state, make
 
@@ -44,9 +44,7 @@ def test_interrupt_leaves_an_earlier_fit(method):
     predictions = model.predict(X)
     with pytest.raises(KeyboardInterrupt):
         getattr(model, method)(X, Y)
-    after = dict(vars(model))
-    assert after.keys() == before.keys()
-    assert all(after[key] is before[key] for key in before if key != "_module")
+    assert_unchanged(model, before)
     np.testing.assert_array_equal(model.predict(X), predictions)
 
 
