@@ -2,6 +2,7 @@
 
 import numpy as np
 import oracles
+import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from skorch.callbacks import Callback
 
@@ -18,6 +19,12 @@ def classifier(hidden=(8,), **settings):
 
 def regressor(hidden=(8,), **settings):
     return PrunedNeuralNetRegressor(hidden, **({"max_epochs": 3, "random_state": 0} | settings))
+
+
+def slow_unless(cases, quick):
+    """Cases of a test, of which a default run takes those that are `quick`."""
+    slow = pytest.mark.slow
+    return [case if quick(*case) else pytest.param(*case, marks=slow) for case in cases]
 
 
 def arrays(model):

@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
-_SMALL = {"hidden_layer_sizes": (32,), "max_epochs": 20}
+_SMALL = {"hidden_layer_sizes": (32,), "max_epochs": 12}
 _ESTIMATORS = [PrunedNeuralNetClassifier(**_SMALL), PrunedNeuralNetRegressor(**_SMALL)]
 
 
@@ -17,6 +17,7 @@ def test_sklearn_checks(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.slow
 @parametrize_with_checks([e.float_twin() for e in _ESTIMATORS])
 def test_sklearn_checks_of_float_twins(estimator, check):
     check(estimator)

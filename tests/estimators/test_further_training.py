@@ -21,6 +21,7 @@ def test_warm_start_goes_on():
     assert cold.history_[0]["train_loss"] > loss * 1.5
 
 
+@pytest.mark.slow
 def test_rows_that_run_empty_bring_nothing_back_in_a_warm_start():
     def masks():
         return [linear.weight_quant.tensor_quant.mask.bool() for linear in model.module_.linears]

@@ -28,7 +28,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("n_steps", [1, 10, 400])
+@pytest.mark.parametrize("n_steps", [1, 10, pytest.param(400, marks=pytest.mark.slow)])
 def test_copies_of_fitted_estimators(n_steps):
     for make in (classifier, regressor):
         model = make(max_epochs=n_steps, batch_size=150).fit(X, Y)

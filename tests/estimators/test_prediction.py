@@ -10,7 +10,7 @@ from sklearn.base import clone, is_classifier
 from qnnprune.exceptions import AccumulatorOverflowError
 
 
-@pytest.mark.parametrize("n_bits", [2, 3, 4])
+@pytest.mark.parametrize("n_bits", [2, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_predictions_equal_python_integers(n_bits):
     settings = {"n_w_bits": n_bits, "n_a_bits": n_bits}
     for factor in (1, 3, -100):

@@ -8,7 +8,16 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from samples import CANCER, X, Y, assert_same_network, assert_unchanged, check_limits, classifier
+from samples import (
+    CANCER,
+    X,
+    Y,
+    assert_same_network,
+    assert_unchanged,
+    check_limits,
+    classifier,
+    slow_unless,
+)
 from skorch.callbacks import Callback
 
 from qnnprune.exceptions import AccumulatorProofError
@@ -16,11 +25,18 @@ from qnnprune.pruning.criteria import CRITERIA, NeuronCriterion
 from qnnprune.pruning.schedules import SCHEDULES
 from qnnprune.training.module import quantizer
 
+WIDTHS = [
+    (n_w_bits, n_a_bits, n_accum_bits)
+    for n_w_bits, n_a_bits in [(2, 2), (3, 3), (4, 4), (2, 4), (4, 2)]
+    for n_accum_bits in [6, 7, 8, 10, 12]
+]
 
-@pytest.mark.parametrize("n_accum_bits", [6, 7, 8, 10, 12])
-@pytest.mark.parametrize("bits", [(2, 2), (3, 3), (4, 4), (2, 4), (4, 2)])
-def test_limits_recomputed_from_the_arrays(bits, n_accum_bits):
-    n_w_bits, n_a_bits = bits
+
+@pytest.mark.parametrize(
+    ("n_w_bits", "n_a_bits", "n_accum_bits"),
+    slow_unless(WIDTHS, lambda w, a, accum: accum == 8 or w == a == 2),
+)
+def test_limits_recomputed_from_the_arrays(n_w_bits, n_a_bits, n_accum_bits):
     n_in_bits = {2: 3, 3: 2, 4: 4}[n_a_bits]
     X, y = CANCER[0][::4], CANCER[1][::4]
     fits = 0
@@ -80,7 +96,10 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize(("schedule", "criterion"), METHODS)
+@pytest.mark.parametrize(
+    ("schedule", "criterion"),
+    slow_unless(METHODS, lambda schedule, criterion: schedule == "gradual" or criterion == "l1"),
+)
 def test_every_method_is_proven_and_goes_on(schedule, criterion):
     settings = {"pruning_schedule": schedule, "pruning_criterion": criterion, "max_epochs": 8}
     counted = classifier(

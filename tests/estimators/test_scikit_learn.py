@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pandas as pd
+import pytest
 from samples import X, Y, classifier, differ
 from sklearn import config_context
 from sklearn.base import clone
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
+@pytest.mark.slow
 def test_grid_search_in_processes(fitted):
     grid = {"n_accum_bits": [5, 8], "n_w_bits": [2, 3]}
     for estimator in (classifier(), clone(fitted), copy.deepcopy(fitted)):
@@ -32,6 +34,7 @@ def test_grid_search_over_the_accumulator_mode():
     assert np.ptp(scores) == 0 and scores[0] > 0
 
 
+@pytest.mark.slow
 def test_cross_validate_returns_estimators():
     result = cross_validate(classifier(), X, Y, cv=3, return_estimator=True, n_jobs=2)
     for model, score in zip(result["estimator"], result["test_score"], strict=True):

@@ -104,6 +104,7 @@ def test_pruned_weights_learn_only_in_dense_phases(schedule):
             assert linear.weight_quant.tensor_quant.dense_gradient == expected
 
 
+@pytest.mark.slow
 def test_random_keeps_a_uniformly_random_set():
     counts = np.zeros(30)
     for seed in range(100):

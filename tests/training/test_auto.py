@@ -113,6 +113,7 @@ def test_auto_is_what_its_outcome_gives():
     assert Recipe(auto.n_iter_, auto.dropout_) in RECIPES
 
 
+@pytest.mark.slow
 def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_longer():
     X, y = noisy()
     auto = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X, y)
@@ -128,6 +129,7 @@ def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_lon
     assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
 
 
+@pytest.mark.slow
 def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     X, y = make_regression(500, 4, random_state=0)
     assert PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y).dropout_ == 0.0
@@ -172,6 +174,7 @@ def test_nothing_is_tried_where_epochs_are_given():
     assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)
 
 
+@pytest.mark.slow
 def test_further_training_goes_by_the_parameters_as_they_are_then():
     X, y = noisy()
     net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
@@ -201,7 +204,9 @@ def test_trials_train_with_the_rates_of_callbacks():
 RATES = LRScheduler("StepLR", step_size=30)
 
 
-@pytest.mark.parametrize("others", [[], [RATES]], ids=["none", "rates"])
+@pytest.mark.parametrize(
+    "others", [[], pytest.param([RATES], marks=pytest.mark.slow)], ids=["none", "rates"]
+)
 @pytest.mark.parametrize(("moment", "n_whole"), [("on_epoch_begin", 4), ("on_epoch_end", 5)])
 def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
     spy = Spy(moment, call=105)  # trials take 100 epochs
