@@ -15,6 +15,8 @@ from qnnprune.training.auto import Recipe, auto_recipes, choose_recipe, hold_bac
 from qnnprune.training.rows import TrainingTable
 
 RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
+RATES = LRScheduler("StepLR", step_size=30)
+QUICK = {"batch_size": 400}  # one step an epoch
 
 
 def table_of(y) -> TrainingTable:
@@ -139,9 +141,9 @@ def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
 
 
 def recipes_of(net):
-    """What each training of a fit goes by, trials first; large batches, as they make no difference."""
+    """What each training of a fit goes by, trials first."""
     spy = Spy()
-    net.set_params(batch_size=400, callbacks=[spy]).fit(*noisy())
+    net.set_params(callbacks=[spy], **QUICK).fit(*noisy())
     return spy.recipes
 
 
@@ -201,16 +203,13 @@ def test_trials_train_with_the_rates_of_callbacks():
     assert net.score(X, y) > 0.3 and Count.trainings == 1
 
 
-RATES = LRScheduler("StepLR", step_size=30)
-
-
 @pytest.mark.parametrize(
     "others", [[], pytest.param([RATES], marks=pytest.mark.slow)], ids=["none", "rates"]
 )
 @pytest.mark.parametrize(("moment", "n_whole"), [("on_epoch_begin", 4), ("on_epoch_end", 5)])
 def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
     spy = Spy(moment, call=105)  # trials take 100 epochs
-    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[spy, *others])
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[spy, *others], **QUICK)
     with pytest.warns(ConvergenceWarning, match="Training was interrupted in epoch 5 of"):
         net.fit(*noisy())
     assert net.n_iter_ == n_whole
@@ -221,7 +220,8 @@ def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
     ("moment", "call"), [("on_epoch_begin", 1), ("on_epoch_begin", 30), ("on_epoch_end", 30)]
 )
 def test_an_interrupt_of_a_trial_ends_the_fit(moment, call, others):
-    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[Spy(moment, call), *others])
+    callbacks = [Spy(moment, call), *others]
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks, **QUICK)
     with pytest.raises(KeyboardInterrupt):
         net.fit(*noisy())
     assert not hasattr(net, "integer_network_")
@@ -263,7 +263,7 @@ def row_errors(net, X, y):
 def test_callbacks_see_the_training_alone():
     Count.trainings = 0
     X, y = noisy()
-    PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0).fit(X, y)
+    PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0, **QUICK).fit(X, y)
     assert Count.trainings == 1
 
 
