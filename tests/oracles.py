@@ -112,9 +112,9 @@ def logits(layers, codes, **options):
     return outputs
 
 
-def decision(network, x):
+def decision(network, x, **options):
     """What a network puts out for one row of features."""
-    return logits(network.layers, encode(network.encoding, x))
+    return logits(network.layers, encode(network.encoding, x), **options)
 
 
 class Registers:
