@@ -99,6 +99,7 @@ def test_steps_are_operators_that_hls4ml_knows(tiny_network):
     assert {node.op_type for node in proto.graph.node} == {"MatMul", "Add", "Mul", "Quant"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="hls4ml's emulation is compiled by g++")
 @pytest.mark.filterwarnings("ignore:Failed to propagate quantization bias")
 def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_network, tmp_path):
