@@ -31,7 +31,14 @@ def masks(net):
     return [linear.weight_quant.tensor_quant.mask.numpy() > 0 for linear in net.module_.linears]
 
 
-@pytest.mark.parametrize("schedule", ["gradual", "one_shot", "set", "after_training"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "gradual",
+        "set",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("one_shot", "after_training")),
+    ],
+)
 def test_pruning_further_fits_the_narrower_register_and_brings_nothing_back(schedule):
     net = fitted(n_accum_bits=8, pruning_schedule=schedule)
     before, encoding = masks(net), net.integer_network_.encoding

@@ -414,6 +414,7 @@ def assert_decides_alike(ranges, scale, bias, scores):
             assert in_floats == in_integers
 
 
+@slow
 @given(
     scale=st.lists(st.floats(-2, 2), min_size=1, max_size=2),
     bias=st.lists(st.floats(-2, 2), min_size=2, max_size=2),

@@ -230,7 +230,9 @@ def test_an_interrupt_of_a_trial_ends_the_fit(moment, call, others):
 def test_rates_that_follow_a_score_stay_out_of_trials():
     X, y = noisy()
     rates = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
-    net = PrunedNeuralNetClassifier((8,), random_state=0, early_stopping=True, callbacks=[rates])
+    net = PrunedNeuralNetClassifier(
+        (8,), random_state=0, early_stopping=True, callbacks=[rates], **QUICK
+    )
     assert net.fit(X, y).score(X, y) > 0.5
 
 

@@ -37,7 +37,7 @@ def test_any_batch_size(batch_size, n_rows):
     assert_proven(make(batch_size=batch_size, max_epochs=2).fit(X[rows], Y[rows]))
 
 
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"n_accum_bits": 5}])
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"n_accum_bits": 4}])
 def test_a_normal_fit_is_silent(settings, capfd):
     torch.set_warn_always(True)  # else torch warns once a process, whoever sees it first
     try:
