@@ -193,7 +193,7 @@ def test_float32_reaches_a_threshold_exactly_when_its_float64_does(thresholds):
     encoding = InputEncoding(np.array([thresholds]), np.array([len(thresholds)]), n_bits=1)
     with np.errstate(over="ignore"):
         near = np.float32(thresholds)
-    X = np.concatenate([np.nextafter(near, np.float32(s * np.inf)) for s in (-1, 1)] + [near])
+        X = np.concatenate([np.nextafter(near, np.float32(s * np.inf)) for s in (-1, 1)] + [near])
     X = X[np.isfinite(X)].repeat(5000)[:, None]  # many rows, as few are compared in another way
     expected = (X.astype(np.float64) >= np.array(thresholds)).sum(axis=1)
     np.testing.assert_array_equal(encoding.levels(X)[:, 0], expected)

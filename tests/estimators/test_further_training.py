@@ -22,6 +22,7 @@ def test_warm_start_goes_on():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::qnnprune.exceptions.FewWeightsWarning")
 def test_rows_that_run_empty_bring_nothing_back_in_a_warm_start():
     def masks():
         return [linear.weight_quant.tensor_quant.mask.bool() for linear in model.module_.linears]

@@ -48,6 +48,7 @@ def test_decisions_equal_the_modules_output(bits):
         assert close.all(axis=1).mean() > 0.97
 
 
+@pytest.mark.filterwarnings("ignore::qnnprune.exceptions.FewWeightsWarning")
 @pytest.mark.parametrize("factor", [1, 3, -100, 0])
 def test_simulation_equals_prediction_anywhere(factor):
     X_d, y_d = DIABETES
