@@ -93,6 +93,7 @@ def test_pruned_weights_learn_in_partial_fit_alone(method):
     assert moved[pruned].any() == (method == "partial_fit")
 
 
+@pytest.mark.slow
 def test_partial_fit_regressor_learns():
     X_d, y_d = DIABETES
     model = regressor((16,))

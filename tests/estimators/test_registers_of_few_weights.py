@@ -34,7 +34,7 @@ def test_labels_are_not_inverted_where_only_one_sign_fits(widths, falls):
 
 
 @pytest.mark.filterwarnings(FEW)
-@pytest.mark.parametrize("slope", [-1, 1])
+@pytest.mark.parametrize("slope", [-1, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_neuron_without_a_weight_that_fits_is_turned_around(slope):
     for seed in range(4):  # one weight in the hidden layer, of either sign
         net = PrunedNeuralNetRegressor(

@@ -191,6 +191,7 @@ def test_further_training_goes_by_the_parameters_as_they_are_then():
     assert auto.dropout_ == dropout
 
 
+@pytest.mark.slow
 def test_trials_train_with_the_rates_of_callbacks():
     # At this lr a step diverges, and the callback leaves next to nothing of it.
     X, y = make_regression(220, 4, noise=1.0, random_state=0)
