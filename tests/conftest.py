@@ -9,6 +9,9 @@ from qnnprune.accumulators import accumulator_range, code_range, weight_max
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.integer import HiddenLayer, OutputLayer
 
+# Their assertions explain themselves as those of test modules do.
+pytest.register_assert_rewrite("prunable", "samples", "trainings")
+
 # The same examples in every run, and no example fails for being slow.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

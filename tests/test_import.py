@@ -70,7 +70,7 @@ assert not hasattr(qnnprune, "nothing")
     [
         "import qnnprune",
         "import qnnprune; dir(qnnprune); qnnprune.PrunedNeuralNetClassifier().get_params()",
-        "from qnnprune import *",
+        pytest.param("from qnnprune import *", marks=pytest.mark.slow),
     ],
 )
 def test_importing_does_not_import_the_training_stack(code):

@@ -198,6 +198,7 @@ def _job(arguments, prepare="pass", **options):
     return subprocess.Popen(command, env=environment, text=True, **options)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_the_job_quietly(csv):
     arguments = [csv, "--target", "kind", "--epochs", "1", "--accum-bits", "8"]
     job = _job(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -229,6 +230,7 @@ def test_a_full_disk_is_one_line():
         assert _job(["--help"], stdout=full, stderr=full).wait() == 2
 
 
+@pytest.mark.slow
 def test_closed_streams(csv):
     arguments = [csv, "--target", "kind", "--epochs", "1", "--accum-bits", "8"]
     job = _job(arguments, "sys.stdout = sys.stderr = None")  # what Python makes of them
@@ -238,6 +240,7 @@ def test_closed_streams(csv):
     assert job.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters(csv):
     arguments = [csv, "--target", "price", "--epochs", "1", "--accum-bits", "8"]
     prepare = "sys.stdout.reconfigure(encoding='ascii', errors='strict')"

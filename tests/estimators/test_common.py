@@ -6,17 +6,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
 _SMALL = {"hidden_layer_sizes": (32,), "max_epochs": 20}
-_ESTIMATORS = [PrunedNeuralNetClassifier(**_SMALL), PrunedNeuralNetRegressor(**_SMALL)]
+_CLASSIFIER, _REGRESSOR = PrunedNeuralNetClassifier(**_SMALL), PrunedNeuralNetRegressor(**_SMALL)
 
 
 # scikit-learn skips one check unless SCIPY_ARRAY_API is set, and says so by a warning.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(_ESTIMATORS)
+@parametrize_with_checks([_CLASSIFIER])
 def test_sklearn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([e.float_twin() for e in _ESTIMATORS])
-def test_sklearn_checks_of_float_twins(estimator, check):
+@parametrize_with_checks([_REGRESSOR, _CLASSIFIER.float_twin(), _REGRESSOR.float_twin()])
+def test_sklearn_checks_of_the_others(estimator, check):
     check(estimator)

@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import oracles
 import pandas as pd
 import pytest
 from scipy.sparse import coo_matrix
@@ -23,20 +24,21 @@ def fitted(**settings):
 
 def widest(net):
     """Two's-complement bits of the widest sum, from the arrays."""
-    bits = []
-    for layer in net.integer_network_.layers:
-        weight, (low, high) = layer.weight.astype(int), layer.input_range.T
-        top = np.maximum(weight * low, weight * high).sum(axis=1).max()
-        bottom = np.minimum(weight * low, weight * high).sum(axis=1).min()
-        bits.append(1 + max(int(top).bit_length(), int(-1 - bottom).bit_length()))
-    return max(bits)
+    return oracles.widest(net.integer_network_, always_signed=True)
 
 
 def masks(net):
     return [linear.weight_quant.tensor_quant.mask.numpy() > 0 for linear in net.module_.linears]
 
 
-@pytest.mark.parametrize("schedule", ["gradual", "one_shot", "set", "after_training"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "gradual",
+        "set",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("one_shot", "after_training")),
+    ],
+)
 def test_pruning_further_fits_the_narrower_register_and_brings_nothing_back(schedule):
     net = fitted(n_accum_bits=8, pruning_schedule=schedule)
     before, encoding = masks(net), net.integer_network_.encoding
@@ -97,7 +99,7 @@ def test_narrowing_stops_where_the_score_falls():
     assert list(curve.nonzeros) == sorted(curve.nonzeros, reverse=True)
     within = [s >= curve.score[0] - 0.03 for s in curve.score]
     assert all(within[:-1]), "it stops at the first width that loses more"
-    assert curve.best == widths[-1] if within[-1] else widths[-2]
+    assert curve.best == (widths[-1] if within[-1] else widths[-2])
     assert net.n_accum_bits == curve.best and widest(net) <= curve.best
     assert net.score(X_valid, y_valid) == curve.score[widths.index(curve.best)]
     assert curve.to_dict()["score"] == list(curve.score)
@@ -189,17 +191,16 @@ def test_an_interrupt_ends_the_search_with_the_best_so_far():
 
 
 def test_rare_classes_stay_with_the_rows_to_train_on():
-    y = np.array(["a"] * 140 + ["b"] * 9 + ["c"])
-    seen = []
+    y, seen = np.array(["a"] * 140 + ["b"] * 9 + ["c"]), []
 
     class Watched(PrunedNeuralNetClassifier):
-        def prune(self, X, y, **kwargs):
+        def prune(self, X, y, **options):
             seen.append(list(y))
-            return super().prune(X, y, **kwargs)
+            return super().prune(X, y, **options)
 
     net = Watched((8,), max_epochs=3, random_state=0).fit(X, y)
     net.narrow_accumulator(X, y, tol=1.0, least=7, max_epochs=1)
-    assert [seen[0].count(label) for label in "abc"] == [126, 8, 1]
+    assert [[labels.count(label) for label in "abc"] for labels in seen] == [[126, 8, 1]]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
@@ -216,16 +217,17 @@ def test_few_rows():
     assert (net.predict(X_r) == expected).all()
 
 
-def test_an_interrupt_while_scoring_keeps_the_best_so_far(monkeypatch):
-    net, calls = fitted(), []
+def test_an_interrupt_while_scoring_keeps_the_best_so_far():
+    calls = []
 
-    def interrupted(self, X, y):
-        calls.append(None)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return 1.0
+    class Interrupted(PrunedNeuralNetClassifier):
+        def score(self, X, y):
+            calls.append(None)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return 1.0
 
-    monkeypatch.setattr(PrunedNeuralNetClassifier, "score", interrupted)
+    net = Interrupted((24, 12), max_epochs=15, random_state=0).fit(X, Y)
     with pytest.warns(ConvergenceWarning, match="search was interrupted on the way to 6 bits"):
         assert net.narrow_accumulator(X, Y, max_epochs=2).best == 7
 

@@ -18,7 +18,12 @@ FEW = "ignore::qnnprune.exceptions.FewWeightsWarning"
 # A register of the width of a code holds the code, but not its negative.
 @pytest.mark.filterwarnings(FEW)
 @pytest.mark.parametrize(
-    "widths", [{"n_a_bits": 8}, {"n_accum_bits": 2}, {"n_a_bits": 4, "n_accum_bits": 4}]
+    "widths",
+    [
+        {"n_accum_bits": 2},
+        pytest.param({"n_a_bits": 8}, marks=pytest.mark.slow),
+        pytest.param({"n_a_bits": 4, "n_accum_bits": 4}, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("falls", [False, True])
 def test_labels_are_not_inverted_where_only_one_sign_fits(widths, falls):
@@ -29,7 +34,7 @@ def test_labels_are_not_inverted_where_only_one_sign_fits(widths, falls):
 
 
 @pytest.mark.filterwarnings(FEW)
-@pytest.mark.parametrize("slope", [-1, 1])
+@pytest.mark.parametrize("slope", [-1, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_neuron_without_a_weight_that_fits_is_turned_around(slope):
     for seed in range(4):  # one weight in the hidden layer, of either sign
         net = PrunedNeuralNetRegressor(

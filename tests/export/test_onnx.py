@@ -15,7 +15,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_onnx
-from qnnprune.export.onnx import _operators as operators
 from qnnprune.export.onnx._convert import register_skl2onnx
 from qnnprune.integer import OutputLayer
 
@@ -362,7 +361,7 @@ def test_opsets_that_are_too_old(mixed_pipeline):
         skl2onnx.to_onnx(pipeline, frame[:1], target_opset=12, options=options)
 
 
-def test_bad_input(tiny_network, tmp_path, monkeypatch):
+def test_bad_input(tiny_network, tmp_path):
     network = tiny_network(np.random.default_rng(9))
     with pytest.raises(NotFittedError):
         to_onnx(PrunedNeuralNetClassifier())
@@ -381,8 +380,16 @@ def test_bad_input(tiny_network, tmp_path, monkeypatch):
     headless = IntegerNetwork(network.encoding, network.layers[:-1], n_w_bits=3, n_accum_bits=8)
     with pytest.raises(ValueError, match="layer 1"):
         to_onnx(headless)
-    monkeypatch.setattr(operators, "_LARGEST_SUM", 5)
-    with pytest.raises(ValueError, match="Layer 0 .* inputs of 2 bits.*Fewer inputs"):
+
+
+def test_sums_that_int32_does_not_hold():
+    n_in = 33_026  # times 255 * 255, as weights get 128 added, is just above 2**31
+    thresholds = np.broadcast_to(np.arange(255.0), (n_in, 255))
+    encoding = InputEncoding(thresholds, np.ones(n_in, dtype=np.int64), 8)
+    weight, ones = np.full((1, n_in), 127, dtype=np.int8), np.ones(1)
+    layer = OutputLayer(weight, encoding.input_range, scale=ones, bias=ones)
+    network = IntegerNetwork(encoding, [layer], n_w_bits=8, n_accum_bits=32)
+    with pytest.raises(ValueError, match="Layer 0 has 33026 inputs of 8 bits.*Fewer inputs"):
         to_onnx(network)
 
 

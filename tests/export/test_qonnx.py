@@ -3,6 +3,7 @@ import sys
 import warnings
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,27 +55,21 @@ def left_of(network):
     return simplified.layers_of_bias(), simplified.constant
 
 
-def last_sums(network, codes):
-    for layer in network.layers[:-1]:
-        codes = layer.requantize(layer.accumulate(codes))
-    return codes.astype(np.int64) @ network.layers[-1].weight.T
-
-
 def assert_equal_everywhere(network, codes, **options):
     """Every sum and every code exactly; the affine map in float32."""
     tensors = execute(to_qonnx(network, batch_size=len(codes), **options), codes)
-    expected, sums = network.run(codes), last_sums(network, codes)
     layers, constant = left_of(network)
-    for index, layer in enumerate(layers):
-        acc = codes.astype(np.int64) @ layer.weight.T
-        assert np.array_equal(tensors[f"accumulator_{index}"], acc)
-        if layer.thresholds is not None:
-            codes = layer.requantize(layer.accumulate(codes))
-            assert np.array_equal(tensors[f"codes_{index}"], codes)
-    assert np.array_equal(acc + constant, sums)
+    for index, steps in enumerate(zip(*(oracles.walk(layers, row) for row in codes), strict=True)):
+        sums, outputs = map(np.array, zip(*steps, strict=True))
+        assert np.array_equal(tensors[f"accumulator_{index}"], sums)
+        if index < len(layers) - 1:
+            assert np.array_equal(tensors[f"codes_{index}"], outputs)
+    *_, before = zip(*(oracles.walk(network.layers, row) for row in codes), strict=True)
+    assert np.array_equal(sums + constant, [totals for totals, _ in before])
+    layer, expected = layers[-1], [values for _, values in before]
     scale, bias = layer.scale.astype(np.float32), layer.bias.astype(np.float32)
-    assert np.array_equal(tensors["decision"], acc.astype(np.float32) * scale + bias)
-    magnitude = np.abs(acc * layer.scale) + np.abs(layer.bias)
+    assert np.array_equal(tensors["decision"], sums.astype(np.float32) * scale + bias)
+    magnitude = np.abs(sums * layer.scale) + np.abs(layer.bias)
     assert (np.abs(tensors["decision"] - expected) <= magnitude * 2.0**-22).all()
 
 
@@ -99,6 +94,7 @@ def test_steps_are_operators_that_hls4ml_knows(tiny_network):
     assert {node.op_type for node in proto.graph.node} == {"MatMul", "Add", "Mul", "Quant"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="hls4ml's emulation is compiled by g++")
 @pytest.mark.filterwarnings("ignore:Failed to propagate quantization bias")
 def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_network, tmp_path):

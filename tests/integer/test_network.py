@@ -2,6 +2,7 @@ import copy
 import pickle
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,6 @@ from qnnprune.accumulators import code_range
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.exceptions import AccumulatorOverflowError
 from qnnprune.integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
-from qnnprune.integer import _network as integer
 from qnnprune.integer._network import decode
 
 seeds = st.integers(0, 2**32 - 1)
@@ -34,60 +34,13 @@ def _values(rng, n_samples, network):
     return np.where((rng.random(X.shape) < 0.5) & np.isfinite(ties), ties, X)
 
 
-class Loop:
-    """The integer network in plain Python, with an account of every sum."""
-
-    def __init__(self, network, n_accum_bits=None, mode="exact"):
-        self.layers, self.n_accum_bits, self.mode = network.layers, n_accum_bits, mode
-        self.sums = [[[] for _ in layer.weight] for layer in network.layers]
-        self.overflows = [[0] * len(layer.weight) for layer in network.layers]
-
-    def store(self, index, neuron, total):
-        self.sums[index][neuron].append(total)
-        if self.mode == "exact":
-            return total
-        layer, size = self.layers[index], 2**self.n_accum_bits
-        least = sum(
-            min(w * low, w * high)
-            for w, (low, high) in zip(
-                layer.weight[neuron].tolist(), layer.input_range.tolist(), strict=True
-            )
-        )
-        low = -(size // 2) if least < 0 else 0
-        high = low + size - 1
-        if low <= total <= high:
-            return total
-        self.overflows[index][neuron] += 1
-        if self.mode == "saturate":
-            return low if total < low else high
-        while total > high:
-            total -= size * ((total - low) // size)
-        while total < low:
-            total += size * ((high - total) // size)
-        return total
-
-    def __call__(self, codes):
-        for index, layer in enumerate(self.layers):
-            totals = []
-            for neuron, row in enumerate(layer.weight.tolist()):
-                total = sum(w * x for w, x in zip(row, codes, strict=True))
-                totals.append(self.store(index, neuron, total))
-            if layer.thresholds is None:
-                affine = zip(totals, layer.scale.tolist(), layer.bias.tolist(), strict=True)
-                return [total * scale + bias for total, scale, bias in affine]
-            codes = [
-                layer.output_low + sum(total >= t for t in thresholds)
-                for total, thresholds in zip(totals, layer.thresholds.tolist(), strict=True)
-            ]
-
-
 @given(seed=seeds, shape=shapes)
 def test_run_equals_a_loop(tiny_network, seed, shape):
     rng = np.random.default_rng(seed)
     network = tiny_network(rng, **shape)
     low, high = network.layers[0].input_range.T
     codes = rng.integers(low, high + 1, (7, len(low)))
-    expected = [Loop(network)(row) for row in codes.tolist()]
+    expected = [oracles.logits(network.layers, row) for row in codes]
     assert network.run(codes).tolist() == expected
     assert network.run(codes.astype(np.int8)).tolist() == expected
 
@@ -100,7 +53,8 @@ def test_decision_runs_on_the_input_codes(tiny_network, seed, shape, n_samples):
     codes = network.quantize_input(X)
     low, high = network.layers[0].input_range.T
     assert ((low <= codes) & (codes <= high)).all()
-    assert network.decision(X).tolist() == [Loop(network)(row) for row in codes.tolist()]
+    assert codes.tolist() == [oracles.encode(network.encoding, x) for x in X]
+    assert network.decision(X).tolist() == [oracles.decision(network, x) for x in X]
 
 
 @given(
@@ -114,14 +68,14 @@ def test_simulation_equals_a_loop(tiny_network, seed, shape, n_accum_bits, mode)
     network = tiny_network(rng, **shape)
     X = _values(rng, 6, network)
     result = network.simulate(X, n_accum_bits=n_accum_bits, mode=mode)
-    loop = Loop(network, n_accum_bits, mode)
-    assert result.decision.tolist() == [loop(row) for row in network.quantize_input(X).tolist()]
+    registers = oracles.Registers(network.layers, n_accum_bits, mode)
+    assert result.decision.tolist() == [oracles.decision(network, x, store=registers) for x in X]
     assert np.array_equal(result.predictions, decode(result.decision, None))
-    assert [counts.tolist() for counts in result.overflow_count] == loop.overflows
-    assert [a.tolist() for a in result.accumulator_min] == [[*map(min, s)] for s in loop.sums]
-    assert [a.tolist() for a in result.accumulator_max] == [[*map(max, s)] for s in loop.sums]
-    n_sums = 6 * sum(map(len, loop.overflows))
-    assert result.overflow_rate == sum(map(sum, loop.overflows)) / n_sums
+    assert [counts.tolist() for counts in result.overflow_count] == registers.overflows
+    assert [a.tolist() for a in result.accumulator_min] == [[*map(min, s)] for s in registers.sums]
+    assert [a.tolist() for a in result.accumulator_max] == [[*map(max, s)] for s in registers.sums]
+    n_sums = 6 * sum(map(len, registers.overflows))
+    assert result.overflow_rate == sum(map(sum, registers.overflows)) / n_sums
     assert (result.n_accum_bits, result.mode, result.n_samples) == (n_accum_bits, mode, 6)
 
 
@@ -130,10 +84,10 @@ def test_raise_stops_at_an_overflow_and_only_there(tiny_network, seed, shape, n_
     rng = np.random.default_rng(seed)
     network = tiny_network(rng, **shape)
     X = _values(rng, 6, network)
-    loop = Loop(network, n_accum_bits, "saturate")
-    for row in network.quantize_input(X).tolist():
-        loop(row)
-    overflowing = [index for index, counts in enumerate(loop.overflows) if any(counts)]
+    registers = oracles.Registers(network.layers, n_accum_bits, "saturate")
+    for x in X:
+        oracles.decision(network, x, store=registers)
+    overflowing = [index for index, counts in enumerate(registers.overflows) if any(counts)]
     if not overflowing:
         result = network.simulate(X, n_accum_bits=n_accum_bits, mode="raise")
         assert np.array_equal(result.decision, network.decision(X))
@@ -156,9 +110,10 @@ def test_the_proven_width_is_enough_for_every_mode(tiny_network, seed, shape, mo
 
 
 def _one_bit_network(weight, **options):
-    """Two features, each a code of -1 below 0 and 0 from there on."""
-    encoding = InputEncoding(np.zeros((2, 1)), np.ones(2, dtype=np.int64), 1)
+    """Features that are codes of -1 below 0 and of 0 from there on."""
     weight = np.array(weight, dtype=np.int8)
+    n_in = weight.shape[1]
+    encoding = InputEncoding(np.zeros((n_in, 1)), np.ones(n_in, dtype=np.int64), 1)
     ones = np.ones(len(weight))
     output = OutputLayer(weight, encoding.input_range, scale=ones, bias=0 * ones)
     return IntegerNetwork(encoding, [output], n_w_bits=3, n_accum_bits=2, **options)
@@ -233,29 +188,33 @@ def test_a_sum_that_equals_a_threshold_reaches_it(n_bits):
 
 
 @pytest.mark.parametrize("mode", [None, "wrap", "saturate"])
-def test_blocks_change_nothing(tiny_network, monkeypatch, mode):
+def test_blocks_change_nothing(tiny_network, mode):
+    # So many codes a row that a block has 65 rows at most.
     rng = np.random.default_rng(0)
-    network = tiny_network(rng, n_hidden=(6, 5), n_outputs=3)
-    X = _values(rng, 23, network)
+    network = tiny_network(rng, n_features=4000, n_hidden=(6, 5), n_outputs=3)
+    X = _values(rng, 150, network)
     X = X if mode else network.quantize_input(X)
 
-    def results():
+    def results(rows):
         if mode is None:
-            return [network.run(X)]
-        result = network.simulate(X, n_accum_bits=4, mode=mode)
+            return [network.run(rows)]
+        result = network.simulate(rows, n_accum_bits=8, mode=mode)
         seen = (result.overflow_count, result.accumulator_min, result.accumulator_max)
-        return [result.decision, *(array for arrays in seen for array in arrays)]
+        return [result.decision, *map(np.concatenate, seen)]
 
-    whole = results()
-    for n_values in (1, 40, 100):
-        monkeypatch.setattr(integer, "_BLOCK_VALUES", n_values)
-        assert all(map(np.array_equal, results(), whole))
+    whole = results(X)
+    assert mode is None or whole[1].any(), "nothing overflows"
+    parts = zip(*(results(X[i : i + 25]) for i in range(0, 150, 25)), strict=True)
+    ways = [np.concatenate, np.sum, np.min, np.max]
+    for found, part, way in zip(whole, parts, ways, strict=False):
+        assert np.array_equal(found, way(part, axis=0))
 
 
-def test_blocks_keep_the_row_of_an_overflow(monkeypatch):
-    monkeypatch.setattr(integer, "_BLOCK_VALUES", 2)
-    network = _one_bit_network([[3, 0]])
-    X = np.ones((5, 2))
+def test_blocks_keep_the_row_of_an_overflow():
+    weight = np.zeros((1, 2**17), dtype=np.int8)  # two rows make a block
+    weight[0, 0] = 3
+    network = _one_bit_network(weight)
+    X = np.ones((5, 2**17))
     X[3, 0] = -1.0
     with pytest.raises(AccumulatorOverflowError, match="Row 3: the sum -3"):
         network.simulate(X, mode="raise")

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,29 +15,16 @@ from qnnprune.integer._simplify import simplify
 from qnnprune.integer._verification import check_network, verify_layers
 
 
-def all_codes(layer):
-    return itertools.product(*(range(low, high + 1) for low, high in layer.input_range.tolist()))
-
-
 def sums(layers, codes):
-    """The output layer's sums, in plain Python."""
-    for layer in layers:
-        totals = [
-            sum(w * x for w, x in zip(row, codes, strict=True)) for row in layer.weight.tolist()
-        ]
-        if isinstance(layer, OutputLayer):
-            return totals
-        codes = [
-            layer.output_low + sum(total >= t for t in thresholds)
-            for total, thresholds in zip(totals, layer.thresholds.tolist(), strict=True)
-        ]
+    """The output layer's sums."""
+    return list(oracles.walk(layers, codes))[-1][0]
 
 
 def assert_same_function(before, simplified):
     """The same sums, but for the constant, for all codes; the inputs that are not read do nothing."""
     inputs, constant = simplified.inputs.tolist(), simplified.constant.tolist()
     fewer = simplified.layers_of_inputs(simplified.inputs)
-    for codes in all_codes(before[0]):
+    for codes in oracles.every_code(before[0].input_range):
         expected = sums(before, codes)
         for layers, some in ((simplified.layers, codes), (fewer, [codes[i] for i in inputs])):
             found = sums(layers, some)
@@ -207,7 +195,7 @@ def test_outputs_are_equal_up_to_the_rounding_of_a_bias(tiny_network):
     simplified = simplify(layers)
     assert simplified.constant.any()
     before, after = with_layers(network, layers), with_layers(network, simplified.layers_of_bias())
-    codes = np.array(list(all_codes(layers[0])))
+    codes = np.array(oracles.every_code(layers[0].input_range))
     np.testing.assert_allclose(after.run(codes), before.run(codes), rtol=1e-12, atol=1e-12)
     verify_layers(after.layers, network.n_w_bits, n_accum_bits=network.proven_bits)
 

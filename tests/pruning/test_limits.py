@@ -1,15 +1,12 @@
 """The walk along a row against one in plain Python."""
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qnnprune.pruning.limits import LayerLimits, keep_what_fits, largest
-
-
-def in_register(low, high, n_bits):
-    return n_bits is None or (-(2 ** (n_bits - 1)) <= low and high <= 2 ** (n_bits - 1) - 1)
 
 
 def slow_walk(codes, magnitude, candidates, limits):
@@ -19,9 +16,10 @@ def slow_walk(codes, magnitude, candidates, limits):
     wanted = [i for i in range(len(codes)) if candidates[i] and codes[i] != 0]
     for i in sorted(wanted, key=lambda i: -magnitude[i]):
         ends = [int(codes[i]) * int(x) for x in limits.input_range[i]]
+        bounds = low + min(ends), high + max(ends)
         fits_count = limits.budget is None or len(kept) < limits.budget
-        if fits_count and in_register(low + min(ends), high + max(ends), n_bits):
-            kept, low, high = [*kept, i], low + min(ends), high + max(ends)
+        if fits_count and (n_bits is None or oracles.fits(*bounds, n_bits, always_signed=True)):
+            kept, (low, high) = [*kept, i], bounds
     if len(kept) == len(wanted):
         return [bool(c) for c in candidates]
     return [i in kept for i in range(len(codes))]

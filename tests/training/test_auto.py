@@ -1,19 +1,22 @@
 """Choosing epochs and dropout: who is asked what, and what is taken."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import brier_score_loss, mean_squared_error
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.training.auto import Recipe, auto_recipes, choose_recipe, hold_back
-from qnnprune.training.net import TrainingNet
 from qnnprune.training.rows import TrainingTable
 
 RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
+RATES = LRScheduler("StepLR", step_size=30)
+QUICK = {"batch_size": 400}  # one step an epoch
 
 
 def table_of(y) -> TrainingTable:
@@ -74,6 +77,31 @@ class Count(Callback):
         Count.trainings += 1
 
 
+class Spy(GradientNormClipping):
+    """Sees trials too, unlike callbacks of other kinds; can press Ctrl-C at one moment."""
+
+    def __init__(self, moment=None, call=0):
+        super().__init__()
+        self.moment, self.call, self.recipes = moment, call, []
+
+    def on_train_begin(self, net, **kwargs):
+        self.recipes.append(Recipe(net.max_epochs, net.dropout))
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.reach("on_epoch_begin")
+
+    def on_batch_end(self, net, **kwargs):
+        self.reach("on_batch_end")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.reach("on_epoch_end")
+
+    def reach(self, moment):
+        self.call -= moment == self.moment
+        if moment == self.moment and self.call == 0:
+            raise KeyboardInterrupt
+
+
 def noisy(seed=0):
     return make_classification(400, 10, n_informative=3, flip_y=0.4, random_state=seed)
 
@@ -88,6 +116,7 @@ def test_auto_is_what_its_outcome_gives():
     assert Recipe(auto.n_iter_, auto.dropout_) in RECIPES
 
 
+@pytest.mark.slow
 def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_longer():
     X, y = noisy()
     auto = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X, y)
@@ -103,6 +132,7 @@ def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_lon
     assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
 
 
+@pytest.mark.slow
 def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     X, y = make_regression(500, 4, random_state=0)
     assert PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y).dropout_ == 0.0
@@ -111,35 +141,43 @@ def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     assert (noise.n_iter_, noise.dropout_) == (20, 0.3)
 
 
-def test_what_is_given_is_not_chosen(monkeypatch):
-    offered = []
-    monkeypatch.setattr(
-        "qnnprune.training.session.choose_recipe",
-        lambda r, *_: offered.append(r) or r[-1],
-    )
-    X, y = noisy()
-    PrunedNeuralNetClassifier((8,)).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6, accumulator_guarantee=False).fit(X, y)
-    PrunedNeuralNetClassifier((8,), n_accum_bits=6).float_twin().fit(X, y)
-    PrunedNeuralNetClassifier((8,), dropout=0.5).fit(X, y)
-    PrunedNeuralNetClassifier((8,), max_epochs=7).fit(X, y)
-    PrunedNeuralNetRegressor((8,), max_epochs=7).fit(X, y)
-    net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2).fit(X, y)
-    net.set_params(max_epochs="auto", dropout="auto", warm_start=True).fit(X, y)
-    assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)  # what 7 and 0.2 stood in for
-    assert offered == [
-        RECIPES,
-        [RECIPES[0], RECIPES[2]],  # narrow
-        RECIPES,
-        [RECIPES[0], RECIPES[2]],  # as the estimator whose twin it is
-        [Recipe(40, 0.5), Recipe(20, 0.5)],
-        [Recipe(7, 0.3)],
-        [Recipe(7, 0.3)],
-        [Recipe(7, 0.2)],
-    ]
+def recipes_of(net):
+    """What each training of a fit goes by, trials first."""
+    spy = Spy()
+    net.set_params(callbacks=[spy], **QUICK).fit(*noisy())
+    return spy.recipes
 
 
+@pytest.mark.parametrize(
+    ("settings", "tried", "longer"),
+    [
+        ({}, RECIPES, 1),
+        ({"n_accum_bits": 6}, [RECIPES[0], RECIPES[2]], 2.5),
+        ({"n_accum_bits": 6, "accumulator_guarantee": False}, RECIPES, 1),
+        ({"dropout": 0.5}, [Recipe(40, 0.5), Recipe(20, 0.5)], 1),
+    ],
+    ids=["defaults", "narrow", "no guarantee", "dropout"],
+)
+def test_what_is_tried_depends_on_what_is_given(settings, tried, longer):
+    net = PrunedNeuralNetClassifier((8,), random_state=0, **settings)
+    nets = [net, net.float_twin()]  # a twin is trained as the estimator whose twin it is
+    for *found, last in map(recipes_of, nets):
+        assert found == tried
+        assert last in [replace(recipe, max_epochs=longer * recipe.max_epochs) for recipe in tried]
+
+
+def test_nothing_is_tried_where_epochs_are_given():
+    assert recipes_of(PrunedNeuralNetClassifier((8,), max_epochs=7)) == [Recipe(7, 0.3)]
+    assert recipes_of(PrunedNeuralNetRegressor((8,), max_epochs=7)) == [Recipe(7, 0.3)]
+    net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2)
+    assert recipes_of(net) == [Recipe(7, 0.2)]
+    # What 7 and 0.2 stood in for.
+    net.set_params(max_epochs="auto", dropout="auto", warm_start=True)
+    assert recipes_of(net) == [Recipe(40, 0.3)]
+    assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)
+
+
+@pytest.mark.slow
 def test_further_training_goes_by_the_parameters_as_they_are_then():
     X, y = noisy()
     net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
@@ -154,6 +192,7 @@ def test_further_training_goes_by_the_parameters_as_they_are_then():
     assert auto.dropout_ == dropout
 
 
+@pytest.mark.slow
 def test_trials_train_with_the_rates_of_callbacks():
     # At this lr a step diverges, and the callback leaves next to nothing of it.
     X, y = make_regression(220, 4, noise=1.0, random_state=0)
@@ -166,47 +205,36 @@ def test_trials_train_with_the_rates_of_callbacks():
     assert net.score(X, y) > 0.3 and Count.trainings == 1
 
 
-RATES = LRScheduler("StepLR", step_size=30)
+@pytest.mark.parametrize(
+    "others", [[], pytest.param([RATES], marks=pytest.mark.slow)], ids=["none", "rates"]
+)
+@pytest.mark.parametrize(("moment", "n_whole"), [("on_epoch_begin", 4), ("on_epoch_end", 5)])
+def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
+    spy = Spy(moment, call=105)  # trials take 100 epochs
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[spy, *others], **QUICK)
+    with pytest.warns(ConvergenceWarning, match="Training was interrupted in epoch 5 of"):
+        net.fit(*noisy())
+    assert net.n_iter_ == n_whole
 
 
-@pytest.mark.parametrize("callbacks", [None, [RATES]], ids=["none", "rates"])
-@pytest.mark.parametrize("method", ["keep_state", "on_epoch_begin"])
-@pytest.mark.parametrize("call", [30, 105])  # in a trial, and in the training that follows
-def test_an_interrupt_between_two_epochs_is_one(monkeypatch, call, method, callbacks):
-    X, y = noisy()
-    original, calls = getattr(TrainingNet, method), []
-
-    def interrupted(self, *args, **kwargs):
-        calls.append(None)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainingNet, method, interrupted)
-    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks)
-    if call == 30:
-        with pytest.raises(KeyboardInterrupt):
-            net.fit(X, y)
-        assert not hasattr(net, "integer_network_")
-        return
-    with pytest.warns(ConvergenceWarning, match="Training was interrupted"):
-        net.fit(X, y)
-    assert net.n_iter_ == 4
-
-
-def test_an_interrupt_before_everything(monkeypatch):
-    def interrupted(self, *args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TrainingNet, "on_epoch_begin", interrupted)
+@pytest.mark.parametrize("others", [[], [RATES], [Count()]], ids=["none", "rates", "count"])
+@pytest.mark.parametrize(
+    ("moment", "call"), [("on_epoch_begin", 1), ("on_epoch_begin", 30), ("on_epoch_end", 30)]
+)
+def test_an_interrupt_of_a_trial_ends_the_fit(moment, call, others):
+    callbacks = [Spy(moment, call), *others]
+    net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=callbacks, **QUICK)
     with pytest.raises(KeyboardInterrupt):
-        PrunedNeuralNetClassifier((8,), callbacks=[Count()]).fit(*noisy())
+        net.fit(*noisy())
+    assert not hasattr(net, "integer_network_")
 
 
 def test_rates_that_follow_a_score_stay_out_of_trials():
     X, y = noisy()
     rates = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
-    net = PrunedNeuralNetClassifier((8,), random_state=0, early_stopping=True, callbacks=[rates])
+    net = PrunedNeuralNetClassifier(
+        (8,), random_state=0, early_stopping=True, callbacks=[rates], **QUICK
+    )
     assert net.fit(X, y).score(X, y) > 0.5
 
 
@@ -239,21 +267,14 @@ def row_errors(net, X, y):
 def test_callbacks_see_the_training_alone():
     Count.trainings = 0
     X, y = noisy()
-    PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0).fit(X, y)
+    PrunedNeuralNetClassifier((8,), callbacks=[Count()], random_state=0, **QUICK).fit(X, y)
     assert Count.trainings == 1
 
 
-def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was(monkeypatch):
+def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was():
     X, y = noisy()
     net = PrunedNeuralNetClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
-    before, train_step = net.predict(X), TrainingNet.train_step
-
-    def interrupt(self, *args, **kwargs):
-        if len(self.history) > 3:
-            raise KeyboardInterrupt
-        return train_step(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainingNet, "train_step", interrupt)
+    before = net.predict(X)
     with pytest.raises(KeyboardInterrupt):
-        net.set_params(max_epochs="auto").fit(X, y)
+        net.set_params(max_epochs="auto", callbacks=[Spy("on_batch_end", call=45)]).fit(X, y)
     assert (net.predict(X) == before).all() and net.n_iter_ == 2

@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import oracles
 import pytest
 import torch
+from samples import slow_unless
 from sklearn.datasets import load_breast_cancer
 
 from qnnprune.accumulators import code_range
@@ -84,7 +86,10 @@ CASES = [(a, w, w) for a in sorted(ACTIVATIONS) for w in range(2, 9)]
 CASES += [("relu", 2, 8), ("tanh", 8, 2), ("sigmoid", 4, 6)]
 
 
-@pytest.mark.parametrize(("activation", "n_w_bits", "n_a_bits"), CASES)
+@pytest.mark.parametrize(
+    ("activation", "n_w_bits", "n_a_bits"),
+    slow_unless(CASES, lambda activation, w, a: w != a or w in (2, 3, 8)),
+)
 def test_integer_codes_equal_the_modules_codes(activation, n_w_bits, n_a_bits):
     network, encoding, levels = build(activation, n_w_bits, n_a_bits)
     assert any((layer.norm.weight < 0).any() for layer in network.hidden), "no slope is negative"
@@ -196,7 +201,7 @@ def test_thresholds_by_brute_force(activation, n_a_bits):
             if abs(position - math.floor(position) - 0.5) < 1e-9:
                 continue  # a tie: either side is right
             expected = min(max(round(position), 0), 2**n_a_bits - 1)
-            assert sum(acc >= t for t in layer.thresholds[j]) == expected
+            assert oracles.reached(layer.thresholds[j], acc) == expected
 
 
 def test_thresholds_stay_within_the_proven_range():

@@ -183,6 +183,7 @@ def test_optimal_step_is_stationary(n_bits):
     assert slope(step * 0.999) < 0 < slope(step * 1.001)
 
 
+@pytest.mark.filterwarnings("ignore::qnnprune.exceptions.FewWeightsWarning")
 @pytest.mark.parametrize("n_w_bits", BITS)
 def test_brevitas_reads_the_integer_networks_weights(n_w_bits):
     X, y = load_iris(return_X_y=True)
