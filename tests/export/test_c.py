@@ -276,6 +276,97 @@ def test_two_files_and_two_networks_get_along(tiny_network, tmp_path):
 
 
 @needs_gcc
+def test_prefixes_that_differ_in_case_alone_get_along(tiny_network, tmp_path):
+    rng = np.random.default_rng(8)
+    prefixes, lines = {"net": "NET", "Net": "Net", "nEt": "nEt"}, []
+    for n_outputs, (prefix, macro) in enumerate(prefixes.items(), start=2):
+        network = tiny_network(rng, n_outputs=n_outputs, classes=np.arange(n_outputs))
+        to_c(network, tmp_path / f"{n_outputs}.h", prefix=prefix)
+        lines += [f'#include "{n_outputs}.h"', f"#if {macro}_N_SUMS != {n_outputs}"]
+        lines += ["#error shared macros", "#endif"]
+    calls = " + ".join(f"{prefix}_predict(x)" for prefix in prefixes)
+    lines += [f"int main(void) {{ const float x[3] = {{0}}; return {calls} > 9; }}"]
+    compiled(tmp_path, "\n".join(lines), [*C99, *STRICT])
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_network, tmp_path_factory):
+    """Source files and their headers of a classifier and of a regressor, with rows."""
+    folder, headers, rows = tmp_path_factory.mktemp("pair"), {}, []
+    for prefix, classes, kind in (
+        ("a", ["x", "y", "zz"], "int16"),
+        ("b", None, "float"),
+        ("c", [0.5, 1, 2], "codes"),
+    ):
+        rng = np.random.default_rng(len(rows))
+        network = tiny_network(
+            rng, n_outputs=3, classes=None if classes is None else np.array(classes)
+        )
+        network = scaled(network, 40 if kind == "int16" else 1)
+        written = to_c(network, folder / f"{prefix}.c", prefix=prefix, input=kind)
+        assert written.path == str(folder / f"{prefix}.h")
+        assert (folder / f"{prefix}.h").read_text() == written.text
+        assert (folder / f"{prefix}.c").read_text() == written.source
+        one = to_c(network, prefix=prefix, input=kind)
+        assert (one.source, one.flash_bytes, one.ram_bytes) == (
+            None,
+            written.flash_bytes,
+            written.ram_bytes,
+        )
+        headers[prefix] = (network, kind)
+        rows.append(rows_of(rng, network, kind))
+    return folder, headers, rows
+
+
+PROTOTYPES = ["-Wmissing-prototypes", "-Wstrict-prototypes", "-Wredundant-decls"]
+
+
+@needs_gcc
+@pytest.mark.parametrize("language", ["C99", "C++11"])
+def test_source_files_define_what_their_headers_declare(pair, language):
+    folder, headers, rows = pair
+    command = [*C99, *STRICT, *PROTOTYPES] if language == "C99" else [*CXX11, *STRICT]
+    sources = [str(folder / f"{p}.c") for p in headers]
+    program = compiled(folder, main_of(headers), [*command, *SANITIZED, *sources], name="main")
+    for (network, kind), X, result in zip(
+        headers.values(), rows, run(program, headers, rows), strict=True
+    ):
+        np.testing.assert_array_equal(result, expected(network, kind, X))
+
+
+@needs_gcc
+def test_a_program_shares_one_copy_of_a_source_file(pair):
+    folder, *_ = pair
+    users = []
+    for name in ("one", "two"):
+        text = f'#include "a.h"\nint {name}(const int16_t *x);\nint {name}(const int16_t *x) {{ return a_predict(x) + a_label[0][0]; }}'
+        users.append(compiled(folder, text, [*C99, *STRICT, "-c"], name=f"{name}.o"))
+    main = compiled(folder, (folder / "a.c").read_text(), [*C99, *STRICT, "-c"], name="a.o")
+    listed = [
+        subprocess.run(["nm", f], capture_output=True, text=True).stdout for f in (*users, main)
+    ]
+    assert all("U a_predict" in text and "layer0" not in text for text in listed[:2])
+    assert "T a_predict" in listed[2] and "R a_label" in listed[2]
+    # Nothing but what the header declares is seen from outside.
+    outside = set(re.findall(r"^\S+ [A-Z] (\w+)$", listed[2], flags=re.M))
+    assert outside == {"a_predict", "a_raw", "a_decision", "a_label"}
+
+
+@needs_gcc
+def test_a_pair_without_doubles(pair, tmp_path):
+    folder, *_ = pair
+    done = subprocess.run(
+        ["gcc", "-std=c99", *STRICT, "-DA_INTEGER_ONLY", "-E", "-P", str(folder / "a.c")],
+        capture_output=True,
+        text=True,
+    )
+    assert "a_predict" in done.stdout and "double" not in done.stdout
+    compiled(
+        folder, (folder / "c.c").read_text(), [*C99, *STRICT, "-DC_INTEGER_ONLY", "-c"], name="c.o"
+    )
+
+
+@needs_gcc
 @pytest.mark.parametrize("optimize", ["speed", "size"])
 def test_integers_only_has_no_float_and_no_multiplication(tiny_network, tmp_path, optimize):
     network = tiny_network(np.random.default_rng(2), n_w_bits=2, classes=np.array([4, 7]))
@@ -498,6 +589,12 @@ def test_string_literals_are_closed():
 
 
 # Bad input
+
+
+def test_a_prefix_without_lower_case_letters_names_the_way_out(tiny_network):
+    network = tiny_network(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="prefix='NET_2' must have a lower-case letter.*'net_2'"):
+        to_c(network, prefix="NET_2")
 
 
 @pytest.mark.parametrize("prefix", ["", "1a", "a-b", "a b", "é", "a;", "_a", "a" * 41, None, "a\n"])
