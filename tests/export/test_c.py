@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -534,6 +535,30 @@ def test_scores_are_as_narrow_as_they_can_be(scale, bias, n_bits):
         scores = integer_scores(*output)
         assert_decides_alike(*output, scores)
     assert n_bits == (scores.n_bits if isinstance(scores, LinearScores) else None)
+
+
+@given(
+    scale=st.lists(st.sampled_from([-1.0, -0.1, 0.0, 0.1, 0.3, 1.0]), min_size=3, max_size=3),
+    bias=st.lists(st.sampled_from([0.0, 1e-12, 1e-7, 0.2, 1.0]), min_size=3, max_size=3),
+)
+def test_scores_of_three_classes_with_many_ties(scale, bias):
+    output = np.tile([[-4, 3]], (3, 1)), np.array(scale), np.array(bias)
+    assert_decides_alike(*output, integer_scores(*output))
+
+
+def test_checks_grow_with_classes_and_not_with_their_pairs():
+    counts = []
+    for n_classes in (50, 200):
+        rng = np.random.default_rng(0)
+        output = np.tile([[-8, 7]], (n_classes, 1)), *rng.normal(size=(2, n_classes))
+        calls = []
+        sys.setprofile(lambda frame, event, _, calls=calls: calls.append(event))
+        try:
+            integer_scores(*output)
+        finally:
+            sys.setprofile(None)
+        counts.append(len(calls))
+    assert counts[1] < 6 * counts[0]  # of pairs there are 16 times as many
 
 
 # Text
