@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.encoding._encoding import InputEncoding
+from qnnprune.encoding import InputEncoding, fit_encoding
 from qnnprune.export import to_c
 from qnnprune.export.c._argmax import LinearScores, RankScores, integer_scores
 from qnnprune.export.c._source import c_string
@@ -160,11 +160,34 @@ FINE = {
 
 
 def scaled(network, factor):
-    """The network with thresholds that integers straddle."""
+    """The network with thresholds of another magnitude."""
     encoding = network.encoding
     wider = InputEncoding(encoding.thresholds * factor, encoding.n_segments, encoding.n_bits)
+    return with_encoding(network, wider)
+
+
+def fitted_on_integers(rng, network, dtype):
+    """The network with thresholds between integers of a type, few or many, near or far."""
+    encoding, info = network.encoding, np.iinfo(dtype)
+    thresholds = np.full_like(encoding.thresholds, np.inf)
+    for row, n_segments in zip(thresholds, encoding.n_segments.tolist(), strict=True):
+        n_values = n_segments + 1 + int(rng.integers(0, 60)) * (n_segments > 0)
+        reach = int(
+            rng.integers(
+                n_values, min(n_values * 2 ** int(rng.integers(0, 20)), 2 ** int(info.bits)) + 1
+            )
+        )
+        first = int(rng.integers(info.min, info.max + 2 - reach))
+        values = first + rng.choice(reach, n_values, replace=False)
+        fitted = fit_encoding([values], None, n_segments=n_segments or 1, n_bits=encoding.n_bits)
+        assert fitted.n_segments.tolist() == [n_segments]
+        row[: n_segments * encoding.steps] = fitted.thresholds[0][: n_segments * encoding.steps]
+    return with_encoding(network, InputEncoding(thresholds, encoding.n_segments, encoding.n_bits))
+
+
+def with_encoding(network, encoding):
     return IntegerNetwork(
-        wider,
+        encoding,
         network.layers,
         n_w_bits=network.n_w_bits,
         n_accum_bits=network.n_accum_bits,
@@ -188,7 +211,8 @@ def zoo(tiny_network, tmp_path_factory):
         if number % 4 > 1:
             for layer in network.layers:
                 layer.weight[rng.random(layer.weight.shape) < 0.7] = 0
-        network = scaled(network, 40 if TYPES[kind][0] in "iu" else 1)
+        if TYPES[kind][0] in "iu" and kind != "codes":
+            network = fitted_on_integers(rng, network, TYPES[kind])
         prefix = f"n{number}"
         headers[prefix] = (network, kind)
         optimize = "size" if number % 3 else "speed"
@@ -303,7 +327,8 @@ def pair(tiny_network, tmp_path_factory):
         network = tiny_network(
             rng, n_outputs=3, classes=None if classes is None else np.array(classes)
         )
-        network = scaled(network, 40 if kind == "int16" else 1)
+        if kind == "int16":
+            network = fitted_on_integers(rng, network, TYPES[kind])
         written = to_c(network, folder / f"{prefix}.c", prefix=prefix, input=kind)
         assert written.path == str(folder / f"{prefix}.h")
         assert (folder / f"{prefix}.h").read_text() == written.text
@@ -370,7 +395,9 @@ def test_a_pair_without_doubles(pair, tmp_path):
 @needs_gcc
 @pytest.mark.parametrize("optimize", ["speed", "size"])
 def test_integers_only_has_no_float_and_no_multiplication(tiny_network, tmp_path, optimize):
-    network = tiny_network(np.random.default_rng(2), n_w_bits=2, classes=np.array([4, 7]))
+    rng = np.random.default_rng(2)
+    network = tiny_network(rng, n_w_bits=2, classes=np.array([4, 7]))
+    network = fitted_on_integers(rng, network, "i2")
     header = to_c(network, prefix="net", input="int16", optimize=optimize)
     integers = header.text[: header.text.index("#ifndef NET_INTEGER_ONLY")]
     code = re.sub(r"/\*.*?\*/", "", integers, flags=re.S)

@@ -137,7 +137,9 @@ def to_c(
         - "float", "double": the features.  Equal to ``predict`` on every float32, or float64,
           row: thresholds are rounded up to that type, so no value changes sides.
         - "int8", "uint8", "int16", "uint16", "int32": features that are integers of that type, as from
-          a converter or a camera.  No floats at all.
+          a converter or a camera.  No floats at all.  Fit on such integers as they come, without a
+          scaler: they are compared with the thresholds of training, whose range the header
+          gives for each feature.
         - "codes": the int8 codes that ``quantize_input`` returns.  Codes beyond ``input_range``
           are not checked, and void the proof.
     optimize : {"speed", "size"}, default="speed"
@@ -156,7 +158,8 @@ def to_c(
         If the estimator is not fitted.
     ValueError
         If an option is unknown, a label has no form in C, an accumulator needs more than 32
-        bits, or a threshold is beyond the input's type.
+        bits, a threshold is beyond the input's type, or training values lie between thresholds
+        that no integer input tells apart, as where features were scaled in training.
     OSError
         If a file cannot be written.  No part of one is left.
 
@@ -213,7 +216,7 @@ def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplifie
     if input == "codes":
         return code_lines(source.macro, encoding), simplified.layers
     dtype, n_segments = np.dtype(_INPUT_TYPES[input]), needed_segments(encoding, simplified.inputs)
-    thresholds = input_thresholds(encoding, n_segments, dtype)
+    thresholds = input_thresholds(encoding, n_segments, dtype, network.feature_names)
     segments = n_segments.astype(narrowest(n_segments, signed=False))
     write_encode(source, dtype, segments, encoding.n_bits, thresholds)
     lines = feature_lines(source.macro, dtype, encoding, n_segments, network.feature_names)

@@ -8,6 +8,7 @@ from ...encoding import InputEncoding
 from ...encoding._thresholds import rounded_up
 from ._source import c_string, c_type
 from ._tables import Comparison, compare
+from ._units import check_units
 
 __all__ = ["code_lines", "feature_lines", "input_thresholds", "needed_segments"]
 
@@ -30,7 +31,7 @@ def needed_segments(encoding: InputEncoding, inputs: np.ndarray) -> np.ndarray:
 
 
 def input_thresholds(
-    encoding: InputEncoding, n_segments: np.ndarray, dtype: np.dtype
+    encoding: InputEncoding, n_segments: np.ndarray, dtype: np.dtype, names=None
 ) -> Comparison:
     """Thresholds of the features, exact for every input of a type.
 
@@ -43,6 +44,7 @@ def input_thresholds(
         Segments of each feature that are needed, all or none.
     dtype : numpy dtype
         float64, float32 or an integer type.
+    names : array of str of shape (n_features,), optional
 
     Returns
     -------
@@ -52,11 +54,14 @@ def input_thresholds(
     Raises
     ------
     ValueError
-        If a threshold is beyond the largest float32.
+        If a threshold is beyond the largest float32, or the features of an integer type
+        cannot be in the units of training.
     """
-    thresholds = np.concatenate(_needed(encoding, n_segments))
+    needed = _needed(encoding, n_segments)
+    thresholds = np.concatenate(needed)
     if dtype.kind == "f":
         return Comparison(">=", _finite(rounded_up(thresholds, dtype), thresholds))
+    check_units(needed, encoding.steps, dtype, names)
     info = np.iinfo(dtype)
     return compare(np.ceil(thresholds), info.min, info.max, signed=dtype.kind == "i")
 
