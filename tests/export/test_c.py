@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.encoding._encoding import InputEncoding
+from qnnprune.encoding import InputEncoding, fit_encoding
 from qnnprune.export import to_c
 from qnnprune.export.c._argmax import LinearScores, RankScores, integer_scores
 from qnnprune.export.c._source import c_string
@@ -158,11 +159,34 @@ FINE = {
 
 
 def scaled(network, factor):
-    """The network with thresholds that integers straddle."""
+    """The network with thresholds of another magnitude."""
     encoding = network.encoding
     wider = InputEncoding(encoding.thresholds * factor, encoding.n_segments, encoding.n_bits)
+    return with_encoding(network, wider)
+
+
+def fitted_on_integers(rng, network, dtype):
+    """The network with thresholds between integers of a type, few or many, near or far."""
+    encoding, info = network.encoding, np.iinfo(dtype)
+    thresholds = np.full_like(encoding.thresholds, np.inf)
+    for row, n_segments in zip(thresholds, encoding.n_segments.tolist(), strict=True):
+        n_values = n_segments + 1 + int(rng.integers(0, 60)) * (n_segments > 0)
+        reach = int(
+            rng.integers(
+                n_values, min(n_values * 2 ** int(rng.integers(0, 20)), 2 ** int(info.bits)) + 1
+            )
+        )
+        first = int(rng.integers(info.min, info.max + 2 - reach))
+        values = first + rng.choice(reach, n_values, replace=False)
+        fitted = fit_encoding([values], None, n_segments=n_segments or 1, n_bits=encoding.n_bits)
+        assert fitted.n_segments.tolist() == [n_segments]
+        row[: n_segments * encoding.steps] = fitted.thresholds[0][: n_segments * encoding.steps]
+    return with_encoding(network, InputEncoding(thresholds, encoding.n_segments, encoding.n_bits))
+
+
+def with_encoding(network, encoding):
     return IntegerNetwork(
-        wider,
+        encoding,
         network.layers,
         n_w_bits=network.n_w_bits,
         n_accum_bits=network.n_accum_bits,
@@ -186,7 +210,8 @@ def zoo(tiny_network, tmp_path_factory):
         if number % 4 > 1:
             for layer in network.layers:
                 layer.weight[rng.random(layer.weight.shape) < 0.7] = 0
-        network = scaled(network, 40 if TYPES[kind][0] in "iu" else 1)
+        if TYPES[kind][0] in "iu" and kind != "codes":
+            network = fitted_on_integers(rng, network, TYPES[kind])
         prefix = f"n{number}"
         headers[prefix] = (network, kind)
         optimize = "size" if number % 3 else "speed"
@@ -275,9 +300,103 @@ def test_two_files_and_two_networks_get_along(tiny_network, tmp_path):
 
 
 @needs_gcc
+def test_prefixes_that_differ_in_case_alone_get_along(tiny_network, tmp_path):
+    rng = np.random.default_rng(8)
+    prefixes, lines = {"net": "NET", "Net": "Net", "nEt": "nEt"}, []
+    for n_outputs, (prefix, macro) in enumerate(prefixes.items(), start=2):
+        network = tiny_network(rng, n_outputs=n_outputs, classes=np.arange(n_outputs))
+        to_c(network, tmp_path / f"{n_outputs}.h", prefix=prefix)
+        lines += [f'#include "{n_outputs}.h"', f"#if {macro}_N_SUMS != {n_outputs}"]
+        lines += ["#error shared macros", "#endif"]
+    calls = " + ".join(f"{prefix}_predict(x)" for prefix in prefixes)
+    lines += [f"int main(void) {{ const float x[3] = {{0}}; return {calls} > 9; }}"]
+    compiled(tmp_path, "\n".join(lines), [*C99, *STRICT])
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_network, tmp_path_factory):
+    """Source files and their headers of a classifier and of a regressor, with rows."""
+    folder, headers, rows = tmp_path_factory.mktemp("pair"), {}, []
+    for prefix, classes, kind in (
+        ("a", ["x", "y", "zz"], "int16"),
+        ("b", None, "float"),
+        ("c", [0.5, 1, 2], "codes"),
+    ):
+        rng = np.random.default_rng(len(rows))
+        network = tiny_network(
+            rng, n_outputs=3, classes=None if classes is None else np.array(classes)
+        )
+        if kind == "int16":
+            network = fitted_on_integers(rng, network, TYPES[kind])
+        written = to_c(network, folder / f"{prefix}.c", prefix=prefix, input=kind)
+        assert written.path == str(folder / f"{prefix}.h")
+        assert (folder / f"{prefix}.h").read_text() == written.text
+        assert (folder / f"{prefix}.c").read_text() == written.source
+        one = to_c(network, prefix=prefix, input=kind)
+        assert (one.source, one.flash_bytes, one.ram_bytes) == (
+            None,
+            written.flash_bytes,
+            written.ram_bytes,
+        )
+        headers[prefix] = (network, kind)
+        rows.append(rows_of(rng, network, kind))
+    return folder, headers, rows
+
+
+PROTOTYPES = ["-Wmissing-prototypes", "-Wstrict-prototypes", "-Wredundant-decls"]
+
+
+@needs_gcc
+@pytest.mark.parametrize("language", ["C99", "C++11"])
+def test_source_files_define_what_their_headers_declare(pair, language):
+    folder, headers, rows = pair
+    command = [*C99, *STRICT, *PROTOTYPES] if language == "C99" else [*CXX11, *STRICT]
+    sources = [str(folder / f"{p}.c") for p in headers]
+    program = compiled(folder, main_of(headers), [*command, *SANITIZED, *sources], name="main")
+    for (network, kind), X, result in zip(
+        headers.values(), rows, run(program, headers, rows), strict=True
+    ):
+        np.testing.assert_array_equal(result, expected(network, kind, X))
+
+
+@needs_gcc
+def test_a_program_shares_one_copy_of_a_source_file(pair):
+    folder, *_ = pair
+    users = []
+    for name in ("one", "two"):
+        text = f'#include "a.h"\nint {name}(const int16_t *x);\nint {name}(const int16_t *x) {{ return a_predict(x) + a_label[0][0]; }}'
+        users.append(compiled(folder, text, [*C99, *STRICT, "-c"], name=f"{name}.o"))
+    main = compiled(folder, (folder / "a.c").read_text(), [*C99, *STRICT, "-c"], name="a.o")
+    listed = [
+        subprocess.run(["nm", f], capture_output=True, text=True).stdout for f in (*users, main)
+    ]
+    assert all("U a_predict" in text and "layer0" not in text for text in listed[:2])
+    assert "T a_predict" in listed[2] and "R a_label" in listed[2]
+    # Nothing but what the header declares is seen from outside.
+    outside = set(re.findall(r"^\S+ [A-Z] (\w+)$", listed[2], flags=re.M))
+    assert outside == {"a_predict", "a_raw", "a_decision", "a_label"}
+
+
+@needs_gcc
+def test_a_pair_without_doubles(pair, tmp_path):
+    folder, *_ = pair
+    done = subprocess.run(
+        ["gcc", "-std=c99", *STRICT, "-DA_INTEGER_ONLY", "-E", "-P", str(folder / "a.c")],
+        capture_output=True,
+        text=True,
+    )
+    assert "a_predict" in done.stdout and "double" not in done.stdout
+    compiled(
+        folder, (folder / "c.c").read_text(), [*C99, *STRICT, "-DC_INTEGER_ONLY", "-c"], name="c.o"
+    )
+
+
+@needs_gcc
 @pytest.mark.parametrize("optimize", ["speed", "size"])
 def test_integers_only_has_no_float_and_no_multiplication(tiny_network, tmp_path, optimize):
-    network = tiny_network(np.random.default_rng(2), n_w_bits=2, classes=np.array([4, 7]))
+    rng = np.random.default_rng(2)
+    network = tiny_network(rng, n_w_bits=2, classes=np.array([4, 7]))
+    network = fitted_on_integers(rng, network, "i2")
     header = to_c(network, prefix="net", input="int16", optimize=optimize)
     integers = header.text[: header.text.index("#ifndef NET_INTEGER_ONLY")]
     code = re.sub(r"/\*.*?\*/", "", integers, flags=re.S)
@@ -445,6 +564,30 @@ def test_scores_are_as_narrow_as_they_can_be(scale, bias, n_bits):
     assert n_bits == (scores.n_bits if isinstance(scores, LinearScores) else None)
 
 
+@given(
+    scale=st.lists(st.sampled_from([-1.0, -0.1, 0.0, 0.1, 0.3, 1.0]), min_size=3, max_size=3),
+    bias=st.lists(st.sampled_from([0.0, 1e-12, 1e-7, 0.2, 1.0]), min_size=3, max_size=3),
+)
+def test_scores_of_three_classes_with_many_ties(scale, bias):
+    output = np.tile([[-4, 3]], (3, 1)), np.array(scale), np.array(bias)
+    assert_decides_alike(*output, integer_scores(*output))
+
+
+def test_checks_grow_with_classes_and_not_with_their_pairs():
+    counts = []
+    for n_classes in (50, 200):
+        rng = np.random.default_rng(0)
+        output = np.tile([[-8, 7]], (n_classes, 1)), *rng.normal(size=(2, n_classes))
+        calls = []
+        sys.setprofile(lambda frame, event, _, calls=calls: calls.append(event))
+        try:
+            integer_scores(*output)
+        finally:
+            sys.setprofile(None)
+        counts.append(len(calls))
+    assert counts[1] < 6 * counts[0]  # of pairs there are 16 times as many
+
+
 # Text
 
 
@@ -498,6 +641,12 @@ def test_string_literals_are_closed():
 
 
 # Bad input
+
+
+def test_a_prefix_without_lower_case_letters_names_the_way_out(tiny_network):
+    network = tiny_network(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="prefix='NET_2' must have a lower-case letter.*'net_2'"):
+        to_c(network, prefix="NET_2")
 
 
 @pytest.mark.parametrize("prefix", ["", "1a", "a-b", "a b", "é", "a;", "_a", "a" * 41, None, "a\n"])

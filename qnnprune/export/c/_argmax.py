@@ -1,14 +1,13 @@
 """The largest logit without a float: integer scores that order as float64 logits do.
 
 A logit is ``acc * scale + bias`` in float64, and a proven range leaves each accumulator
-few values.  So all logits that can ever be compared are known, and an integer form is
-checked against every pair of them, instead of hoped for.
+few values.  So all logits that can ever be compared are known.  An integer form is not hoped
+to order them alike but checked: sorted by logit, all scores must be in order as well.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -79,9 +78,10 @@ def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
         logits = [acc.astype(np.float64) * factor + shift for acc, factor, shift in affine]
     if len(logits) == 1:
         return _sign_score(sums[0], logits[0], scale[0])
+    order, classes = _by_logit(logits, scale)
     for n_bits in _SCORE_BITS:
         scores = _rounded(ranges, scale, bias, n_bits)
-        if scores is not None and _decides_alike(scores, sums, logits):
+        if scores is not None and _in_order(_values(scores, sums)[order], classes):
             return scores
     return _ranks(sums, logits)
 
@@ -121,19 +121,36 @@ def _rounded(ranges, scale, bias, n_bits: int) -> LinearScores | None:
     return LinearScores(multiplier.astype(np.int64), offset.astype(np.int64), n_bits)
 
 
-def _decides_alike(scores: LinearScores, sums, logits) -> bool:
-    """Whether every two classes compare alike, at every two sums."""
+def _by_logit(logits, scale) -> tuple[np.ndarray, np.ndarray]:
+    """Order of all sums of all classes by logit, and the class of each, in that order.
+
+    Of equal logits the first class wins, so it comes last; those of one class stay in the
+    direction in which its logits rise.
+    """
+    sizes = list(map(len, logits))
+    place = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    rising = [p if factor >= 0 else p[::-1] for p, factor in zip(place, scale, strict=True)]
+    order = np.concatenate(rising[::-1])
+    order = order[np.argsort(np.concatenate(logits)[order], kind="stable")]
+    return order, np.repeat(np.arange(len(sizes)), sizes)[order]
+
+
+def _values(scores: LinearScores, sums) -> np.ndarray:
+    """The scores of all sums of all classes."""
     linear = zip(sums, scores.multiplier, scores.offset, strict=True)
-    integers = [acc * multiplier + offset for acc, multiplier, offset in linear]
-    by_logit, by_score = [np.sort(v) for v in logits], [np.sort(v) for v in integers]
-    # Both are monotone in the sum, in the same direction, so equal counts are equal sets.
-    return all(
-        np.array_equal(
-            np.searchsorted(by_logit[second], logits[first], side="right"),
-            np.searchsorted(by_score[second], integers[first], side="right"),
-        )
-        for first, second in combinations(range(len(logits)), 2)
-    )
+    return np.concatenate([acc * multiplier + offset for acc, multiplier, offset in linear])
+
+
+def _in_order(scores: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether scores in the order of `_by_logit` decide between any two classes as logits do.
+
+    Neighbours are enough.  A score may stay equal within a class, which is never compared with
+    itself, or where the class that wins a tie comes next.  So of any two classes somewhere in
+    the order, the later one wins.
+    """
+    rises = scores[:-1] < scores[1:]
+    stays = scores[:-1] == scores[1:]
+    return bool((rises | (stays & (classes[:-1] >= classes[1:]))).all())
 
 
 def _ranks(sums, logits) -> RankScores:

@@ -1,6 +1,6 @@
-"""An integer network as one C99 header, for microcontrollers and other small places.
+"""An integer network in C99, for microcontrollers and other small places.
 
-The header needs ``stdint.h`` and nothing else.  Pruned weights take neither bytes nor time,
+The code needs ``stdint.h`` and nothing else.  Pruned weights take neither bytes nor time,
 sums have the narrowest type that their proof allows, and no float is inside: features are
 compared with thresholds, and classes by integers that order as the float64 logits do.
 """
@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ..._utils import plain_labels, write_whole
-from ..._version import __version__
-from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
-from ...integer._simplify import simplify
+from ..._utils import write_whole
+from ...integer import IntegerNetwork, OutputLayer
+from ...integer._simplify import Simplified, simplify
 from ...integer._verification import check_network
 from .._common import integer_network_of
 from ._argmax import integer_scores
+from ._files import Head, header_and_source, one_header
 from ._functions import (
-    Layer,
-    buffer_sizes,
     write_classify,
     write_decision,
     write_encode,
-    write_layer,
+    write_layers,
     write_raw,
     write_regress,
-    write_scores,
 )
-from ._source import Source, c_string, c_type
-from ._tables import compare, input_thresholds, narrowest, needed_segments, sparse_weight
+from ._inputs import code_lines, feature_lines, input_thresholds, needed_segments
+from ._labels import checked_labels, write_labels
+from ._layers import buffer_sizes, c_layers
+from ._source import Source
+from ._tables import narrowest
 
 __all__ = ["CHeader", "to_c"]
 
@@ -46,8 +47,6 @@ _INPUT_TYPES = {
     "int32": np.int32,
     "codes": np.int8,
 }
-_MOST_SUM_BITS = 31  # and a sign: what 32-bit machines add in one step
-_LONGEST_STRING = 4095  # characters that every C99 compiler takes
 _LONGEST_PREFIX = 40  # C99 promises to tell names apart by 63 characters
 
 
@@ -70,6 +69,9 @@ class CHeader:
         Weights kept: additions, or multiply-adds where weights are not ternary, a prediction.
     macs : int
         Multiply-adds of the same layers without pruning.
+    source : str or None
+        The source file that defines what the header declares, in ASCII; None where the header
+        defines it.
     """
 
     text: str
@@ -78,6 +80,7 @@ class CHeader:
     ram_bytes: int
     nonzeros: int
     macs: int
+    source: str | None = None
 
     def __repr__(self):
         return (
@@ -89,9 +92,9 @@ class CHeader:
 def to_c(
     model, path=None, *, prefix: str = "qnn", input: str = "float", optimize: str = "speed"
 ) -> CHeader:
-    """Write a network as one C99 header that predicts as ``predict`` does, on every row.
+    """Write a network in C99 that predicts as ``predict`` does, on every row.
 
-    With the prefix ``qnn`` the header offers, for a classifier,
+    With the prefix ``qnn`` its header offers, for a classifier,
 
     - ``int qnn_predict(const qnn_input_t *x)``: index of the class,
     - ``qnn_label[QNN_N_CLASSES]``: the labels, strings or numbers,
@@ -109,24 +112,34 @@ def to_c(
       logits or target values.
 
     ``#define QNN_INTEGER_ONLY`` ahead of the include leaves out whatever computes with
-    doubles.  All functions are ``static inline``: a header may be included anywhere, and headers of
-    different prefixes get along.
+    doubles.  Headers of different prefixes get along.
 
     Parameters
     ----------
     model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or IntegerNetwork
         Fitted.  Sums are exact, as those of ``IntegerNetwork.predict``.
     path : str or path-like, optional
-        Where to write the header, which is replaced only once the new one is whole.
+        Where to write it; a file is replaced only once the new one is whole.
+
+        - ``net.h``, or any other name: one header that defines everything, as ``static inline``
+          functions and ``static const`` tables.  It may be included anywhere, but every
+          translation unit that predicts has tables and code of its own.
+        - ``net.c``: this source file, and beside it a header ``net.h`` that declares what it
+          defines.  All of a program shares one copy.
+
     prefix : str, default="qnn"
-        Begins every name: a letter, then letters, digits and underscores, 40 at most.
+        Begins every name: a letter, then letters, digits and underscores, 40 at most, with a
+        lower-case letter among them.  Macros begin with it in upper case, or as it is where
+        it has upper-case letters, so that those of no two prefixes are the same.
     input : str, default="float"
         What the C functions take.
 
         - "float", "double": the features.  Equal to ``predict`` on every float32, or float64,
           row: thresholds are rounded up to that type, so no value changes sides.
         - "int8", "uint8", "int16", "uint16", "int32": features that are integers of that type, as from
-          a converter or a camera.  No floats at all.
+          a converter or a camera.  No floats at all.  Fit on such integers as they come, without a
+          scaler: they are compared with the thresholds of training, whose range the header
+          gives for each feature.
         - "codes": the int8 codes that ``quantize_input`` returns.  Codes beyond ``input_range``
           are not checked, and void the proof.
     optimize : {"speed", "size"}, default="speed"
@@ -137,7 +150,7 @@ def to_c(
     Returns
     -------
     CHeader
-        With ``text``, ``flash_bytes`` and ``ram_bytes``.
+        With ``text``, ``flash_bytes`` and ``ram_bytes``; of two files, ``source`` as well.
 
     Raises
     ------
@@ -145,9 +158,10 @@ def to_c(
         If the estimator is not fitted.
     ValueError
         If an option is unknown, a label has no form in C, an accumulator needs more than 32
-        bits, or a threshold is beyond the input's type.
+        bits, a threshold is beyond the input's type, or training values lie between thresholds
+        that no integer input tells apart, as where features were scaled in training.
     OSError
-        If the file cannot be written.  No part of one is left.
+        If a file cannot be written.  No part of one is left.
 
     Notes
     -----
@@ -166,25 +180,16 @@ def to_c(
     """
     _check_options(prefix, input, optimize)
     network = integer_network_of(model)
-    labels = _plain_labels(network.classes)
+    labels = checked_labels(network.classes)
     check_network(network)
-    source = Source(prefix)
-    simplified = simplify(network.layers)
-    layers = simplified.layers
-    if input != "codes":
-        n_segments = needed_segments(network.encoding, simplified.inputs)
-        _add_encoding(source, network, n_segments, np.dtype(_INPUT_TYPES[input]))
-        layers = simplified.layers_of_inputs(n_segments[network.encoding.feature] > 0)
-    lowered = [_lower(index, layer, optimize) for index, layer in enumerate(layers[:-1])]
-    lowered.append(_lower_output(len(lowered), layers[-1], simplified.constant, optimize))
-    for index, layer in enumerate(lowered):
-        write_layer(source, index, layer)
+    source, simplified = Source(prefix), simplify(network.layers)
+    inputs, layers = _write_inputs(source, network, simplified, input)
+    lowered = c_layers(layers, simplified.constant, steps=optimize == "size")
+    write_layers(source, lowered, unroll=optimize == "speed")
     write_raw(source, lowered, encodes=input != "codes")
-    _add_output(source, layers[-1], simplified.constant, labels)
-    header = _finish(source, network, lowered, input, path)
-    if path is not None:
-        write_whole(path, header.text.encode("ascii"))
-    return header
+    _write_output(source, layers[-1], simplified.constant, labels)
+    head = _head(source, network, lowered, input, inputs)
+    return _written(source, head, path)
 
 
 def _check_options(prefix, input, optimize) -> None:
@@ -196,166 +201,70 @@ def _check_options(prefix, input, optimize) -> None:
         raise ValueError(
             f"prefix={prefix!r} must begin a C name: a letter, then letters, digits and '_'."
         )
+    if prefix == prefix.upper():
+        raise ValueError(
+            f"prefix={prefix!r} must have a lower-case letter: macros of {prefix.lower()!r} begin "
+            f"with {prefix!r}."
+        )
     if len(prefix) > _LONGEST_PREFIX:
         raise ValueError(f"prefix={prefix!r} is longer than {_LONGEST_PREFIX} characters.")
 
 
-def _add_encoding(source, network: IntegerNetwork, n_segments, dtype) -> None:
-    thresholds = input_thresholds(network.encoding, n_segments, dtype)
+def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplified, input: str):
+    """Features to codes; lines that describe them, and the layers that take these codes."""
+    encoding = network.encoding
+    if input == "codes":
+        return code_lines(source.macro, encoding), simplified.layers
+    dtype, n_segments = np.dtype(_INPUT_TYPES[input]), needed_segments(encoding, simplified.inputs)
+    thresholds = input_thresholds(encoding, n_segments, dtype, network.feature_names)
     segments = n_segments.astype(narrowest(n_segments, signed=False))
-    write_encode(source, segments, network.encoding.n_bits, thresholds)
+    write_encode(source, dtype, segments, encoding.n_bits, thresholds)
+    lines = feature_lines(source.macro, dtype, encoding, n_segments, network.feature_names)
+    return lines, simplified.layers_of_inputs(n_segments[encoding.feature] > 0)
 
 
-def _lower(index: int, layer: HiddenLayer, optimize: str) -> Layer:
-    ranges = layer.accumulator_range
-    thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
-    return replace(_sums(index, layer, ranges, optimize), thresholds=thresholds)
-
-
-def _lower_output(index: int, layer: OutputLayer, constant: np.ndarray, optimize: str) -> Layer:
-    lowered = _sums(index, layer, layer.accumulator_range + constant[:, None], optimize)
-    return replace(lowered, start=constant) if constant.any() else lowered
-
-
-def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, optimize: str) -> Layer:
-    low, high = int(ranges[:, 0].min(initial=0)), int(ranges[:, 1].max(initial=0))
-    if max(-low - 1, high).bit_length() > _MOST_SUM_BITS:
-        raise ValueError(
-            f"Layer {index} has sums of {low} to {high}, but the C code adds in at most 32 bits: "
-            "n_accum_bits=32 with accumulator_guarantee=True fits."
-        )
-    return Layer(
-        shape=layer.weight.shape,
-        n_kept=np.count_nonzero(layer.weight),
-        weight=sparse_weight(layer.weight, steps=optimize == "size"),
-        sum_range=(low, high),
-        sum_type=narrowest([low, high]),
-        unroll=optimize == "speed",
-    )
-
-
-def _add_output(source: Source, layer: OutputLayer, constant, labels: np.ndarray | None) -> None:
+def _write_output(source: Source, layer: OutputLayer, constant, labels: np.ndarray | None) -> None:
     n_sums = len(layer.weight)
     if labels is not None:
         ranges = layer.accumulator_range + constant[:, None]
-        write_scores(source, integer_scores(ranges, layer.scale, layer.bias))
-        write_classify(source, n_sums)
-        _add_labels(source, labels)
-    source.add(f"#ifndef {source.p.upper()}_INTEGER_ONLY")
+        write_classify(source, integer_scores(ranges, layer.scale, layer.bias), n_sums)
+        write_labels(source, labels)
+    source.everywhere(f"#ifndef {source.macro}_INTEGER_ONLY")
     write_decision(source, layer.scale, layer.bias)
     if labels is None:
         write_regress(source, n_sums)
-    source.add("#endif")
+    source.everywhere("#endif")
 
 
-def _add_labels(source: Source, labels: np.ndarray) -> None:
-    macro = f"{source.p.upper()}_INTEGER_ONLY"
-    source.add(f"/* Labels by index; {macro} leaves out those in floats. */")
-    if labels.dtype.kind == "U":
-        source.strings("label", labels.tolist())
-    elif labels.dtype.kind == "f":
-        source.add(f"#ifndef {macro}")
-        source.table("label", labels, counted=False)
-        source.add("#endif")
-    else:
-        labels = labels.astype(np.int64) if labels.dtype.kind == "b" else labels
-        source.table("label", labels.astype(narrowest(labels)), counted=False)
-
-
-def _plain_labels(classes) -> np.ndarray | None:
-    """Labels as an array of str, float64 or integers; None of a regressor."""
-    if classes is None:
-        return None
-    labels = plain_labels(classes)
-    if labels is not None and labels.dtype.kind == "U":
-        return np.array([_checked_label(label) for label in labels.tolist()])
-    if labels is not None and np.isfinite(labels).all():
-        return labels.astype(np.float64) if labels.dtype.kind == "f" else labels
-    raise ValueError(
-        f"The labels {classes!r} have no form in C, as not all are str or all finite numbers: "
-        "turn them into str first."
-    )
-
-
-def _checked_label(label: str) -> str:
-    try:
-        size = len(label.encode())
-    except UnicodeEncodeError:
-        size = None
-    if size is None or size > _LONGEST_STRING or "\0" in label:
-        raise ValueError(
-            f"The label {label[:80]!r} is no C string: it has a NUL character, a lone surrogate "
-            f"or more than {_LONGEST_STRING} bytes."
-        )
-    return label
-
-
-def _finish(source: Source, network: IntegerNetwork, layers, input: str, path) -> CHeader:
-    """Put the comment, the guard, constants and types ahead of the functions."""
+def _head(source: Source, network: IntegerNetwork, layers, input: str, input_lines) -> Head:
     n_sums, sum_type = layers[-1].shape[0], layers[-1].sum_type
-    buffers = buffer_sizes(layers, encodes=input != "codes")
+    constants = {"N_FEATURES": network.n_features_in}
+    if input == "codes":
+        constants = {"N_CODES": layers[0].shape[1]}
+    constants["N_SUMS"] = n_sums
+    if network.classes is not None:
+        constants["N_CLASSES"] = len(network.classes)
     counts = {
         "flash_bytes": source.flash_bytes,
-        "ram_bytes": sum(buffers) + n_sums * sum_type.itemsize,
+        "ram_bytes": sum(buffer_sizes(layers, encodes=input != "codes"))
+        + n_sums * sum_type.itemsize,
         "nonzeros": sum(layer.n_kept for layer in layers),
         "macs": sum(layer.weight.size for layer in network.layers),
     }
-    head = _head(source.p, network, layers, input, counts)
-    text = "\n".join([head, *source.parts, f"#endif /* {source.p.upper()}_H */\n"])
-    return CHeader(text, None if path is None else os.fspath(path), **counts)
+    types = {"input_t": _INPUT_TYPES[input], "sum_t": sum_type}
+    return Head(layers, input_lines, constants, types, counts)
 
 
-def _head(p: str, network: IntegerNetwork, layers, input: str, counts: dict) -> str:
-
-    macro = p.upper()
-    constants = {"N_FEATURES": network.n_features_in, "N_SUMS": layers[-1].shape[0]}
-    if input == "codes":
-        constants = {"N_CODES": layers[0].shape[1], "N_SUMS": layers[-1].shape[0]}
-    if network.classes is not None:
-        constants["N_CLASSES"] = len(network.classes)
-    defines = "\n".join(f"#define {macro}_{name} {value}" for name, value in constants.items())
-    return f"""\
-/* An integer network, written by qnnprune {__version__}: C99, stdint.h alone, no malloc.
- *
-{_layer_lines(layers)}
- *
- * {counts["nonzeros"]} weights are left of {counts["macs"]}; only these are stored and added.
- * Flash: {counts["flash_bytes"]} bytes of tables, besides code, labels, and scale and bias where used.
- * RAM: {counts["ram_bytes"]} bytes of buffers on the stack of {p}_predict; nothing is static.
- *
-{_input_lines(p, network, input)}
- */
-#ifndef {macro}_H
-#define {macro}_H
-
-#include <stdint.h>
-
-{defines}
-
-typedef {c_type(_INPUT_TYPES[input])} {p}_input_t;
-typedef {c_type(layers[-1].sum_type)} {p}_sum_t;
-"""
-
-
-def _layer_lines(layers) -> str:
-    lines = [f" * {'layer':>5} {'inputs':>7} {'outputs':>7} {'weights':>8}  sums, proven"]
-    for index, layer in enumerate(layers):
-        (n_out, n_in), (low, high) = layer.shape, layer.sum_range
-        sums = f"{low}..{high} in {c_type(layer.sum_type)}"
-        lines.append(f" * {index:>5} {n_in:>7} {n_out:>7} {layer.n_kept:>8}  {sums}")
-    return "\n".join(lines)
-
-
-def _input_lines(p: str, network: IntegerNetwork, input: str) -> str:
-    macro, kind = p.upper(), c_type(_INPUT_TYPES[input])
-    if input == "codes":
-        low, high = network.layers[0].input_range.T
-        return (
-            f" * Input: {macro}_N_CODES codes, as quantize_input returns them, within "
-            f"{low.min()}..{high.max()}:\n * what is beyond is not checked, and voids the proof."
-        )
-    lines = [f" * Input: {macro}_N_FEATURES features in {kind}."]
-    if kind in ("float", "double"):
-        lines[0] += "  A NaN counts as below every threshold."
-    names = [] if network.feature_names is None else map(str, network.feature_names)
-    return "\n".join(lines + [f" *   x[{i}]: {c_string(name)}" for i, name in enumerate(names)])
+def _written(source: Source, head: Head, path) -> CHeader:
+    """The text of one header, or of two files, which are written if there is a path."""
+    if path is None or Path(path).suffix != ".c":
+        header, text, defined = path, one_header(source, head), None
+    else:
+        header = Path(path).with_suffix(".h")
+        text, defined = header_and_source(source, head, header.name)
+    if header is not None:
+        write_whole(header, text.encode())
+        header = os.fspath(header)
+    if defined is not None:
+        write_whole(path, defined.encode())
+    return CHeader(text, header, **head.counts, source=defined)

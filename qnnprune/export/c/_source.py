@@ -1,15 +1,29 @@
-"""C99 text: literals, and a file that grows table by table."""
+"""C text: literals, and files that grow function by function and table by table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from textwrap import indent, wrap
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Source", "c_string", "c_type"]
+from ._runtime import instances
+
+__all__ = ["Source", "c_string", "c_type", "macro_prefix"]
 
 _LINE = 96
+
+
+def macro_prefix(prefix: str) -> str:
+    """The beginning of all macros: no two prefixes have the same.
+
+    Examples
+    --------
+    >>> macro_prefix("net"), macro_prefix("Net")
+    ('NET', 'Net')
+    """
+    return prefix.upper() if prefix == prefix.lower() else prefix
 
 
 def c_type(dtype) -> str:
@@ -42,39 +56,118 @@ def _literal(value) -> str:
     return f"{value}u" if value >= 2**63 else str(value)
 
 
+class _Part(NamedTuple):
+    """A piece of C: in a header that holds everything, or in a header and in its source file."""
+
+    whole: str
+    declared: str
+    defined: str
+
+
 @dataclass
 class Source:
-    """A growing C file, and the bytes of its tables.
+    """Growing C, and the bytes of its tables.
 
     Attributes
     ----------
     p : str
         Prefix of all names.
+    parts : list
+        What it consists of so far.
     flash_bytes : int
         Of the tables that were counted.
     """
 
     p: str
-    parts: list[str] = field(default_factory=list)
+    parts: list[_Part] = field(default_factory=list)
     flash_bytes: int = 0
+    _used: set[str] = field(default_factory=set)
+
+    @property
+    def macro(self) -> str:
+        """Prefix of all macros."""
+        return macro_prefix(self.p)
+
+    def whole(self) -> str:
+        """What a header holds that holds everything."""
+        return _joined(part.whole for part in self.parts)
+
+    def declared(self) -> str:
+        """What a header holds that declares what its source file defines."""
+        return _joined(part.declared for part in self.parts)
+
+    def defined(self) -> str:
+        """What that source file holds."""
+        return _joined(part.defined for part in self.parts)
 
     def add(self, text: str) -> None:
-        """Append a block of lines; an empty line follows, except after a comment."""
+        """Append lines that callers need not see."""
         text = text.strip("\n")
-        self.parts.append(text if text.endswith("*/") else f"{text}\n")
+        self.parts.append(_Part(text, "", text))
 
-    def table(self, name: str, values: np.ndarray, *, counted: bool = True) -> None:
+    def everywhere(self, text: str) -> None:
+        """Append lines that headers and source files hold, as those of the preprocessor."""
+        self.parts.append(_Part(text, text, text))
+
+    def use(self, function: str, **types: str) -> str:
+        """Append a function of the runtime and all that it calls, unless they are there.
+
+        Returns
+        -------
+        str
+            Its name in this file.
+        """
+        found = instances(function, self.p, self.macro, **types)
+        for name, text in found.items():
+            if name not in self._used:
+                self.add(text)
+                self._used.add(name)
+        return list(found)[-1]
+
+    def function(self, comment: str, signature: str, lines, *, public: bool = False) -> None:
+        """Append a function.
+
+        Parameters
+        ----------
+        comment, signature : str
+        lines : sequence of str
+            Of its body.
+        public : bool
+            Whether it is for callers.
+        """
+        body = f"{signature}\n{{\n{indent(chr(10).join(lines), ' ' * 4)}\n}}"
+        comment = f"/* {comment} */\n" if comment else ""
+        private = f"{comment}static inline {body}"
+        declared = f"{comment}{signature};" if public else ""
+        self.parts.append(_Part(private, declared, comment + body if public else private))
+
+    def table(
+        self, name: str, values: np.ndarray, *, counted: bool = True, public: bool = False
+    ) -> None:
         """Append a constant array; one without values gets a 0, as C has no empty arrays."""
         values = values.ravel() if values.size else np.zeros(1, values.dtype)
         items = values.tolist() if values.dtype != np.float32 else values
         text = "\n".join(wrap(", ".join(map(_literal, items)), _LINE))
-        declaration = f"static const {c_type(values.dtype)} {self.p}_{name}[{len(values)}]"
-        self.add(f"{declaration} = {{\n{indent(text, '    ')}\n}};")
+        self._array(f"{c_type(values.dtype)} {self.p}_{name}[{len(values)}]", text, public)
         self.flash_bytes += values.nbytes * counted
 
     def strings(self, name: str, values: list[str]) -> None:
-        """Append an array of strings."""
+        """Append an array of strings for callers."""
         width = max(len(value.encode()) for value in values) + 1
-        items = "\n".join(f"    {c_string(value)}," for value in values)
-        declaration = f"static const char {self.p}_{name}[{len(values)}][{width}]"
-        self.add(f"{declaration} = {{\n{items}\n}};")
+        items = "\n".join(f"{c_string(value)}," for value in values)
+        self._array(f"char {self.p}_{name}[{len(values)}][{width}]", items, public=True)
+
+    def _array(self, declaration: str, items: str, public: bool) -> None:
+        definition = f"const {declaration} = {{\n{indent(items, '    ')}\n}};"
+        private = f"static {definition}"
+        declared = f"extern const {declaration};" if public else ""
+        self.parts.append(_Part(private, declared, definition if public else private))
+
+
+def _joined(texts) -> str:
+    """Texts with an empty line after each, except after a comment on what follows."""
+    return "\n".join(
+        text if text.startswith("/*") and text.endswith("*/") else f"{text}\n"
+        for text in texts
+        if text
+    )

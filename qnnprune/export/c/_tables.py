@@ -1,7 +1,4 @@
-"""What a C header holds of an integer network: constant tables, each as narrow as it can be.
-
-Numpy in, numpy out; `c_source` writes the C.
-"""
+"""Constant tables of a network in C, each as narrow as it can be: weights and thresholds."""
 
 from __future__ import annotations
 
@@ -9,18 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...encoding import InputEncoding
-from ...encoding._thresholds import rounded_up
-
 __all__ = [
     "PAGE",
     "SPACING",
     "Comparison",
     "SparseWeight",
     "compare",
-    "input_thresholds",
     "narrowest",
-    "needed_segments",
     "spaced_size",
     "sparse_weight",
 ]
@@ -51,23 +43,6 @@ def narrowest(values, *, signed: bool = True) -> np.dtype:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return np.dtype(dtype)
     raise OverflowError(f"No integer type holds {low} to {high}.")
-
-
-def needed_segments(encoding: InputEncoding, inputs: np.ndarray) -> np.ndarray:
-    """Segments of each feature, all or none: none of a feature that no code is read of.
-
-    Parameters
-    ----------
-    encoding : InputEncoding
-    inputs : integer array
-        The input codes that are read.
-
-    Returns
-    -------
-    int64 array of shape (n_features,)
-    """
-    read = np.isin(np.arange(encoding.n_features), encoding.feature[inputs])
-    return np.where(read, encoding.n_segments, 0)
 
 
 @dataclass(frozen=True)
@@ -230,45 +205,3 @@ def compare(thresholds: np.ndarray, low, high, *, signed: bool = True) -> Compar
     candidates = [(">=", reached_by), (">", reached_by - 1)]
     typed = [Comparison(o, t.astype(narrowest(t, signed=signed))) for o, t in candidates]
     return min(typed, key=lambda comparison: comparison.thresholds.itemsize)
-
-
-def input_thresholds(
-    encoding: InputEncoding, n_segments: np.ndarray, dtype: np.dtype
-) -> Comparison:
-    """Thresholds of the features, exact for every input of a type.
-
-    A value of that type reaches a threshold if it reaches the next value of the type.
-
-    Parameters
-    ----------
-    encoding : InputEncoding
-    n_segments : int64 array of shape (n_features,)
-        Segments of each feature that are needed, all or none.
-    dtype : numpy dtype
-        float64, float32 or an integer type.
-
-    Returns
-    -------
-    Comparison
-        With thresholds of shape (n,), feature after feature.
-
-    Raises
-    ------
-    ValueError
-        If a threshold is beyond the largest float32.
-    """
-    needed = zip(encoding.thresholds, n_segments * encoding.steps, strict=True)
-    thresholds = np.concatenate([row[:count] for row, count in needed])
-    if dtype.kind == "f":
-        return Comparison(">=", _finite(rounded_up(thresholds, dtype), thresholds))
-    info = np.iinfo(dtype)
-    return compare(np.ceil(thresholds), info.min, info.max, signed=dtype.kind == "i")
-
-
-def _finite(rounded: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    if not np.isfinite(rounded).all():
-        raise ValueError(
-            f"The input encoding has the threshold {thresholds.max()}, beyond the largest "
-            f"{rounded.dtype}: use input='double' or scale that feature."
-        )
-    return rounded

@@ -1,0 +1,97 @@
+"""Whole C files: the comment, the guard, constants and types around the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..._version import __version__
+from ._layers import CLayer
+from ._source import Source, c_type
+
+__all__ = ["Head", "header_and_source", "one_header"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a header says before any function.
+
+    Attributes
+    ----------
+    layers : sequence of CLayer
+    input_lines : sequence of str
+        What the functions take.
+    constants : dict of str to int
+        Macros by name, without the prefix.
+    types : dict of str to numpy dtype
+        Types by name, without the prefix.
+    counts : dict of str to int
+        Of a `CHeader`.
+    """
+
+    layers: Sequence[CLayer]
+    input_lines: Sequence[str]
+    constants: dict[str, int]
+    types: dict
+    counts: dict[str, int]
+
+    def comment(self, p: str) -> str:
+        """The comment that a header begins with."""
+        lines = [
+            *_layer_lines(self.layers),
+            "",
+            f"{self.counts['nonzeros']} weights are left of {self.counts['macs']}; only these are "
+            "stored and added.",
+            f"Flash: {self.counts['flash_bytes']} bytes of tables, besides code, labels, and scale "
+            "and bias where used.",
+            f"RAM: {self.counts['ram_bytes']} bytes of buffers on the stack of {p}_predict; "
+            "nothing is static.",
+            "",
+            *self.input_lines,
+        ]
+        title = f"/* An integer network, written by qnnprune {__version__}: C99, stdint.h alone, no malloc."
+        body = "\n".join(f" * {line}".rstrip() for line in ["", *lines])
+        return f"{title}\n{body}\n */"
+
+    def definitions(self, source: Source) -> str:
+        """Macros and types for callers."""
+        macros = [f"#define {source.macro}_{k} {v}" for k, v in self.constants.items()]
+        types = [f"typedef {c_type(v)} {source.p}_{k};" for k, v in self.types.items()]
+        return "\n".join([*macros, "", *types, ""])
+
+
+def _layer_lines(layers: Sequence[CLayer]) -> list[str]:
+    lines = [f"{'layer':>5} {'inputs':>7} {'outputs':>7} {'weights':>8}  sums, proven"]
+    for index, layer in enumerate(layers):
+        (n_out, n_in), (low, high) = layer.shape, layer.sum_range
+        sums = f"{low}..{high} in {c_type(layer.sum_type)}"
+        lines.append(f"{index:>5} {n_in:>7} {n_out:>7} {layer.n_kept:>8}  {sums}")
+    return lines
+
+
+def one_header(source: Source, head: Head) -> str:
+    """A header that defines everything."""
+    return _guarded(source, head, [head.definitions(source), source.whole()])
+
+
+def header_and_source(source: Source, head: Head, header_name: str) -> tuple[str, str]:
+    """A header that declares what callers need, and the source file that defines it.
+
+    Parameters
+    ----------
+    source : Source
+    head : Head
+    header_name : str
+        Name of the header's file.
+    """
+    c_names = '#ifdef __cplusplus\nextern "C" {\n#endif\n', "#ifdef __cplusplus\n}\n#endif\n"
+    declared = [c_names[0], head.definitions(source), source.declared(), c_names[1]]
+    title = f"/* What {header_name} declares, written by qnnprune {__version__}. */"
+    defined = "\n".join([title, f'#include "{header_name}"\n', source.defined()])
+    return _guarded(source, head, declared), defined
+
+
+def _guarded(source: Source, head: Head, parts: list[str]) -> str:
+    guard = f"{source.macro}_H"
+    opening = [head.comment(source.p), f"#ifndef {guard}", f"#define {guard}", ""]
+    return "\n".join([*opening, "#include <stdint.h>\n", *parts, f"#endif /* {guard} */\n"])

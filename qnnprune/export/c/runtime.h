@@ -1,0 +1,238 @@
+/* What exported networks run: sums over the weights that pruning left, thresholds, classes.
+ *
+ * An exported header holds the functions that it needs, once for each combination of types in its
+ * tables, under names of its own.  By itself, this file compiles as C99 and as C++11, with the
+ * types below or, where QNN_TYPES is defined, with types that were defined before.
+ *
+ * The network proves that every sum, and every part of one, fits its type.  There is no heap and
+ * nothing static, and qnn_affine alone computes with floating-point numbers.
+ */
+#ifndef QNN_RUNTIME_H
+#define QNN_RUNTIME_H
+
+#include <stdint.h>
+
+#ifndef QNN_TYPES
+typedef float qnn_value_t;     /* a feature */
+typedef float qnn_threshold_t; /* what a feature or a sum is compared with */
+typedef int16_t qnn_acc_t;     /* a sum of a layer */
+typedef uint8_t qnn_count_t;   /* length of a list of weights */
+typedef int16_t qnn_sum_t;     /* a sum of the output layer */
+typedef int32_t qnn_score_t;   /* what orders the classes */
+typedef int16_t qnn_start_t;   /* a place in a table of scores */
+#endif
+
+#ifndef QNN_UNROLL
+#define QNN_UNROLL 1 /* whether to add four codes at a time: fewer steps, more code */
+#endif
+
+/* How many of n ascending thresholds a feature reaches, by bisection. */
+static inline int qnn_reached(qnn_value_t value, const qnn_threshold_t *threshold, int n)
+{
+    int level = 0;
+    while (n > 0) {
+        const int half = n / 2;
+        if (value >= threshold[level + half]) {
+            level += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return level;
+}
+
+/* How many of n ascending thresholds a feature exceeds, by bisection. */
+static inline int qnn_exceeded(qnn_value_t value, const qnn_threshold_t *threshold, int n)
+{
+    int level = 0;
+    while (n > 0) {
+        const int half = n / 2;
+        if (value > threshold[level + half]) {
+            level += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return level;
+}
+
+/* Share a level out between codes, in order, n_steps at most to each.  Returns the place after. */
+static inline int8_t *qnn_share(int level, int n_codes, int n_steps, int8_t *code)
+{
+    for (; n_codes > 0; n_codes--) {
+        const int share = level < n_steps ? level : n_steps;
+        *code++ = (int8_t)(share - (n_steps + 1) / 2);
+        level -= share;
+    }
+    return code;
+}
+
+/* Move codes apart, in place if need be: a 0 ahead of every 14, where steps can rest. */
+static inline void qnn_space(const int8_t *code, int n, int8_t *spaced)
+{
+    int at = n + (n + 13) / 14;
+    while (at-- > 0) spaced[at] = (int8_t)(at % 15 ? code[--n] : 0);
+}
+
+/* One neuron of weights -1, 0 and 1.  For each page of 256 codes there are two lists of places:
+ * what is added, and what is subtracted. */
+static inline qnn_acc_t qnn_signs(
+    qnn_acc_t sum, const int8_t *code, int n_pages, const qnn_count_t **count,
+    const uint8_t **index)
+{
+    const qnn_count_t *length = *count;
+    const uint8_t *at = *index;
+    for (int page = 0; page < n_pages; page++) {
+        const int8_t *c = code + 256 * page;
+        unsigned n = *length++;
+#if QNN_UNROLL
+        for (; n >= 4; n -= 4, at += 4)
+            sum = (qnn_acc_t)(sum + c[at[0]] + c[at[1]] + c[at[2]] + c[at[3]]);
+#endif
+        for (; n > 0; n--) sum = (qnn_acc_t)(sum + c[*at++]);
+        n = *length++;
+#if QNN_UNROLL
+        for (; n >= 4; n -= 4, at += 4)
+            sum = (qnn_acc_t)(sum - c[at[0]] - c[at[1]] - c[at[2]] - c[at[3]]);
+#endif
+        for (; n > 0; n--) sum = (qnn_acc_t)(sum - c[*at++]);
+    }
+    *count = length;
+    *index = at;
+    return sum;
+}
+
+/* One neuron whose weights have few magnitudes: signs for each, times the magnitude. */
+static inline qnn_acc_t qnn_magnitudes(
+    qnn_acc_t sum, const int8_t *code, int n_pages, int n_magnitudes, const qnn_count_t **count,
+    const uint8_t **index)
+{
+    for (int magnitude = 1; magnitude <= n_magnitudes; magnitude++) {
+        const qnn_acc_t part = qnn_signs(0, code, n_pages, count, index);
+        sum = (qnn_acc_t)(sum + magnitude * part);
+    }
+    return sum;
+}
+
+/* One neuron whose weights have many magnitudes: for each page of 256 codes, a list of places and
+ * one of weights. */
+static inline qnn_acc_t qnn_products(
+    qnn_acc_t sum, const int8_t *code, int n_pages, const qnn_count_t **count,
+    const uint8_t **index, const int8_t **weight)
+{
+    const uint8_t *at = *index;
+    const int8_t *w = *weight;
+    for (int page = 0; page < n_pages; page++) {
+        const int8_t *c = code + 256 * page;
+        for (unsigned n = *(*count)++; n > 0; n--) sum = (qnn_acc_t)(sum + *w++ * c[*at++]);
+    }
+    *index = at;
+    *weight = w;
+    return sum;
+}
+
+/* One neuron of weights -1, 0 and 1, whose codes lie apart.  Steps of half a byte lead to all that
+ * is added; others, from the start again, to all that is subtracted. */
+static inline qnn_acc_t qnn_walk(
+    qnn_acc_t sum, const int8_t *spaced, const qnn_count_t **count, const uint8_t **step)
+{
+    const uint8_t *steps = *step;
+    const int8_t *at = spaced;
+    for (unsigned n = *(*count)++; n > 0; n--) {
+        const int8_t *first = at + (*steps & 15);
+        at = first + (*steps++ >> 4);
+        sum = (qnn_acc_t)(sum + *first + *at);
+    }
+    at = spaced;
+    for (unsigned n = *(*count)++; n > 0; n--) {
+        const int8_t *first = at + (*steps & 15);
+        at = first + (*steps++ >> 4);
+        sum = (qnn_acc_t)(sum - *first - *at);
+    }
+    *step = steps;
+    return sum;
+}
+
+/* One neuron whose weights have few magnitudes, and whose codes lie apart. */
+static inline qnn_acc_t qnn_walks(
+    qnn_acc_t sum, const int8_t *spaced, int n_magnitudes, const qnn_count_t **count,
+    const uint8_t **step)
+{
+    for (int magnitude = 1; magnitude <= n_magnitudes; magnitude++) {
+        const qnn_acc_t part = qnn_walk(0, spaced, count, step);
+        sum = (qnn_acc_t)(sum + magnitude * part);
+    }
+    return sum;
+}
+
+/* How many of 2 half - 1 ascending thresholds a sum reaches; half is a power of 2. */
+static inline int qnn_sum_reached(qnn_acc_t sum, const qnn_threshold_t *threshold, int half)
+{
+    int level = 0;
+    for (; half > 0; half /= 2) {
+        if (sum >= threshold[level + half - 1]) level += half;
+    }
+    return level;
+}
+
+/* How many of 2 half - 1 ascending thresholds a sum exceeds; half is a power of 2. */
+static inline int qnn_sum_exceeded(qnn_acc_t sum, const qnn_threshold_t *threshold, int half)
+{
+    int level = 0;
+    for (; half > 0; half /= 2) {
+        if (sum > threshold[level + half - 1]) level += half;
+    }
+    return level;
+}
+
+/* The score of a class, by an affine map in integers. */
+static inline qnn_score_t qnn_score(qnn_sum_t sum, qnn_score_t multiplier, qnn_score_t offset)
+{
+    return (qnn_score_t)((qnn_score_t)sum * multiplier + offset);
+}
+
+/* The class with the highest score, the first of equals. */
+static inline int qnn_best(
+    const qnn_sum_t *sum, int n, const qnn_score_t *multiplier, const qnn_score_t *offset)
+{
+    qnn_score_t highest = qnn_score(sum[0], multiplier[0], offset[0]);
+    int best = 0;
+    for (int output = 1; output < n; output++) {
+        const qnn_score_t score = qnn_score(sum[output], multiplier[output], offset[output]);
+        if (score > highest) {
+            highest = score;
+            best = output;
+        }
+    }
+    return best;
+}
+
+/* The class whose sum has the highest rank, the first of equals. */
+static inline int qnn_best_rank(
+    const qnn_sum_t *sum, int n, const qnn_start_t *start, const qnn_score_t *rank)
+{
+    qnn_score_t highest = rank[start[0] + sum[0]];
+    int best = 0;
+    for (int output = 1; output < n; output++) {
+        const qnn_score_t score = rank[start[output] + sum[output]];
+        if (score > highest) {
+            highest = score;
+            best = output;
+        }
+    }
+    return best;
+}
+
+/* Values of the output layer, sum * scale + bias. */
+static inline void qnn_affine(
+    const qnn_sum_t *sum, int n, const double *scale, const double *bias, double *value)
+{
+    for (int output = 0; output < n; output++) {
+        const volatile double product = sum[output] * scale[output]; /* rounded by itself */
+        value[output] = product + bias[output];
+    }
+}
+
+#endif /* QNN_RUNTIME_H */
