@@ -136,11 +136,11 @@ def merge_rows(
 
 def _copies(repeats: np.ndarray) -> np.ndarray:
     """Counts in the ratio of `repeats`: whole ones by their common divisor, others by the least."""
-    whole = (repeats == np.rint(repeats)).all() and repeats.max() < 2**53
+    whole = (repeats == np.rint(repeats)).all() and repeats.max(initial=0) < 2**53
     unit = np.gcd.reduce(repeats.astype(np.int64)) if whole else repeats.min()
     copies = repeats / unit
     # No more than are of use: each becomes an entry of an array.
-    copies /= max(1.0, copies.sum() / max(_MOST_COPIES, len(copies)))
+    copies = copies / max(1.0, copies.sum() / max(_MOST_COPIES, len(copies)))
     return np.maximum(1, np.rint(copies)).astype(np.int64)
 
 
