@@ -52,9 +52,9 @@ def _pruning_methods() -> dict[str, dict]:
         if name != default.pruning_schedule:
             changed = {"pruning_schedule": name, "n_hidden_neurons_multiplier": 1}
             found[f"schedule {name}, multiplier 1"] = changed
-    for name, criterion in CRITERIA.items():
+    for name in CRITERIA:
         if name != default.pruning_criterion:
-            factor = 2 if criterion.removes_neurons else 1
+            factor = 2 if name.startswith("neuron_") else 1
             changed = {"pruning_criterion": name, "n_hidden_neurons_multiplier": factor}
             found[f"criterion {name}, multiplier {factor}"] = changed
     return found

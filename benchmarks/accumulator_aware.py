@@ -50,9 +50,9 @@ START = {"n_w_bits": 4, "accumulator_guarantee": False, "n_accum_bits": 32}
 class BoundedLinear(nn.Module):
     """A Brevitas layer in the place of a trained one; inputs that never change stay out."""
 
-    def __init__(self, linear, input_range, n_in_bits, n_accum_bits, quantizer):
+    def __init__(self, linear, varies, n_in_bits, n_accum_bits, quantizer):
         super().__init__()
-        self.live = torch.from_numpy(np.flatnonzero(input_range[:, 0] < input_range[:, 1]))
+        self.live = torch.from_numpy(np.flatnonzero(varies))
         start = linear.weight_quant.tensor_quant
         self.linear = QuantLinear(
             len(self.live),
@@ -216,16 +216,15 @@ def _target(model, y):
 
 
 def _bounded(model, n_accum_bits, centred):
-    trained, layers = model.module_.train(), model.integer_network_.layers
+    trained, encoding = model.module_.train(), model.integer_network_.encoding
     quantizer = Int8AccumulatorAwareWeightQuant
     if centred:
         quantizer = Int8AccumulatorAwareZeroCenterWeightQuant
-    in_bits = model.n_a_bits if model.n_in_bits is None else model.n_in_bits
-    bits = [in_bits] + [model.n_a_bits] * (len(layers) - 1)
-    bounded = [
-        BoundedLinear(linear, layer.input_range, n_bits, n_accum_bits, quantizer)
-        for linear, layer, n_bits in zip(trained.linears, layers, bits, strict=True)
-    ]
+    low, high = encoding.input_range.T
+    n_bits, varies, bounded = encoding.n_bits, low < high, []
+    for linear in trained.linears:
+        bounded.append(BoundedLinear(linear, varies, n_bits, n_accum_bits, quantizer))
+        n_bits, varies = model.n_a_bits, np.ones(linear.out_features, bool)
     return BoundedNetwork(trained, bounded, model.dropout_)
 
 

@@ -67,7 +67,7 @@ def measure(set, n_rounding_bits, *, n_rows, n_seeds) -> dict:
     with timed(found, "compile_s"):
         encrypted = compile_fhe(network)
     plain, *_ = fit(set, 0, 0) if n_rounding_bits else fitted[0]
-    found["operations"] = encrypted.circuit.complexity / compile_fhe(plain).circuit.complexity
+    found["operations"] = encrypted.report.complexity / compile_fhe(plain).report.complexity
     if n_rounding_bits != ENCRYPTED_AT:
         return found
     report, expected = encrypted.report, network.predict(X)

@@ -55,7 +55,8 @@ def main() -> None:
         found |= tables(name, rows)
         page = (own or HERE) / f"{name}.md"
         if own:
-            text = "\n".join(f"## {title}\n\n{text}\n" for title, text in found.items())
+            text = f"# {name}\n\n{found.pop('where')}\n"
+            text += "".join(f"\n## {title}\n\n{shown}\n" for title, shown in found.items())
         else:
             text = fill(page.read_text(encoding="utf-8"), found)
         page.write_text(text, encoding="utf-8")
