@@ -1,22 +1,22 @@
 """A2Q and A2Q+ of Brevitas on the same network, started from its trained weights.
 
 A2Q (Colbert et al. 2023, "A2Q: Accumulator-Aware Quantization with Guaranteed Overflow
-Avoidance") bounds the L1 norm of every neuron's integer weights; A2Q+ (Colbert et al. 2024,
+Avoidance") bounds the L1 norm of every neuron's integer weights.  A2Q+ (Colbert et al. 2024,
 "A2Q+: Improving Accumulator-Aware Weight Quantization") centres them on zero first, which doubles
 the norm that fits unsigned inputs, and starts from the Euclidean projection of trained weights
 onto the L1 ball that the accumulator allows.  Both get that start here.
 
-Encoding, architecture, batch normalisation, activation quantizers, loss, dropout, batches and
-compilation are those of the estimator; so are the codes centred on zero, with which A2Q's bound
+Encoding, architecture, batch normalisation, activation quantizers, dropout, batches and
+compilation are those of the estimator.  So are the codes centred on zero, for which A2Q's bound
 for signed inputs applies, and the bias that no accumulator has to hold.  Every layer is bounded,
 the output too.  Training is that of the unpruned quantized network, and then as many epochs again
 with the bound.
 
-From 7 bits down scores fall, at 6 bits most are near those of a constant.  Where that was looked
+From 7 bits down scores fall; at 6 bits most are near those of a constant.  Where that was looked
 into (banknote, spambase, concrete), the start was already poor, and training left the one output
-row with few weights or none, as the methods round toward zero; none of the rates tried (1e-5 to
-1e-2) prevented it.  Narrower networks or other schedules may do better: take these rows as this
-recipe's, not as the best that the methods can reach.
+row with few weights or none, because the methods round toward zero.  None of the learning rates
+tried (1e-5 to 1e-2) prevented it.  Narrower networks or other schedules may do better: these rows
+are this recipe's, not the best that the methods can reach.
 """
 
 from __future__ import annotations
@@ -34,34 +34,32 @@ from brevitas.quant_tensor import IntQuantTensor
 from sklearn.base import is_regressor
 from torch import nn
 
+from qnnprune import IntegerNetwork
 from qnnprune.accumulators import weight_max
-from qnnprune.integer._network import IntegerNetwork
-from qnnprune.training.auto import auto_batch_size
 from qnnprune.training.compilation import compile_layers
-from qnnprune.training.losses import binary_loss, multiclass_loss, squared_loss
 
-__all__ = ["SETTINGS", "fit_accumulator_aware", "fit_start"]
+__all__ = ["START", "train_bounded"]
 
 # From a partial look at validation splits of two to four small sets, one seed each: 2, 3, 4 and 6
 # bits, rates from 1e-4 to 1e-2.  At 8 bits of accumulator 3 or 4 bits and 1e-3 or 3e-3 did about
 # equally well, at 6 bits nothing did.  Not a search as thorough as that for our own defaults.
-SETTINGS = {"a2q_lr": 3e-3, "a2q_n_w_bits": 4}
+LEARNING_RATE = 3e-3
+START = {"n_w_bits": 4, "accumulator_guarantee": False, "n_accum_bits": 32}
 
 
 class BoundedLinear(nn.Module):
     """A Brevitas layer in the place of a trained one; inputs that never change stay out."""
 
-    def __init__(self, linear, input_range, n_in_bits, n_accum_bits, quantizer):
+    def __init__(self, linear, varies, n_in_bits, n_accum_bits, quantizer):
         super().__init__()
-        self.live = torch.from_numpy(np.flatnonzero(input_range[:, 0] < input_range[:, 1]))
+        self.live = torch.from_numpy(np.flatnonzero(varies))
         start = linear.weight_quant.tensor_quant
-        n_w_bits = int(start.bit_width)
         self.linear = QuantLinear(
             len(self.live),
             linear.out_features,
             bias=False,
             weight_quant=quantizer,
-            weight_bit_width=n_w_bits,
+            weight_bit_width=int(start.bit_width),
             weight_accumulator_bit_width=n_accum_bits,
         )
         zero, one = torch.tensor(0.0), torch.tensor(1.0)
@@ -167,111 +165,85 @@ class BoundedNetwork(nn.Module):
         return self.network.eval()
 
 
-class Fitted:
+class Bounded:
     """What the benchmark asks of a model."""
 
     def __init__(self, network: IntegerNetwork, hidden_layer_sizes):
         self.integer_network_, self.hidden_layer_sizes = network, hidden_layer_sizes
-
-    def predict(self, X):
-        """Labels or values, in integers."""
-        return self.integer_network_.predict(X)
+        self.predict = network.predict
 
 
-def fit_start(model, X, y):
-    """Train the estimator unpruned: where both methods start, whatever the width."""
-    bits = {"n_accum_bits": 32, "n_w_bits": SETTINGS["a2q_n_w_bits"]}
-    return model.set_params(accumulator_guarantee=False, **bits).fit(X, y)
-
-
-def fit_accumulator_aware(model, X, y, *, n_accum_bits: int, centred: bool):
-    """Go on with bounded weights from what `fit_start` trained, and compile.
+def train_bounded(start, X, y, *, n_accum_bits: int, centred: bool) -> Bounded:
+    """Go on with bounded weights from a trained estimator, and compile.
 
     Parameters
     ----------
-    model : estimator
-        Fitted; its module is trained further.
+    start : estimator
+        Fitted with the parameters `START`; its module is trained further.
     X, y : arrays
+        What it was fitted on.
     n_accum_bits : int
         Width to reach, in bits.
     centred : bool
         A2Q+ rather than A2Q.
-
-    Returns
-    -------
-    Fitted, dict
-        The dict holds the epochs of both trainings.
     """
-    start = model.integer_network_
-    levels = start.encoding.levels(X)
-    target, mean, scale = _target(model, y)
+    trained = start.integer_network_
+    target, loss, mean, scale = _target(start, y)
     with torch.random.fork_rng():
-        torch.manual_seed(model.random_state)
-        network = _bounded(model, n_accum_bits, centred)
-        _train(network, torch.from_numpy(levels), target, _batch_size(model, len(X)), model)
-    layers = compile_layers(network.write_back(), start.encoding.input_range, mean, scale)
-    widths = {"n_w_bits": model.n_w_bits, "n_accum_bits": n_accum_bits}
-    integer = IntegerNetwork(start.encoding, layers, classes=start.classes, **widths)
-    return Fitted(integer, model.hidden_layer_sizes), {"n_epochs": 2 * model.n_iter_}
+        torch.manual_seed(start.random_state)
+        network = _bounded(start, n_accum_bits, centred)
+        levels = torch.from_numpy(trained.encoding.levels(X))
+        _train(network, levels, target, loss, start)
+    layers = compile_layers(network.write_back(), trained.encoding.input_range, mean, scale)
+    widths = {"n_w_bits": start.n_w_bits, "n_accum_bits": n_accum_bits}
+    integer = IntegerNetwork(trained.encoding, layers, classes=trained.classes, **widths)
+    return Bounded(integer, start.hidden_layer_sizes)
 
 
 def _target(model, y):
-    """Targets for the loss, and the map from the network's outputs to the target's units."""
+    """Targets, their loss, and the map from the network's outputs to the target's units."""
+    if is_regressor(model):
+        y = np.asarray(y, np.float64).reshape(-1, 1)
+        mean, scale = y.mean(axis=0), y.std(axis=0)
+        target = torch.from_numpy((y - mean) / scale).float()
+        return target, nn.functional.mse_loss, mean, scale
+    target = torch.from_numpy(np.searchsorted(model.classes_, y))
     n_outputs = len(model.integer_network_.layers[-1].weight)
-    if not is_regressor(model):
-        return torch.from_numpy(np.searchsorted(model.classes_, y)), *_unit(n_outputs)
-    y = np.asarray(y, np.float64).reshape(-1, 1)
-    mean, scale = y.mean(axis=0), y.std(axis=0)
-    return torch.from_numpy((y - mean) / scale), mean, scale
-
-
-def _unit(n_outputs):
-    return np.zeros(n_outputs), np.ones(n_outputs)
+    unit = np.zeros(n_outputs), np.ones(n_outputs)
+    if n_outputs > 1:
+        return target, nn.functional.cross_entropy, *unit
+    return target[:, None].float(), nn.functional.binary_cross_entropy_with_logits, *unit
 
 
 def _bounded(model, n_accum_bits, centred):
-    trained, layers = model.module_.train(), model.integer_network_.layers
+    trained, encoding = model.module_.train(), model.integer_network_.encoding
     quantizer = Int8AccumulatorAwareWeightQuant
     if centred:
         quantizer = Int8AccumulatorAwareZeroCenterWeightQuant
-    in_bits = model.n_a_bits if model.n_in_bits is None else model.n_in_bits
-    bits = [in_bits] + [model.n_a_bits] * (len(layers) - 1)
-    bounded = [
-        BoundedLinear(linear, layer.input_range, n_bits, n_accum_bits, quantizer)
-        for linear, layer, n_bits in zip(trained.linears, layers, bits, strict=True)
-    ]
+    low, high = encoding.input_range.T
+    n_bits, varies, bounded = encoding.n_bits, low < high, []
+    for linear in trained.linears:
+        bounded.append(BoundedLinear(linear, varies, n_bits, n_accum_bits, quantizer))
+        n_bits, varies = model.n_a_bits, np.ones(linear.out_features, bool)
     return BoundedNetwork(trained, bounded, model.dropout_)
 
 
-def _batch_size(model, n_rows):
-    return auto_batch_size(n_rows) if model.batch_size == "auto" else model.batch_size
-
-
-def _loss(model, n_outputs):
-    if is_regressor(model):
-        return squared_loss
-    return binary_loss if n_outputs == 1 else multiclass_loss
-
-
-def _train(network, levels, target, batch_size, model):
+def _train(network, levels, target, loss, model):
     """As many epochs again; the learning rate falls along half a cosine."""
     torch.set_num_threads(1)
-    loss = _loss(model, len(network.layers[-1].linear.weight))
     weights = [layer.linear.weight for layer in network.layers]
     taken = {id(w) for w in weights} | {id(linear.weight) for linear in network.network.linears}
     others = [p for p in network.parameters() if id(p) not in taken]
     groups = [{"params": weights, "weight_decay": model.alpha}, {"params": others}]
-    optimizer = torch.optim.AdamW(groups, SETTINGS["a2q_lr"], weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(groups, LEARNING_RATE, weight_decay=0.0, fused=True)
+    # About 20 batches per epoch, as the estimator takes them by default.
+    batch_size = min(256, max(32, len(levels) // 20))
     n_batches = max(1, min(math.ceil(len(levels) / batch_size), len(levels) // 2))
-    steps = n_batches * model.n_iter_
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_batches * model.n_iter_)
     network.train()
     for _ in range(model.n_iter_):
         for rows in torch.randperm(len(levels)).tensor_split(n_batches):
-            output = network(levels[rows])
-            with torch.no_grad():
-                _, gradient = loss(output.detach(), target[rows], torch.ones(len(rows)))
             optimizer.zero_grad()
-            output.backward(gradient)
+            loss(network(levels[rows]), target[rows]).backward()
             optimizer.step()
             schedule.step()

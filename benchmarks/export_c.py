@@ -1,29 +1,25 @@
 """The C header of a network beside emlearn's C of a float MLP with the same hidden layers.
 
-    python benchmarks/export_c.py [--data FOLDER] [--emlearn PYTHON] [--arm GCC QEMU]
-        [--output FILE]
-
-Trains both on standardised features, compiles with gcc and runs on all held-back rows in float32: rows
-on which C and ``predict`` differ (0 is what is promised), bytes at -Os (sections of code, constants
-and initialised data of one object file; emlearn's expf not counted), and instructions per
-prediction (callgrind, inclusive, on the first rows; -O2).  With --arm, also Thumb-2 instructions with
-floats in software, of the second row, as a microcontroller without a floating-point unit has them:
-GCC is a cross compiler for 32-bit ARM Linux, QEMU is qemu-arm.  FOLDER holds ``load.py``;
-without it the sets are scikit-learn's own.  PYTHON is an interpreter that has emlearn, if not this one.
+Trains both on standardised features, compiles with gcc and runs on all held-back rows in float32:
+rows on which C and ``predict`` differ (0 is what is promised), bytes at -Os (sections of code,
+constants and initialised data of one object file; emlearn's expf is not counted), and instructions
+per prediction (callgrind, inclusive, on the first rows; -O2).  With --arm, also Thumb-2
+instructions with floats in software, of the second row, as a microcontroller without a
+floating-point unit has them.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
-import sys
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
+import _data
 import numpy as np
-import sets
+from _runner import arguments, run
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
@@ -33,6 +29,7 @@ DATA_SETS = ["airfoil", "banknote", "concrete", "electricity", "isolet_1560", "p
 DATA_SETS += ["pima_diabetes", "sonar", "spambase", "steel_plates"]
 MOST_TRAINING_ROWS = 10_000
 COUNTED_ROWS = 20
+HIDDEN = (64, 64)
 
 # What microcontrollers without a floating-point unit run, as far as qemu-arm emulates it.
 ARM = ["-mthumb", "-march=armv7-a", "-mfloat-abi=soft"]
@@ -60,7 +57,6 @@ int main(void)
 """
 
 EMLEARN = """
-import sys
 import numpy as np
 import emlearn
 from emlearn.net import c_generate_net_loadable
@@ -73,11 +69,9 @@ print(emlearn.includedir)
 """
 
 
-def command(*arguments, **options) -> bytes:
-    """Standard output of a command, which must succeed."""
-    return subprocess.run(
-        list(map(str, arguments)), check=True, capture_output=True, **options
-    ).stdout
+def command(*arguments, **options):
+    """A finished command, which must succeed."""
+    return subprocess.run(list(map(str, arguments)), check=True, capture_output=True, **options)
 
 
 class Compiled:
@@ -91,18 +85,15 @@ class Compiled:
     def predict(self, X) -> np.ndarray:
         """Values of all rows."""
         self._build("-O2")
-        return np.frombuffer(command(self.folder / "main", input=X.tobytes()))
+        return np.frombuffer(command(self.folder / "main", input=X.tobytes()).stdout)
 
     def n_bytes(self) -> int:
         """Bytes of the sections that go to flash."""
-        target = self.folder / "row.o"
-        command(
-            "gcc", "-std=c99", "-Os", "-w", *self.flags, "-c", self.folder / "row.c", "-o", target
-        )
-        sections = re.findall(
-            r"^\.(text|rodata|data)\S*\s+(\d+)", command("size", "-A", target).decode(), re.M
-        )
-        return sum(int(size) for _, size in sections)
+        source, target = self.folder / "row.c", self.folder / "row.o"
+        command("gcc", "-std=c99", "-Os", "-w", *self.flags, "-c", source, "-o", target)
+        sections = command("size", "-A", target).stdout.decode()
+        found = re.findall(r"^\.(?:text|rodata|data)\S*\s+(\d+)", sections, re.M)
+        return sum(map(int, found))
 
     def n_instructions(self, X) -> float:
         """Instructions per prediction."""
@@ -110,23 +101,16 @@ class Compiled:
         profile = f"--callgrind-out-file={self.folder / 'profile'}"
         options = ["--tool=callgrind", "--toggle-collect=row", profile]
         X = X[:COUNTED_ROWS]
-        done = subprocess.run(
-            ["valgrind", *options, str(self.folder / "main")],
-            check=True,
-            capture_output=True,
-            input=X.tobytes(),
-        )
+        done = command("valgrind", *options, self.folder / "main", input=X.tobytes())
         return int(re.search(rb"Collected : (\d+)", done.stderr)[1]) / len(X)
 
     def n_arm_instructions(self, X, gcc: str, qemu: str) -> int:
         """Thumb-2 instructions that a second row takes, one traced line for each."""
         self._build("-O2", gcc, "-static", *ARM)
-        traced = [qemu, "-singlestep", "-d", "nochain,exec", str(self.folder / "main")]
-        counts = []
-        for rows in (X[:1], X[:2]):
-            done = subprocess.run(traced, check=True, capture_output=True, input=rows.tobytes())
-            counts.append(len(re.findall(rb"^Trace", done.stderr, re.M)))
-        return counts[1] - counts[0]
+        traced = [qemu, "-singlestep", "-d", "nochain,exec", self.folder / "main"]
+        done = [command(*traced, input=rows.tobytes()) for rows in (X[:1], X[:2])]
+        one, two = (len(re.findall(rb"^Trace", trace.stderr, re.M)) for trace in done)
+        return two - one
 
     def _build(self, level, gcc="gcc", *flags):
         sources = [self.folder / "row.c", self.folder / "main.c"]
@@ -146,94 +130,63 @@ def emlearns(mlp, python: str, folder: Path) -> Compiled:
     arrays |= {f"b{i}": b for i, b in enumerate(mlp.intercepts_)}
     np.savez(folder / "mlp.npz", **arrays)
     arguments = [folder / "mlp.npz", mlp.out_activation_, folder / "net.h"]
-    include = command(python, "-c", EMLEARN, *arguments).decode().strip()
+    include = command(python, "-c", EMLEARN, *arguments).stdout.decode().strip()
     n_features = mlp.n_features_in_
     function = "predict" if hasattr(mlp, "classes_") else "regress1"
     return Compiled(folder, f"net_{function}(x, {n_features})", n_features, include)
 
 
-def measure(split, hidden, python, arm, folder: Path) -> dict:
-    """One row of the table."""
-    X_train, X_test, y_train, y_test = split
+def measure(set, *, folder, emlearn, arm) -> dict:
+    """Differences, bytes and instructions on one set."""
+    warnings.simplefilter("ignore")
+    X_train, X, y_train, y = _data.load_numeric(set, folder)
     X_train, y_train = X_train[:MOST_TRAINING_ROWS], y_train[:MOST_TRAINING_ROWS]
-    regression = sets.is_regression(y_train)
-    estimators = [PrunedNeuralNetRegressor, MLPRegressor]
-    if not regression:
-        estimators = [PrunedNeuralNetClassifier, MLPClassifier]
-    net = estimators[0](hidden, max_epochs=30, random_state=0).fit(X_train, y_train)
-    mlp = estimators[1](hidden_layer_sizes=hidden, random_state=0).fit(X_train, y_train)
-    row = {"score": net.score(X_test, y_test), "MLP's": mlp.score(X_test, y_test)}
-    programs = {"size": ours(net, "size", new(folder)), "speed": ours(net, "speed", new(folder))}
-    expected = net.predict(X_test)
-    row |= {"rows": len(X_test), "different": 0}
-    for program in programs.values():
-        found = program.predict(X_test)
-        found = found if regression else net.classes_[found.astype(int)]
-        row["different"] += int((found != expected).sum())
-    programs["emlearn"] = emlearns(mlp, python, new(folder))
-    for name, program in programs.items():
-        row[f"bytes, {name}"] = program.n_bytes()
-        row[f"instructions, {name}"] = program.n_instructions(X_test)
-        if arm:
-            row[f"Thumb-2, {name}"] = program.n_arm_instructions(X_test, *arm)
+    makers = (PrunedNeuralNetClassifier, MLPClassifier)
+    if _data.is_regression(y):
+        makers = (PrunedNeuralNetRegressor, MLPRegressor)
+    net = makers[0](HIDDEN, max_epochs=30, random_state=0).fit(X_train, y_train)
+    mlp = makers[1](hidden_layer_sizes=HIDDEN, random_state=0).fit(X_train, y_train)
+    row = {"score": net.score(X, y), "mlp_score": mlp.score(X, y), "rows": len(X), "different": 0}
+    with tempfile.TemporaryDirectory() as place:
+        programs = {name: ours(net, name, new(place)) for name in ("size", "speed")}
+        for program in programs.values():
+            row["different"] += n_different(program.predict(X), net, X)
+        if emlearn:
+            programs["emlearn"] = emlearns(mlp, emlearn, new(place))
+        for name, program in programs.items():
+            row[f"bytes_{name}"] = program.n_bytes()
+            row[f"instructions_{name}"] = program.n_instructions(X)
+            if arm:
+                row[f"thumb2_{name}"] = program.n_arm_instructions(X, *arm)
     return row
 
 
-def new(folder: Path) -> Path:
+def n_different(found, net, X) -> int:
+    """Rows on which C gives another class or value."""
+    if hasattr(net, "classes_"):
+        found = net.classes_[found.astype(int)]
+    return int((found != net.predict(X)).sum())
+
+
+def new(place: str) -> Path:
     """A new folder in a folder."""
-    return Path(tempfile.mkdtemp(dir=folder))
-
-
-def table(results: dict[str, dict]) -> str:
-    """Markdown, one row a set, and the mean of what emlearn takes times as much of."""
-    columns = list(next(iter(results.values())))
-    kinds = [name for name in columns if "," in name]
-    columns = [name for name in columns if "," not in name] + sorted(kinds)
-    lines = ["| set | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in results.items():
-        lines.append(f"| {name} | " + " | ".join(cell(row[c]) for c in columns) + " |")
-    for kind in dict.fromkeys(name.split(",")[0] for name in kinds):
-        for own in ("size", "speed"):
-            ratios = [row[f"{kind}, emlearn"] / row[f"{kind}, {own}"] for row in results.values()]
-            lines += [
-                "",
-                f"{kind[0].upper()}{kind[1:]}, emlearn / {own}: mean {np.mean(ratios):.1f}, ",
-            ]
-            lines[-1] += f"from {min(ratios):.1f} to {max(ratios):.1f}."
-    return "\n".join(lines)
-
-
-def cell(value) -> str:
-    """A share or a count."""
-    return f"{value:.3f}" if isinstance(value, float) and abs(value) <= 1 else f"{value:,.0f}"
+    return Path(tempfile.mkdtemp(dir=place))
 
 
 def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder with load.py")
-    parser.add_argument("--emlearn", default=sys.executable, help="Python that has emlearn")
-    parser.add_argument("--arm", nargs=2, metavar=("GCC", "QEMU"), help="also count Thumb-2")
-    parser.add_argument("--hidden", type=int, nargs="+", default=[64, 64])
-    parser.add_argument("--output", help="also write the table to this file")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in sets.OWN if options.data is None else DATA_SETS:
-            split = sets.load_numeric(name, options.data)
-            results[name] = measure(
-                split, tuple(options.hidden), options.emlearn, options.arm, Path(folder)
-            )
-            print(name, results[name], file=sys.stderr, flush=True)
-    hidden = ", ".join(map(str, options.hidden))
-    text = (
-        f"Hidden layers of {hidden}; ternary weights, 8-bit accumulators proven; one seed, 30 epochs. "
-        f"emlearn: the float MLP of scikit-learn. gcc on {sets.machine()}.\n\n{table(results)}"
+    """Measure what is missing."""
+    parser = arguments(__doc__, "export_c")
+    parser.add_argument("--emlearn", metavar="PYTHON", help="interpreter that has emlearn")
+    parser.add_argument(
+        "--arm",
+        nargs=2,
+        metavar=("GCC", "QEMU"),
+        help="cross compiler for 32-bit ARM Linux, and qemu-arm",
     )
-    print(text)
-    if options.output:
-        Path(options.output).write_text(f"# C\n\n{text}\n", encoding="utf-8")
+    options = parser.parse_args()
+    sets = _data.names(options.data, options.sets or (DATA_SETS if options.data else None))
+    one = partial(measure, folder=options.data, emlearn=options.emlearn, arm=options.arm)
+    run(one, [{"set": name} for name in sets], options.output, ("scikit-learn", "numpy"))
 
 
 if __name__ == "__main__":

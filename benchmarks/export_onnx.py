@@ -1,64 +1,49 @@
-"""ONNX export against `predict`: differences, speed and size, on real sets.
+"""ONNX export against ``predict``: differences, speed and size.
 
-    python benchmarks/export_onnx.py [--data FOLDER] [--max-epochs 3] [--output FILE]
-
-FOLDER holds ``load.py``; without it the sets are scikit-learn's own.  Trains each set for a few epochs (what a network
-has learned makes no difference here), then compares ONNX Runtime, at its default optimization
-level, with scikit-learn: the estimator on float32 features, all rows and as many whose values
-lie on thresholds of the encoding or one step beside; and the whole pipeline, from the raw
-columns in float64.  Prints a Markdown table.
+Trains each set for a few epochs (what a network has learned makes no difference here), then
+compares ONNX Runtime, at its default optimization level, with scikit-learn: the estimator on
+float32 features, on all rows and on as many whose values lie on thresholds of the encoding or one
+step beside; and the whole pipeline, from the raw columns in float64.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
+from functools import partial
 
+import _data
 import numpy as np
 import onnxruntime
 import pandas as pd
-import sets
 import skl2onnx
+from _runner import arguments, run
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.export.onnx._convert import register_skl2onnx, to_onnx
+from qnnprune.export import register_skl2onnx, to_onnx
 
 TIMED_ROWS = 10_000
-COLUMNS = [
-    "set",
-    "codes",
-    "rows checked",
-    "different",
-    "largest logit difference",
-    "pipeline rows",
-    "different",
-    "ONNX Runtime, ms",
-    "`predict`, ms",
-    "kB",
-]
 
 
 def as_frame(X) -> pd.DataFrame:
-    """Numbers in float64, words as they are; ONNX Runtime fills no float64 gaps, so here."""
+    """Numbers in float64, strings as they are; ONNX Runtime fills no float64 gaps, so here."""
     frame = pd.DataFrame(X).rename(columns=lambda name: f"c{name}")
-    numeric = frame.select_dtypes("number").astype(np.float64)
-    words = frame[frame.columns.difference(numeric.columns)]
-    return pd.concat([numeric.fillna(numeric.median()), words.fillna("missing")], axis=1)
+    numbers = frame.select_dtypes("number").astype(np.float64)
+    strings = frame[frame.columns.difference(numbers.columns)]
+    return pd.concat([numbers.fillna(numbers.median()), strings.fillna("missing")], axis=1)
 
 
 def fit_pipeline(frame: pd.DataFrame, y, max_epochs: int):
     """Scaling and one-hot encoding, then one of our estimators."""
-    numeric = list(frame.select_dtypes("number").columns)
-    words = [name for name in frame if name not in numeric]
+    numbers = list(frame.select_dtypes("number").columns)
+    strings = [name for name in frame if name not in numbers]
     columns = make_column_transformer(
-        (StandardScaler(), numeric),
-        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), words),
+        (StandardScaler(), numbers),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), strings),
     )
-    make = PrunedNeuralNetRegressor if sets.is_regression(y) else PrunedNeuralNetClassifier
+    make = PrunedNeuralNetRegressor if _data.is_regression(y) else PrunedNeuralNetClassifier
     return make_pipeline(columns, make(max_epochs=max_epochs, random_state=0)).fit(frame, y)
 
 
@@ -69,19 +54,15 @@ def session(proto):
     return onnxruntime.InferenceSession(proto.SerializeToString(), options)
 
 
-def on_thresholds(X: np.ndarray, encoding) -> np.ndarray:
+def on_thresholds(X: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Rows as many as those of X, with most values on a threshold or one float32 beside."""
-    rng = np.random.RandomState(0)
-    ties = np.stack(
-        [
-            rng.choice(row[np.isfinite(row)] if np.isfinite(row).any() else [0.0], len(X))
-            for row in encoding.thresholds
-        ],
-        axis=1,
-    )
-    X = np.where(rng.uniform(size=X.shape) < 0.8, ties.astype(np.float32), X)
-    toward = np.choose(rng.randint(3, size=X.shape), [X, np.float32(-np.inf), np.float32(np.inf)])
-    return np.nextafter(X, toward)
+    random = np.random.RandomState(0)
+    finite = [row[np.isfinite(row)] for row in thresholds]
+    ties = [random.choice(row if len(row) else [0.0], len(X)) for row in finite]
+    ties = np.stack(ties, axis=1).astype(np.float32)
+    X = np.where(random.uniform(size=X.shape) < 0.8, ties, X)
+    infinity = np.float32(np.inf)
+    return np.nextafter(X, np.choose(random.randint(3, size=X.shape), [X, -infinity, infinity]))
 
 
 def n_different(found: np.ndarray, expected: np.ndarray) -> int:
@@ -91,18 +72,9 @@ def n_different(found: np.ndarray, expected: np.ndarray) -> int:
     return int((found != expected).sum())
 
 
-def check_estimator(net, X: np.ndarray):
-    """Rows that differ, and the largest difference of the output layer's values."""
-    proto = to_onnx(net, decision=True)
-    found, *_, decision = session(proto).run(None, {"X": X})
-    expected = net.integer_network_.decision(X)
-    return n_different(found, net.predict(X)), np.abs(decision - expected).max()
-
-
-def check_pipeline(pipeline, frame: pd.DataFrame) -> int:
+def pipeline_differences(pipeline, frame: pd.DataFrame) -> int:
     """Rows that differ from the raw columns on."""
-    zipmap = {"zipmap": False} if hasattr(pipeline[-1], "classes_") else None
-    options = {id(pipeline[-1]): zipmap} if zipmap else None
+    options = {id(pipeline[-1]): {"zipmap": False}} if hasattr(pipeline[-1], "classes_") else None
     proto = skl2onnx.to_onnx(pipeline, frame[:1], options=options)
     found = session(proto).run(None, {name: frame[[name]].to_numpy() for name in frame})[0]
     return n_different(found, pipeline.predict(frame))
@@ -110,66 +82,46 @@ def check_pipeline(pipeline, frame: pd.DataFrame) -> int:
 
 def milliseconds(function, *arguments) -> float:
     """Best of five runs over `TIMED_ROWS` rows, for 100,000 rows."""
-    seconds = []
+    times = []
     for _ in range(5):
         started = time.perf_counter()
         function(*arguments)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds) * 1e3 * 100_000 / TIMED_ROWS
+        times.append(time.perf_counter() - started)
+    return min(times) * 1e3 * 100_000 / TIMED_ROWS
 
 
-def measure(name: str, folder: str | None, max_epochs: int) -> list[str]:
-    """One row of the table."""
-    X_train, X_test, y_train, _ = sets.load(name, folder)
+def measure(set, *, folder, max_epochs) -> dict:
+    """Differences, times and size on one set."""
+    X_train, X_test, y, _ = _data.load(set, folder)
     frame = as_frame(pd.concat([pd.DataFrame(X_train), pd.DataFrame(X_test)], ignore_index=True))
-    pipeline = fit_pipeline(frame[: len(X_train)], y_train, max_epochs)
-    net = pipeline[-1]
+    pipeline = fit_pipeline(frame[: len(y)], y, max_epochs)
+    net, network = pipeline[-1], pipeline[-1].integer_network_
     X = pipeline[:-1].transform(frame).astype(np.float32)
-    checked = np.vstack([X, on_thresholds(X, net.integer_network_.encoding)])
-    different, largest = check_estimator(net, checked)
-    timed, runtime = np.resize(X, (TIMED_ROWS, X.shape[1])), session(to_onnx(net))
-    return [
-        name,
-        len(net.integer_network_.encoding.feature),
-        f"{len(checked):,}",
-        different,
-        largest,
-        f"{len(frame):,}",
-        check_pipeline(pipeline, frame),
-        f"{milliseconds(runtime.run, None, {'X': timed}):.0f}",
-        f"{milliseconds(net.predict, timed):.0f}",
-        f"{len(to_onnx(net).SerializeToString()) / 1000:.0f}",
-    ]
+    checked = np.vstack([X, on_thresholds(X, network.encoding.thresholds)])
+    labels, *_, decision = session(to_onnx(net, decision=True)).run(None, {"X": checked})
+    proto, timed = to_onnx(net), np.resize(X, (TIMED_ROWS, X.shape[1]))
+    return {
+        "codes": len(network.encoding.feature),
+        "rows": len(checked),
+        "different": n_different(labels, net.predict(checked)),
+        "largest_difference": float(np.abs(decision - network.decision(checked)).max()),
+        "pipeline_rows": len(frame),
+        "pipeline_different": pipeline_differences(pipeline, frame),
+        "runtime_ms": milliseconds(session(proto).run, None, {"X": timed}),
+        "predict_ms": milliseconds(net.predict, timed),
+        "file_kb": len(proto.SerializeToString()) / 1000,
+    }
 
 
-def markdown(rows: list[list]) -> str:
-    """A Markdown table."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of sets; scikit-learn's own by default")
-    parser.add_argument("--sets", nargs="+", help="some of the sets only")
+def main() -> None:
+    """Measure what is missing."""
+    parser = arguments(__doc__, "export_onnx")
     parser.add_argument("--max-epochs", type=int, default=3)
-    parser.add_argument("--output", help="Markdown file to write as well")
     options = parser.parse_args()
     register_skl2onnx()
-    rows = []
-    for name in options.sets or sets.names(options.data):
-        rows.append(measure(name, options.data, options.max_epochs))
-        print(*rows[-1], flush=True)
-    text = (
-        f"Networks of default size after {options.max_epochs} epochs; times for 100,000 rows on "
-        f"one thread; {sets.machine()}. ONNX Runtime "
-        f"{onnxruntime.__version__}. Half of the rows checked lie on thresholds or one float32 "
-        "beside; pipelines take their raw columns, in float64. Different is a row whose label, or "
-        "whose target in float32, is another.\n\n" + markdown(rows)
-    )
-    print(text)
-    if options.output:
-        Path(options.output).write_text(f"# ONNX export\n\n{text}\n", encoding="utf-8")
+    cells = [{"set": name} for name in _data.names(options.data, options.sets)]
+    one = partial(measure, folder=options.data, max_epochs=options.max_epochs)
+    run(one, cells, options.output, ("onnxruntime", "skl2onnx", "scikit-learn", "numpy"))
 
 
 if __name__ == "__main__":

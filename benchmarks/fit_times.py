@@ -1,65 +1,52 @@
 """How long a plain ``fit`` takes, with every parameter at its default.
 
-    python benchmarks/fit_times.py [--data FOLDER] [--output FILE]
-
-Preprocessed training rows of every set; with and without early stopping, beside scikit-learn's
+Preprocessed training rows of every set, with and without early stopping, beside scikit-learn's
 MLP (64, 64) with early stopping.  One fit each, on one thread.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 import warnings
+from functools import partial
 
-import sets
-import threadpoolctl
+import _data
+from _runner import arguments, run
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from threadpoolctl import threadpool_limits
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
 
-def measure(name: str, folder: str | None) -> list:
-    """One row of the table."""
-    X, _, y, _ = sets.load_numeric(name, folder)
-    regression = sets.is_regression(y)
-    ours = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
-    mlp = MLPRegressor if regression else MLPClassifier
-    estimators = [
-        ours(random_state=0),
-        ours(early_stopping=True, random_state=0),
-        mlp(hidden_layer_sizes=(64, 64), early_stopping=True, random_state=0),
-    ]
-    row = [name, len(X), X.shape[1]]
-    for estimator in estimators:
+def measure(set, *, folder) -> dict:
+    """Seconds and epochs of the three fits."""
+    warnings.simplefilter("ignore")
+    X, _, y, _ = _data.load_numeric(set, folder)
+    ours, mlp = PrunedNeuralNetClassifier, MLPClassifier
+    if _data.is_regression(y):
+        ours, mlp = PrunedNeuralNetRegressor, MLPRegressor
+    estimators = {
+        "": ours(random_state=0),
+        "stopping_": ours(early_stopping=True, random_state=0),
+        "mlp_": mlp(hidden_layer_sizes=(64, 64), early_stopping=True, random_state=0),
+    }
+    ours(max_epochs=1).fit(X[:300], y[:300])  # imports
+    found = {"rows": len(X), "columns": X.shape[1]}
+    for prefix, estimator in estimators.items():
         started = time.perf_counter()
         estimator.fit(X, y)
-        row += [f"{time.perf_counter() - started:.1f}", estimator.n_iter_]
-    return row
+        found |= {f"{prefix}fit": time.perf_counter() - started}
+        found |= {f"{prefix}epochs": estimator.n_iter_}
+    return found
 
 
 def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder with load.py")
-    parser.add_argument("--output", help="also write the table to this file")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    threadpoolctl.threadpool_limits(1)
-    titles = ["set", "rows", "columns", "fit, s", "epochs"]
-    titles += ["early stopping, s", "epochs", "MLP (64, 64), s", "epochs"]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    measure("iris", None)  # imports
-    for name in sets.names(options.data):
-        row = measure(name, options.data)
-        lines.append("| " + " | ".join(map(str, row)) + " |")
-        print(lines[-1], file=sys.stderr, flush=True)
-    text = f"Default settings, one fit each, one thread; {sets.machine()}.\n\n" + "\n".join(lines)
-    print(text)
-    if options.output:
-        with open(options.output, "w", encoding="utf-8") as file:
-            file.write(f"# Fit times\n\n{text}\n")
+    """Measure what is missing."""
+    options = arguments(__doc__, "fit_times").parse_args()
+    cells = [{"set": name} for name in _data.names(options.data, options.sets)]
+    with threadpool_limits(1):
+        one = partial(measure, folder=options.data)
+        run(one, cells, options.output, ("scikit-learn", "torch", "numpy"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,181 @@
+"""Tables of the other benchmarks: by functions, or by a template for each column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from _summary import TASKS, summarise_rounds, summarise_searches, summarise_tuning
+from _tables import markdown, table, texts
+
+__all__ = ["COLUMNS", "TABLES"]
+
+# Benchmarks whose table has a row for each row of the CSV.
+COLUMNS = {
+    "fit_times": {
+        "set": "{set}",
+        "rows": "{rows:.0f}",
+        "columns": "{columns:.0f}",
+        "fit, s": "{fit:.1f}",
+        "epochs": "{epochs:.0f}",
+        "early stopping, s": "{stopping_fit:.1f}",
+        "early stopping, epochs": "{stopping_epochs:.0f}",
+        "MLP (64, 64), s": "{mlp_fit:.1f}",
+        "MLP (64, 64), epochs": "{mlp_epochs:.0f}",
+    },
+    "export_onnx": {
+        "set": "{set}",
+        "codes": "{codes:.0f}",
+        "rows checked": "{rows:,.0f}",
+        "different": "{different:.0f}",
+        "largest logit difference": "{largest_difference:.2g}",
+        "pipeline rows": "{pipeline_rows:,.0f}",
+        "pipeline, different": "{pipeline_different:.0f}",
+        "ONNX Runtime, ms": "{runtime_ms:.0f}",
+        "`predict`, ms": "{predict_ms:.0f}",
+        "kB": "{file_kb:.0f}",
+    },
+}
+SPEED = {
+    "net": "{net}",
+    "tool": "{tool}",
+    "fit, s": "{fit:.2f} ({fit_min:.2f}–{fit_max:.2f})",
+    "fit × MLP": "{fit_ratio:.2f}",
+    "epoch, s": "{epoch:.3f}",
+    "predict 100,000 rows, s": "{predict:.3f} ({predict_min:.3f}–{predict_max:.3f})",
+    "predict × MLP": "{predict_ratio:.2f}",
+    "simulate, s": "{simulate:.3f}",
+    "one row, ms": "{one_row_ms:.3f}",
+    "memory, MB": "{memory_mb:.0f}",
+    "rounds": "{n_rounds:.0f}",
+}
+SEARCH = {
+    "search": "{tool}",
+    "first, s": "{first:.2f}",
+    "later, s": "{seconds:.2f} ({seconds_min:.2f}–{seconds_max:.2f})",
+    "× MLP": "{seconds_ratio:.2f}",
+    "best score": "{score:.3f}",
+    "rounds": "{n_rounds:.0f}",
+}
+PROGRAMS = {"bytes": "bytes", "instructions": "instructions", "thumb2": "Thumb-2"}
+ENCRYPTED = {
+    "score": "{score:.3f} ± {score_sd:.3f}",
+    "score, this network": "{network_score:.3f}",
+    "threads": "{threads:.0f}",
+    "compile, s": "{compile_s:.3g}",
+    "neurons": "{neurons}",
+    "bits": "{max_bits:.0f} ({proven_bits:.0f})",
+    "table bits": "{table_bits:.0f}",
+    "lookups": "{lookups:.0f}",
+    "simulated equal to predict": "{simulated_equal:.0f} of {simulated_rows:.0f}",
+    "key generation, s": "{keygen_s:.3g}",
+    "keys, MB": "{keys_mb:.3g}",
+    "encryption, ms per row": "{encrypt_ms:.3g}",
+    "evaluation of a row, s: median": "{row_s:.3g}",
+    "fastest": "{row_min_s:.3g}",
+    "CPU seconds": "{row_cpu_s:.3g}",
+    "request, kB": "{request_kb:.3g}",
+    "response, kB": "{response_kb:.3g}",
+    "encrypted equal to predict": "{encrypted_equal:.0f} of {encrypted_rows:.0f}",
+}
+
+
+def speed_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """One table for each number of threads."""
+    rows = summarise_rounds(rows, ["threads", "net", "tool"], ["fit", "predict"])
+    return {f"threads: {n}": table(group, SPEED) for n, group in rows.groupby("threads")}
+
+
+def search_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """One row per search."""
+    return {"rows": table(summarise_searches(rows), SEARCH)}
+
+
+def scaling_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """Points of every curve, their exponents, and the largest table."""
+    titles = {"what grows": "{grows}", "to": "{to:,.0f}"}
+    points = titles | {"fit, s": "{fit:.2f}", "predict, s": "{predict:.4f}"}
+    memory = {"fit, s": "{fit:.1f}", "predict, s": "{predict:.2f}", "memory, MB": "{memory_mb:.0f}"}
+    largest = rows["grows"] == "largest"
+    slopes = [
+        # Between the last two points, both axes logarithmic.
+        {"grows": name}
+        | np.log(curve[["to", "fit", "predict"]].iloc[-2:]).diff().iloc[-1].to_dict()
+        for name, curve in rows[~largest].groupby("grows", sort=False)
+    ]
+    slopes = pd.DataFrame(slopes)
+    slopes[["fit", "predict"]] = slopes[["fit", "predict"]].div(slopes["to"], axis=0)
+    exponents = {"what grows": "{grows}", "fit": "{fit:.2f}", "predict": "{predict:.2f}"}
+    return {
+        "points": table(rows[~largest], points),
+        "exponents": table(slopes, exponents),
+        "largest": table(rows[largest], memory),
+    }
+
+
+def export_c_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """One row per set, and how much more emlearn takes."""
+    columns = {"set": "{set}", "score": "{score:.3f}", "MLP's": "{mlp_score:.3f}"}
+    columns |= {"rows": "{rows:,.0f}", "different": "{different:.0f}"}
+    ratios = {}
+    for kind, title in PROGRAMS.items():
+        for own in ("emlearn", "size", "speed"):
+            columns[f"{title}, {own}"] = f"{{{kind}_{own}:,.0f}}"
+            if own != "emlearn" and f"{kind}_emlearn" in rows:
+                ratios[f"{title}, {own}"] = rows[f"{kind}_emlearn"] / rows[f"{kind}_{own}"]
+    found = {"rows": table(rows, columns)}
+    if ratios:
+        ratios = pd.DataFrame(ratios).agg(["mean", "min", "max"]).T.reset_index()
+        columns = {"emlearn over": "{index}", "mean": "{mean:.1f}"}
+        columns |= {"from": "{min:.1f}", "to": "{max:.1f}"}
+        found["ratios"] = table(ratios, columns)
+    return found
+
+
+def tune_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """Gaps and changes at every width, then every set."""
+    summary, found = summarise_tuning(rows), {}
+    for bits, at in summary[summary["bits"].notna()].groupby("bits"):
+        at = at.set_index("method")
+        cells = at[at["n_seeds"].notna()]
+        order = cells.index.unique()
+        gaps = {
+            name: texts(group, f"{{gap:+.{TASKS[group['task'].iloc[0]][1]}f}}")
+            for name, group in cells.groupby("set")
+        }
+        for name, columns in {"candidates": _candidates(at), "sets": gaps}.items():
+            frame = pd.DataFrame(columns).loc[order].rename_axis("candidate").reset_index()
+            found[f"{name} at {bits:.0f} bits"] = markdown(frame)
+    return found
+
+
+def _candidates(rows) -> dict[str, pd.Series]:
+    columns = {}
+    for name in ("gap", "change"):
+        for task, (unit, digits) in TASKS.items():
+            found = rows[rows["set"] == task]
+            template = f"{{{name}:+.{digits}f}} ± {{{name}_sd:.{digits}f}}"
+            columns[f"{name}: {unit}"] = texts(found, template)
+            if name == "change":
+                columns[f"{unit.split(',')[0]}: sets better / worse"] = found["sets_change"]
+    return columns | {"fit, s": texts(rows[rows["set"] == "all"], "{fit_seconds:.1f}")}
+
+
+def encrypted_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """What was encrypted, and every number of rounding bits."""
+    measured = rows[rows["encrypted_rows"].notna()].set_index("set")
+    columns = {title: texts(measured, template) for title, template in ENCRYPTED.items()}
+    scores = texts(rows, "{score:.3f} ± {score_sd:.3f} ({operations:.0%})")
+    wide = rows.assign(text=scores).pivot(index="n_rounding_bits", columns="set", values="text")
+    wide = wide[rows["set"].unique()].rename_axis("bits").reset_index()
+    costs = pd.DataFrame(columns).T.rename_axis("").reset_index()
+    return {"costs": markdown(costs), "rounding": markdown(wide)}
+
+
+TABLES = {
+    "speed": speed_tables,
+    "search": search_tables,
+    "scaling": scaling_tables,
+    "export_c": export_c_tables,
+    "tune": tune_tables,
+    "encrypted": encrypted_tables,
+}
