@@ -1,13 +1,10 @@
-"""Blocks of rows, labels in plain arrays, tables of text, and atomic file writes."""
+"""Blocks of rows, labels in plain arrays, and tables of text."""
 
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
@@ -18,7 +15,6 @@ __all__ = [
     "text_table",
     "state_without_caches",
     "user_stacklevel",
-    "write_whole",
 ]
 
 _OURS = ("qnnprune.", "sklearn.", "contextlib")
@@ -85,31 +81,6 @@ def text_table(rows: Sequence[Sequence[str]], n_left: int = 0) -> str:
     pads = [str.ljust] * n_left + [str.rjust] * (len(widths) - n_left)
     lines = [[pad(*cell) for pad, *cell in zip(pads, row, widths, strict=True)] for row in rows]
     return "\n".join(map("  ".join, lines))
-
-
-def write_whole(path, data: bytes) -> None:
-    """Write `data` to `path`, which is replaced only once the new file is whole.
-
-    Parameters
-    ----------
-    path : str or path-like
-    data : bytes
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or cannot be written to.  No part of a file is left.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def user_stacklevel() -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._utils import write_whole
+from .._files import write_whole
 from ..accumulators import accumulator_bits
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork
 from ..integer._simplify import simplify

@@ -13,7 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .._utils import row_blocks, state_without_caches, write_whole
+from .._files import write_whole
+from .._utils import row_blocks, state_without_caches
 from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from

@@ -164,7 +164,7 @@ def test_a_secret_is_its_owners_alone_from_the_first_moment(tmp_path, no_umask, 
 
         return run
 
-    for name in ("open", "fsync", "rename"):
+    for name in ("open", "fsync", "replace"):
         monkeypatch.setattr(os, name, watched(getattr(os, name)))
     write_secret(tmp_path / "secret", b"keys")
     assert seen == [{0o600}] * 3
@@ -173,7 +173,7 @@ def test_a_secret_is_its_owners_alone_from_the_first_moment(tmp_path, no_umask, 
 
 
 def test_a_secret_is_whole_or_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "rename", None)
+    monkeypatch.setattr(os, "replace", None)
     with pytest.raises(TypeError):
         write_secret(tmp_path / "secret", b"keys")
     assert not list(tmp_path.iterdir())

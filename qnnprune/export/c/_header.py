@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._utils import write_whole
+from ..._files import write_whole
 from ...integer import IntegerNetwork, OutputLayer
 from ...integer._simplify import Simplified, simplify
 from ...integer._verification import check_network
@@ -262,9 +262,9 @@ def _written(source: Source, head: Head, path) -> CHeader:
     else:
         header = Path(path).with_suffix(".h")
         text, defined = header_and_source(source, head, header.name)
+    if defined is not None:
+        write_whole(path, defined.encode())
     if header is not None:
         write_whole(header, text.encode())
         header = os.fspath(header)
-    if defined is not None:
-        write_whole(path, defined.encode())
     return CHeader(text, header, **head.counts, source=defined)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
+from ..._files import errors_of, write_whole
 from ...exceptions import InvalidNetworkFileError
 from ._messages import digest
 
@@ -32,13 +33,15 @@ def whole_folder(folder, model_id: str):
     """
     folder = Path(folder)
     unfinished = folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
-    unfinished.mkdir()
+    with errors_of(folder):
+        unfinished.mkdir()
     try:
         yield unfinished
         files = {file.name: digest(file.read_bytes()) for file in sorted(unfinished.iterdir())}
         text = json.dumps({"model_id": model_id, "files": files}, indent=1)
         (unfinished / _LIST).write_text(text, encoding="utf-8")
-        os.rename(unfinished, folder)
+        with errors_of(folder):
+            os.rename(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -79,16 +82,6 @@ def write_secret(path, data: bytes) -> None:
         If the folder cannot be written to; FileExistsError if there is such a file, since
         what was encrypted with the keys in it could never be read again.
     """
-    path = Path(path)
     if os.path.lexists(path):
-        raise FileExistsError(f"{str(path)!r} is there already: keys are not written over.")
-    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with open(os.open(unfinished, flags, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise FileExistsError(f"{os.fspath(path)!r} is there already: keys are not written over.")
+    write_whole(path, data, mode=0o600)

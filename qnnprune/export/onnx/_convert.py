@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..._utils import plain_labels, write_whole
+from ..._files import write_whole
+from ..._utils import plain_labels
 from ...integer import IntegerNetwork
 from ...integer._verification import check_network
 from .._common import integer_network_of, require
