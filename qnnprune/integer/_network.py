@@ -307,6 +307,11 @@ class IntegerNetwork:
         Parameters
         ----------
         path : str or path-like
+            A file of this version, or of any before.
+
+        Returns
+        -------
+        IntegerNetwork
 
         Raises
         ------
