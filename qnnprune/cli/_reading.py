@@ -55,16 +55,14 @@ class Table:
         -------
         X_train, X_test, y_train, y_test
         """
-        from sklearn.model_selection import train_test_split
+        from sklearn.utils import _safe_indexing
 
-        stratify = None
-        if self.task == "classification":
-            counts = np.unique(self.y, return_counts=True)[1]
-            if counts.min() > 1 and len(counts) <= len(self.y) // 4:
-                stratify = self.y
-        return train_test_split(
-            self.X, self.y, test_size=0.25, stratify=stratify, random_state=seed
-        )
+        from ..training.rows import hold_out
+
+        labels = np.unique(self.y, return_inverse=True)[1] if self.n_classes else None
+        n_held = -(-len(self.y) // 4)
+        kept, held = hold_out(len(self.y), n_held, labels=labels, random_state=seed)
+        return [_safe_indexing(a, rows) for a in (self.X, self.y) for rows in (kept, held)]
 
 
 def digits() -> Table:

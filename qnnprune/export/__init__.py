@@ -4,12 +4,15 @@ Every function takes a fitted estimator or an `IntegerNetwork`.  What a target n
 beyond numpy is imported when it is called, and named in the error if it is missing.
 """
 
-from .c import to_c
-from .fhe import FheClient, FheServer, compile_fhe
+from .c import CHeader, to_c
+from .fhe import CircuitReport, EncryptedNetwork, FheClient, FheServer, compile_fhe
 from .onnx import register_skl2onnx, to_onnx
 from .qonnx import to_qonnx
 
 __all__ = [
+    "CHeader",
+    "CircuitReport",
+    "EncryptedNetwork",
     "FheClient",
     "FheServer",
     "compile_fhe",

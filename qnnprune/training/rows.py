@@ -89,7 +89,8 @@ def merge_rows(
     """Turn rows into levels and merge those with equal levels and targets.
 
     Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
-    the order follows from the contents.  So a fit depends on the weighted set of rows
+    the order follows from the contents (it is that of a hash; equal contents decide what is
+    merged).  So a fit depends on the weighted set of rows
     alone: the order in which they come makes no difference, bit for bit, nor does repeating
     a row instead of doubling its weight, where sums of the weights are exact.
 
@@ -108,30 +109,65 @@ def merge_rows(
     """
     sparse = hasattr(X, "toarray")
     source = X if sparse else np.empty(X.shape, dtype=encoding.level_dtype)
+    # The bits of the target: 0 and -0 stay apart.
+    targets = np.ascontiguousarray(y.reshape(len(y), -1)).view(np.uint64)
     keys = np.empty((X.shape[0], 2), dtype=np.uint64)
-    targets = y.reshape(len(y), -1)
-    width = X.shape[1] + targets.shape[1]
-    multipliers = np.random.RandomState(0).randint(0, 2**63, (width, 2), dtype=np.uint64) * 2 + 1
     for block in row_blocks(*X.shape):
         levels = encoding.levels(X[block].toarray() if sparse else X[block])
         if not sparse:
             source[block] = levels
-        # The bits of the target, mixed so that its low-order zeros do not cancel.
-        bits = np.ascontiguousarray(targets[block]).view(np.uint64)
-        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys[block] = _hash(levels, multipliers[: X.shape[1]]) + _hash(
-            mixed ^ (mixed >> np.uint64(32)), multipliers[X.shape[1] :]
-        )
-    order = np.lexsort((weight, *keys.T))  # sums of weights are rounded in one order
-    order = order[weight[order] > 0]
-    keys = keys[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    starts = np.flatnonzero(new)
+        keys[block] = _hash(levels, targets[block])
+
+    def contents(rows):
+        levels = encoding.levels(X[rows].toarray()) if sparse else source[rows]
+        return np.hstack([levels.astype(np.uint64), targets[rows]])
+
+    order, starts = _groups(keys, weight, contents, width=X.shape[1] + targets.shape[1])
     rows = order[starts]
     repeats = np.add.reduceat((weight if repeats is None else repeats)[order], starts)
     weight = np.add.reduceat(weight[order], starts)
     return TrainingTable(source, encoding, rows, y[rows], weight, _copies(repeats))
+
+
+def _groups(keys, weight, contents, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Put equal rows next to each other; where each group starts.
+
+    Parameters
+    ----------
+    keys : uint64 array of shape (n, 2)
+        Equal for equal rows, and seldom for others; they give the order.
+    weight : float64 array of shape (n,)
+        Rows of weight 0 are left out.
+    contents : callable
+        Row numbers to a uint64 array of shape (len(rows), width): what decides.
+
+    Returns
+    -------
+    order, starts : int64 arrays
+    """
+    tie = np.zeros(len(keys), dtype=np.int64)
+    while True:
+        order = np.lexsort((weight, tie, *keys.T))  # sums of weights are rounded in one order
+        order = order[weight[order] > 0]
+        sorted_keys = np.column_stack([keys[order], tie[order].astype(np.uint64)])
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (sorted_keys[1:] != sorted_keys[:-1]).any(axis=1)
+        strangers = _strangers(order, new, contents, width)
+        if not len(strangers):
+            return order, np.flatnonzero(new)
+        # Rows of other contents under one key: told apart by these, whatever their order.
+        met = order[np.isin(np.cumsum(new), np.cumsum(new)[strangers])]
+        tie[met] = np.unique(contents(met), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _strangers(order, new, contents, width: int) -> np.ndarray:
+    """Places in `order` whose key is that of the row before, but whose contents are not."""
+    found, again = [], np.flatnonzero(~new)
+    for block in row_blocks(len(again), width):
+        places = again[block]
+        differ = (contents(order[places]) != contents(order[places - 1])).any(axis=1)
+        found.append(places[differ])
+    return np.concatenate(found) if found else again
 
 
 def _copies(repeats: np.ndarray) -> np.ndarray:
@@ -144,9 +180,15 @@ def _copies(repeats: np.ndarray) -> np.ndarray:
     return np.maximum(1, np.rint(copies)).astype(np.int64)
 
 
-def _hash(values: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """Two 64-bit sums of products modulo 2**64 for every row."""
-    return values.astype(np.uint64) @ multipliers
+def _hash(levels: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Two 64-bit sums of products modulo 2**64 for every row; `targets` are bits of floats."""
+    width = levels.shape[1] + targets.shape[1]
+    multipliers = np.random.RandomState(0).randint(0, 2**63, (width, 2), dtype=np.uint64) * 2 + 1
+    # Mixed so that the low-order zeros of the target do not cancel.
+    mixed = (targets ^ (targets >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = mixed ^ (mixed >> np.uint64(32))
+    n = levels.shape[1]
+    return levels.astype(np.uint64) @ multipliers[:n] + mixed @ multipliers[n:]
 
 
 def hold_out(

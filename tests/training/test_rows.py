@@ -12,7 +12,7 @@ from scipy import sparse
 from qnnprune._utils import row_blocks
 from qnnprune.encoding._fit import fit_input_encoding
 from qnnprune.training.batches import BatchLoader
-from qnnprune.training.rows import merge_rows
+from qnnprune.training.rows import _groups, merge_rows
 
 
 def fit(X, weight=None, n_segments=3, n_bits=2):
@@ -174,3 +174,29 @@ def test_subset_and_items():
     assert contents(part) == [contents(table)[4], contents(table)[1]]
     levels, (y, weight) = part[0]
     assert (tuple(levels), (y,), weight) == contents(table)[4]
+
+
+@pytest.mark.parametrize("n_keys", [1, 2, 7])
+def test_rows_of_one_key_are_told_apart_by_their_contents(n_keys):
+    # A hash may give one key to different rows: contents alone decide.
+    rng = np.random.default_rng(n_keys)
+    rows = rng.integers(0, 3, (60, 3)).astype(np.uint64)
+    weight = rng.integers(0, 3, 60).astype(float)
+    keys = np.stack([rows.sum(axis=1) % np.uint64(n_keys)] * 2, axis=1)
+    order, starts = _groups(keys, weight, lambda index: rows[index], width=3)
+    found = [
+        (tuple(rows[group[0]].tolist()), weight[group].sum())
+        for group in np.split(order, starts[1:])
+        if len({tuple(row) for row in rows[group].tolist()}) == 1
+    ]
+    expected = {}
+    for row, w in zip(rows.tolist(), weight, strict=True):
+        if w:
+            expected[tuple(row)] = expected.get(tuple(row), 0) + w
+    assert len(found) == len(starts) == len(expected) and dict(found) == expected
+    # ... and the order of the groups does not depend on that of the rows.
+    turned = rng.permutation(60)
+    again, starts = _groups(
+        keys[turned], weight[turned], lambda index: rows[turned][index], width=3
+    )
+    assert [rows[turned[i]].tolist() for i in again[starts]] == [list(row) for row, _ in found]
