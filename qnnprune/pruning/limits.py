@@ -33,6 +33,13 @@ class LayerLimits:
     n_accum_bits: int | None = None
     budget: int | None = None
 
+    @property
+    def holds_both_signs(self) -> bool:
+        """Whether each input fits the register alone, with a weight of 1 and with one of -1."""
+        least, most, _ = register_bounds(self)
+        low, high = self.input_range.min(initial=0), self.input_range.max(initial=0)
+        return bool(least <= min(low, -high) and max(high, -low) <= most)
+
 
 def keep_what_fits(
     codes: np.ndarray, magnitude: np.ndarray, candidates: np.ndarray, limits: LayerLimits

@@ -124,8 +124,9 @@ class Pruner:
             self._remove_neurons(network, self.schedule.excess(stage))
         for index, module in enumerate((*network.hidden, network.output)):
             layer = self._layer(index, module)
-            network.turn(index, layer.rows_to_turn())
-            layer.leave_out_what_never_fits()
+            if not self.limits[index].holds_both_signs:
+                network.turn(index, layer.rows_to_turn())
+                layer.leave_out_what_never_fits()
             if progress >= 1:
                 self._fix(index, layer)
             elif isinstance(self.schedule, SparseSchedule):
