@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
+from operator import index
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import training
+from .._utils import plain_number
 from ..encoding import fit_input_encoding
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
@@ -209,14 +211,7 @@ class BaseNeuralNet(BaseEstimator):
                 )
 
     def _validate_rows(self, X, y, sample_weight, *, reset):
-        sizes = self._hidden_sizes()
-        if not sizes or any(
-            isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
-        ):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
-                "integers, for instance (128, 128)."
-            )
+        self._hidden_sizes()
         self._check_widths()
         check_methods(self.pruning_schedule, self.pruning_criterion)
         if hasattr(y, "toarray"):
@@ -230,13 +225,22 @@ class BaseNeuralNet(BaseEstimator):
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
         return X, y, weight
 
+    def _hidden_sizes(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer; refused where they are no positive integers."""
+        sizes = self.hidden_layer_sizes
+        sizes = tuple(sizes) if np.iterable(sizes) else (sizes,)
+        if not sizes or any(
+            isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
+        ):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
+                "integers, for instance (128, 128)."
+            )
+        return tuple(map(index, sizes))
+
     def _weigh(self, y, weight):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
-
-    def _hidden_sizes(self) -> tuple:
-        sizes = self.hidden_layer_sizes
-        return tuple(sizes) if np.iterable(sizes) else (sizes,)
 
     def _encode_input(self, X, weight, seed):
         return fit_input_encoding(
@@ -249,22 +253,23 @@ class BaseNeuralNet(BaseEstimator):
             hidden_layer_sizes=self._hidden_sizes(),
             n_outputs=self._n_outputs(),
             activation=self.activation,
-            n_w_bits=self.n_w_bits,
-            n_a_bits=self.n_a_bits,
-            n_rounding_bits=self.n_rounding_bits,
+            n_w_bits=index(self.n_w_bits),
+            n_a_bits=index(self.n_a_bits),
+            n_rounding_bits=index(self.n_rounding_bits),
         )
 
     def _spec(self, encoding, output_mean, output_scale) -> TrainingSpec:
+        n_accum_bits = index(self.n_accum_bits)
         return TrainingSpec(
             shape=self._network_shape(),
             loss=self._loss(),
             output_mean=output_mean,
             output_scale=output_scale,
             limits=self._limits(encoding),
-            n_accum_bits=self.n_accum_bits,
-            guaranteed_bits=self.n_accum_bits if self.accumulator_guarantee else None,
-            n_in_bits=self._in_bits,
-            **{name: getattr(self, name) for name in _HANDED_ON},
+            n_accum_bits=n_accum_bits,
+            guaranteed_bits=n_accum_bits if self.accumulator_guarantee else None,
+            n_in_bits=index(self._in_bits),
+            **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
     def _keep(self, trained: Trained):
