@@ -21,6 +21,7 @@ from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.rows import merge_rows
 from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec
+from ._targets import real_weight, refuse_masked
 
 __all__ = ["BaseNeuralNet", "plain_real"]
 
@@ -156,7 +157,7 @@ class BaseNeuralNet(BaseEstimator):
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             Finite real numbers.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
-            Labels of any kind, or real targets.
+            Labels of one type (bool, integers, floats, str or dates), or real targets.
         sample_weight : array-like of shape (n_samples,), optional
             A weight of 2 equals a row that is there twice, 0 one that is not.
 
@@ -216,11 +217,10 @@ class BaseNeuralNet(BaseEstimator):
         check_methods(self.pruning_schedule, self.pruning_criterion)
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
-        X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
-        )
-        X = plain_real(X)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        y = None if y is None else self._plain_target(y)
+        X, y = self._validate_data(X, y, reset=reset, **self._y_checks)
+        X, weight = plain_real(X), real_weight(sample_weight)
+        weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
         return X, y, weight
@@ -284,8 +284,13 @@ class BaseNeuralNet(BaseEstimator):
 
     def _validated(self, X):
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        return plain_real(X)
+        return plain_real(self._validate_data(X, reset=False))
+
+    def _validate_data(self, X, y="no_validation", **checks):
+        refuse_masked("X", X)
+        # scikit-learn looks for NaN in a sum, which the largest floats leave without any.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, y, accept_sparse="csr", dtype="numeric", **checks)
 
     @property
     def module_(self):

@@ -13,6 +13,7 @@ from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
 from ._pruned import Pruned
+from ._targets import plain_target, scoring_weight
 
 __all__ = ["BaseClassifier", "FloatTwinClassifier", "PrunedNeuralNetClassifier"]
 
@@ -25,6 +26,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _y_checks = {}
+    _plain_target = staticmethod(plain_target)
 
     def __init__(
         self,
@@ -113,31 +115,42 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         going_on = hasattr(self, "_trained")
         if not going_on and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if (
-            going_on
-            and classes is not None
-            and not np.array_equal(np.unique(classes), self.classes_)
-        ):
+        labels = self.classes_ if classes is None else np.unique(plain_target(classes, "classes"))
+        if not len(labels):
+            raise ValueError("classes is empty: pass all labels.")
+        if going_on and not np.array_equal(labels, self.classes_):
             raise ValueError(
                 f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
             )
-        classes = self.classes_ if going_on else classes
-        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT, classes)
+        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT, labels)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Share of the weight of the rows whose label is right.
+        """
+        return super().score(X, plain_target(y), sample_weight=scoring_weight(sample_weight))
 
     def _encode_target(self, y, weight, previous, classes):
         y = column_or_1d(y, warn=True)
-        if y.dtype == object and any(label is None for label in y):
-            raise ValueError("y contains None: drop the rows without a label first.")
         check_classification_targets(y)
         if previous is None:
-            self.classes_ = np.unique(y if classes is None else classes)
+            self.classes_ = np.unique(y) if classes is None else classes
         if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
             raise ValueError(
                 f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
                 "a classifier needs at least two classes."
             )
-        index = np.searchsorted(self.classes_, y)
-        index = np.minimum(index, len(self.classes_) - 1)
+        index = _places(y, self.classes_)
         unknown = self.classes_[index] != y
         if unknown.any():
             raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
@@ -210,6 +223,15 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             logits = np.hstack([np.zeros_like(logits), logits])
         logits = logits - logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def _places(y, classes) -> np.ndarray:
+    """Where each label is among classes, if it is there."""
+    try:
+        index = np.searchsorted(classes, y)
+    except TypeError:  # dates have no order among other labels
+        return np.zeros(len(y), dtype=np.intp)
+    return np.minimum(index, len(classes) - 1)
 
 
 class PrunedNeuralNetClassifier(Pruned, BaseClassifier):

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
+from sklearn.metrics import r2_score
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
+from ._magnitudes import exponents
 from ._pruned import Pruned
+from ._targets import real_target, scoring_weight
 
 __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 
@@ -18,7 +21,8 @@ __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 class BaseRegressor(RegressorMixin, BaseNeuralNet):
     """What a regressor knows of targets, pruned or not."""
 
-    _y_checks = {"multi_output": True, "y_numeric": True}
+    _y_checks = {"multi_output": True}
+    _plain_target = staticmethod(real_target)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -37,6 +41,27 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         self
         """
         return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R² of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 at best.  The mean over the outputs where there are several.
+        """
+        y, predicted = real_target(y).astype(np.float64), self.predict(X)
+        exponent = np.maximum(exponents(y), exponents(predicted))
+        return r2_score(
+            np.ldexp(y, -exponent), np.ldexp(predicted, -exponent),
+            sample_weight=scoring_weight(sample_weight),
+        )  # fmt: skip
 
     def _encode_target(self, y, weight, previous, classes):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
