@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
+from ._magnitudes import even_weight
 from ._pruned import Pruned
 from ._targets import plain_target, scoring_weight
 
@@ -175,10 +177,21 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
                 weight.sum(), total * np.count_nonzero(total), where=total > 0,
                 out=np.zeros_like(total),
             )  # fmt: skip
-        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
-        if not np.isfinite(factors).all() or (factors < 0).any():
-            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
-        return factors
+        return even_weight(self._given_factors())
+
+    def _given_factors(self) -> np.ndarray:
+        """Values of the dict `class_weight` by class; 1 for a class that it lacks."""
+        given, labels = self.class_weight, self.classes_.tolist()
+        known = [label for label in labels if label in given]
+        if len(known) < min(len(labels), len(given)):
+            raise ValueError(
+                f"class_weight={given!r} has keys that are no labels, while "
+                f"{[label for label in labels if label not in given]!r} have no weight."
+            )
+        factors = [given.get(label, 1.0) for label in labels]
+        if not all(isinstance(f, Real) and 0 <= f < np.inf for f in factors):
+            raise ValueError(f"class_weight={given!r} must be finite and not negative.")
+        return np.array(factors, dtype=np.float64)
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
@@ -341,7 +354,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     random_state : int, RandomState or None, default=None
         The same int gives the same integer network, bit for bit, on one machine.
     class_weight : dict, "balanced" or None, default=None
-        As in scikit-learn.
+        What the weights of the rows of each label are multiplied by.  A dict has labels as
+        keys, and a label that it lacks counts 1; "balanced" gives all labels the same weight.
 
     Attributes
     ----------
