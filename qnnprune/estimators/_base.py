@@ -21,6 +21,7 @@ from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.rows import merge_rows
 from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec
+from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
 
 __all__ = ["BaseNeuralNet", "plain_real"]
@@ -223,7 +224,7 @@ class BaseNeuralNet(BaseEstimator):
         weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
-        return X, y, weight
+        return X, y, even_weight(weight)
 
     def _hidden_sizes(self) -> tuple[int, ...]:
         """Neurons of each hidden layer; refused where they are no positive integers."""

@@ -386,6 +386,7 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     -----
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+    Of weights, only the ratios count.
 
     References
     ----------

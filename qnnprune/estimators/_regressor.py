@@ -78,8 +78,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             known = previous.spec.output_scale > 0
             mean = np.where(known, previous.spec.output_mean, mean)
             scale = np.where(known, previous.spec.output_scale, scale)
-        y = (rows.y - mean) / np.where(scale > 0, scale, 1.0)
-        return replace(rows, y=y), mean, scale
+        return replace(rows, y=_standardised(rows.y, mean, scale)), mean, scale
 
     def _n_outputs(self) -> int:
         return self.n_outputs_
@@ -95,13 +94,22 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
 
 def _mean_and_scale(y, weight) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and standard deviation of every column; the value and 0 of a constant one."""
+    exponent, constant, first = exponents(y), (y == y[0]).all(axis=0), y[0]
+    y = np.ldexp(y, -exponent)
     unit = _largest_magnitude(y)
     mean = np.average(y / unit, axis=0, weights=weight) * unit
     rest = y - mean
     unit = _largest_magnitude(rest)
     scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
-    constant = (y == y[0]).all(axis=0)
-    return np.where(constant, y[0], mean), np.where(constant, 0.0, scale)
+    mean, scale = np.ldexp(mean, exponent), np.ldexp(scale, exponent)
+    return np.where(constant, first, mean), np.where(constant, 0.0, scale)
+
+
+def _standardised(y, mean, scale) -> np.ndarray:
+    """``(y - mean) / scale``, of which no step overflows; 0 where the scale is."""
+    exponent = exponents(np.vstack([y, mean]))
+    y, mean, scale = (np.ldexp(value, -exponent) for value in (y, mean, scale))
+    return np.divide(y - mean, scale, out=np.zeros_like(y), where=scale > 0)
 
 
 def _largest_magnitude(y: np.ndarray) -> np.ndarray:
@@ -246,6 +254,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     -----
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+    Of weights, only the ratios count.
 
     References
     ----------

@@ -186,4 +186,5 @@ class OutputLayer(IntegerLayer):
         -------
         float64 array of shape (n_samples, n_out)
         """
-        return acc.astype(np.float64) * self.scale + self.bias
+        with np.errstate(over="ignore"):
+            return acc.astype(np.float64) * self.scale + self.bias

@@ -50,8 +50,12 @@ def _doubles(X: np.ndarray) -> np.ndarray:
 
 
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Turn the output layer's values into labels or, where `classes` is None, target values."""
+    """Turn the output layer's values into labels or, where `classes` is None, target values.
+
+    Target values beyond float64 become its ends.
+    """
     if classes is None:
+        decision = np.clip(decision, np.finfo(np.float64).min, np.finfo(np.float64).max)
         return decision[:, 0] if decision.shape[1] == 1 else decision
     if decision.shape[1] == 1:
         return classes[(decision[:, 0] > 0).astype(np.intp)]
