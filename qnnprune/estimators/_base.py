@@ -171,6 +171,11 @@ class BaseNeuralNet(BaseEstimator):
         return self._fit(X, y, sample_weight, Mode.WARM_START if going_on else Mode.FIT)
 
     def _fit(self, X, y, sample_weight, mode, classes=None):
+        if mode is Mode.PARTIAL_FIT and self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True, as it trains one epoch at a "
+                "time: set early_stopping=False."
+            )
         with self._unchanged_on_failure():
             previous = None if mode is Mode.FIT else getattr(self, "_trained", None)
             if previous is not None:
@@ -185,7 +190,7 @@ class BaseNeuralNet(BaseEstimator):
             rows = merge_rows(X, y, weight, encoding, repeats=repeats)
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
             rows, mean, scale = self._scale_target(rows, previous)
-            spec = self._spec(encoding, mean, scale)
+            spec = self._spec(encoding, *self._settled(rows.y, mean, scale, mode))
             self._keep(training.session.train(rows, spec, mode, seed=seed, previous=previous))
         return self
 
@@ -248,6 +253,10 @@ class BaseNeuralNet(BaseEstimator):
             X, weight, n_segments=self.n_input_segments, n_bits=self._in_bits,
             random_state=np.random.RandomState(seed),
         )  # fmt: skip
+
+    def _settled(self, y, mean, scale, mode):
+        """The map from the network's outputs to the target's units, once the rows are known."""
+        return mean, scale
 
     def _network_shape(self) -> NetworkShape:
         return NetworkShape(

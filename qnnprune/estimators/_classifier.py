@@ -20,6 +20,10 @@ from ._targets import plain_target, scoring_weight
 __all__ = ["BaseClassifier", "FloatTwinClassifier", "PrunedNeuralNetClassifier"]
 
 
+# e**-_CERTAIN is nothing beside 1, in float64 and in float32.
+_CERTAIN = 64.0
+
+
 class BaseClassifier(ClassifierMixin, BaseNeuralNet):
     """What a classifier knows of labels, pruned or not."""
 
@@ -106,6 +110,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             The first batch also fixes the input encoding: take a representative one.
         y : array-like of shape (n_samples,)
+            Any of the labels.
         classes : array-like of shape (n_classes,), optional
             All labels; needed at the first call.
         sample_weight : array-like of shape (n_samples,), optional
@@ -113,6 +118,11 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is True: a single epoch cannot stop early.
         """
         going_on = hasattr(self, "_trained")
         if not going_on and classes is None:
@@ -147,15 +157,17 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         check_classification_targets(y)
         if previous is None:
             self.classes_ = np.unique(y) if classes is None else classes
-        if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
-            raise ValueError(
-                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
-                "a classifier needs at least two classes."
-            )
         index = _places(y, self.classes_)
         unknown = self.classes_[index] != y
         if unknown.any():
             raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
+        missing = np.setdiff1d(np.arange(len(self.classes_)), index)
+        if previous is not None and classes is None and len(missing):
+            raise ValueError(
+                f"y lacks the labels {self.classes_[missing].tolist()!r} of the last training, which "
+                "going on would unlearn: pass rows of every label, or use partial_fit, or a new "
+                "estimator."
+            )
         return index.astype(np.int64)
 
     def _weigh(self, y, weight):
@@ -193,6 +205,18 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             raise ValueError(f"class_weight={given!r} must be finite and not negative.")
         return np.array(factors, dtype=np.float64)
 
+    def _settled(self, y, mean, scale, mode):
+        """Logits that leave no choice, where all rows have one label.
+
+        In `partial_fit` rows with others may follow.
+        """
+        may_follow = mode is Mode.PARTIAL_FIT and len(self.classes_) > 1
+        if may_follow or (y != y[0]).any():
+            return mean, scale
+        if len(mean) > 1:
+            return np.where(np.arange(len(mean)) == y[0], _CERTAIN, 0.0), np.zeros_like(scale)
+        return np.array([_CERTAIN if y[0] else -_CERTAIN]), np.zeros_like(scale)
+
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
 
@@ -210,7 +234,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
 
         Returns
         -------
-        float64 array of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        float64 array of shape (n_samples,) for one or two classes, else (n_samples, n_classes)
         """
         decision = self._decision(X)
         return decision[:, 0] if decision.shape[1] == 1 else decision
@@ -232,7 +256,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         float64 array of shape (n_samples, n_classes)
         """
         logits = self._decision(X)
-        if logits.shape[1] == 1:
+        if len(self.classes_) == 2:
             logits = np.hstack([np.zeros_like(logits), logits])
         logits = logits - logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -387,6 +411,9 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
     Of weights, only the ratios count.
+
+    Where all rows that have a weight bear one label, the network always predicts it, with
+    probability 1.  A warm start and `prune` need rows of every label of the last training.
 
     References
     ----------

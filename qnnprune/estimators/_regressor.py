@@ -39,6 +39,11 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is True: a single epoch cannot stop early.
         """
         return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT)
 
