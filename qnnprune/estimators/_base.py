@@ -21,6 +21,7 @@ from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.rows import merge_rows
 from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec
+from ._keywords import FamiliarNames
 from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
 
@@ -47,7 +48,7 @@ def plain_real(X):
     return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
 
 
-class BaseNeuralNet(BaseEstimator):
+class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """Parameters and training.
 
     What a target is comes from the classifier or the regressor, what a network is from
