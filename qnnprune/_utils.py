@@ -1,4 +1,4 @@
-"""Blocks of rows, labels in plain arrays, and tables of text."""
+"""Blocks of rows, plain labels and numbers, and tables of text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 __all__ = [
     "is_plain",
     "plain_labels",
+    "plain_number",
     "row_blocks",
-    "text_table",
     "state_without_caches",
+    "text_table",
     "user_stacklevel",
 ]
 
@@ -59,6 +60,17 @@ def plain_labels(labels) -> np.ndarray | None:
     labels = np.asarray(labels)
     array = np.array(labels.tolist()) if labels.dtype.kind in "OT" else labels
     return array if is_plain(array.dtype) and array.tolist() == labels.tolist() else None
+
+
+def plain_number(value):
+    """A numpy number as Python's, which neither wraps around nor rounds; all else as it is.
+
+    Examples
+    --------
+    >>> 2 ** plain_number(np.int8(8)), plain_number("auto")
+    (256, 'auto')
+    """
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def text_table(rows: Sequence[Sequence[str]], n_left: int = 0) -> str:

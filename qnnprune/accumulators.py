@@ -3,15 +3,17 @@
 Pure functions, numpy in and numpy out.  Everything that the library proves, it
 proves with these few lines, so anyone can repeat the proof from the arrays.
 Ranges are inclusive; widths are in bits; weights and inputs are integer codes.
+Widths may be of any integer type: numpy's wrap around, so they become Python's first.
 """
 
 from __future__ import annotations
 
 import math
+from operator import index
 
 import numpy as np
 
-from ._utils import row_blocks
+from ._utils import plain_number, row_blocks
 
 __all__ = [
     "accumulator_bits",
@@ -50,7 +52,7 @@ def weight_max(n_w_bits: int) -> int:
     >>> [weight_max(bits) for bits in (2, 3, 4, 8)]
     [1, 3, 7, 127]
     """
-    return 2 ** (n_w_bits - 1) - 1
+    return 2 ** (index(n_w_bits) - 1) - 1
 
 
 def code_range(n_bits: int) -> tuple[int, int]:
@@ -64,7 +66,8 @@ def code_range(n_bits: int) -> tuple[int, int]:
     >>> code_range(3), code_range(1)
     ((-4, 3), (-1, 0))
     """
-    return -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+    half = 2 ** (index(n_bits) - 1)
+    return -half, half - 1
 
 
 def omega(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> int:
@@ -92,7 +95,8 @@ def omega(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> int:
     >>> omega(2, 2, 16), omega(3, 3, 8), omega(2, 2, 8), omega(4, 4, 8), omega(4, 4, 6)
     (7281, 5, 28, 1, 0)
     """
-    return (2**n_accum_bits - 1) // ((2**n_w_bits - 1) * (2**n_in_bits - 1))
+    n_w, n_in, n_accum = 2 ** index(n_w_bits), 2 ** index(n_in_bits), 2 ** index(n_accum_bits)
+    return (n_accum - 1) // ((n_w - 1) * (n_in - 1))
 
 
 def optimal_step(n_bits: int) -> float:
@@ -107,7 +111,7 @@ def optimal_step(n_bits: int) -> float:
     ----------
     J. Max, "Quantizing for minimum distortion", 1960.
     """
-    return _NORMAL_STEP[n_bits]
+    return _NORMAL_STEP[index(n_bits)]
 
 
 def ordinary_weights(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> float:
@@ -132,7 +136,8 @@ def ordinary_weights(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> float:
     >>> round(ordinary_weights(2, 2, 8), 1), round(ordinary_weights(8, 8, 8), 2)
     (98.2, 0.04)
     """
-    return 2.0 ** (n_accum_bits - n_in_bits) * optimal_step(n_w_bits) * math.sqrt(math.pi / 2)
+    l1_norm = 2.0 ** (index(n_accum_bits) - index(n_in_bits))
+    return l1_norm * optimal_step(n_w_bits) * math.sqrt(math.pi / 2)
 
 
 def weight_budget(
@@ -158,7 +163,7 @@ def weight_budget(
     if multiplier is None:
         return None
     limit = omega(n_w_bits, n_in_bits, n_accum_bits)
-    budget = math.floor(multiplier * limit)
+    budget = math.floor(plain_number(multiplier) * limit)
     if budget < 1:
         larger = "a larger multiplier, " if limit else ""
         raise ValueError(
@@ -256,5 +261,6 @@ def register_range(ranges: np.ndarray, n_accum_bits: int) -> np.ndarray:
     array([[-8,  7],
            [ 0, 15]])
     """
-    low = np.where(np.asarray(ranges)[:, 0] < 0, -(2 ** (n_accum_bits - 1)), 0).astype(np.int64)
-    return np.stack([low, low + (2**n_accum_bits - 1)], axis=1)
+    span = 2 ** index(n_accum_bits)
+    low = np.where(np.asarray(ranges)[:, 0] < 0, -span // 2, 0).astype(np.int64)
+    return np.stack([low, low + (span - 1)], axis=1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 
 import numpy as np
 
@@ -45,6 +46,9 @@ class InputEncoding:
     thresholds: np.ndarray
     n_segments: np.ndarray
     n_bits: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "n_bits", index(self.n_bits))
 
     def __getstate__(self):
         return state_without_caches(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import index
 
 import numpy as np
 
@@ -103,6 +104,7 @@ def fit_encoding(
     >>> encoding.codes(encoding.levels(np.array([[-9.0], [0.6], [1.5], [9.0]]))).ravel()
     array([-2, -1,  0,  1], dtype=int8)
     """
+    n_segments, n_bits = index(n_segments), index(n_bits)
     values, edges = [], []
     for column in columns:
         distinct, mass = _distinct(column, weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
+from operator import index
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -13,12 +14,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import training
+from .._utils import plain_number
 from ..encoding import fit_input_encoding
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.rows import merge_rows
 from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec
+from ._keywords import FamiliarNames
+from ._magnitudes import even_weight
+from ._targets import real_weight, refuse_masked
 
 __all__ = ["BaseNeuralNet", "plain_real"]
 
@@ -43,7 +48,7 @@ def plain_real(X):
     return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
 
 
-class BaseNeuralNet(BaseEstimator):
+class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """Parameters and training.
 
     What a target is comes from the classifier or the regressor, what a network is from
@@ -154,7 +159,7 @@ class BaseNeuralNet(BaseEstimator):
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             Finite real numbers.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
-            Labels of any kind, or real targets.
+            Labels of one type (bool, integers, floats, str or dates), or real targets.
         sample_weight : array-like of shape (n_samples,), optional
             A weight of 2 equals a row that is there twice, 0 one that is not.
 
@@ -167,6 +172,11 @@ class BaseNeuralNet(BaseEstimator):
         return self._fit(X, y, sample_weight, Mode.WARM_START if going_on else Mode.FIT)
 
     def _fit(self, X, y, sample_weight, mode, classes=None):
+        if mode is Mode.PARTIAL_FIT and self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True, as it trains one epoch at a "
+                "time: set early_stopping=False."
+            )
         with self._unchanged_on_failure():
             previous = None if mode is Mode.FIT else getattr(self, "_trained", None)
             if previous is not None:
@@ -181,7 +191,7 @@ class BaseNeuralNet(BaseEstimator):
             rows = merge_rows(X, y, weight, encoding, repeats=repeats)
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
             rows, mean, scale = self._scale_target(rows, previous)
-            spec = self._spec(encoding, mean, scale)
+            spec = self._spec(encoding, *self._settled(rows.y, mean, scale, mode))
             self._keep(training.session.train(rows, spec, mode, seed=seed, previous=previous))
         return self
 
@@ -209,7 +219,23 @@ class BaseNeuralNet(BaseEstimator):
                 )
 
     def _validate_rows(self, X, y, sample_weight, *, reset):
-        sizes = self._hidden_sizes()
+        self._hidden_sizes()
+        self._check_widths()
+        check_methods(self.pruning_schedule, self.pruning_criterion)
+        if hasattr(y, "toarray"):
+            raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
+        y = None if y is None else self._plain_target(y)
+        X, y = self._validate_data(X, y, reset=reset, **self._y_checks)
+        X, weight = plain_real(X), real_weight(sample_weight)
+        weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
+        return X, y, even_weight(weight)
+
+    def _hidden_sizes(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer; refused where they are no positive integers."""
+        sizes = self.hidden_layer_sizes
+        sizes = tuple(sizes) if np.iterable(sizes) else (sizes,)
         if not sizes or any(
             isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
         ):
@@ -217,26 +243,11 @@ class BaseNeuralNet(BaseEstimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
                 "integers, for instance (128, 128)."
             )
-        self._check_widths()
-        check_methods(self.pruning_schedule, self.pruning_criterion)
-        if hasattr(y, "toarray"):
-            raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
-        X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **self._y_checks
-        )
-        X = plain_real(X)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
-        return X, y, weight
+        return tuple(map(index, sizes))
 
     def _weigh(self, y, weight):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
-
-    def _hidden_sizes(self) -> tuple:
-        sizes = self.hidden_layer_sizes
-        return tuple(sizes) if np.iterable(sizes) else (sizes,)
 
     def _encode_input(self, X, weight, seed):
         return fit_input_encoding(
@@ -244,27 +255,32 @@ class BaseNeuralNet(BaseEstimator):
             random_state=np.random.RandomState(seed),
         )  # fmt: skip
 
+    def _settled(self, y, mean, scale, mode):
+        """The map from the network's outputs to the target's units, once the rows are known."""
+        return mean, scale
+
     def _network_shape(self) -> NetworkShape:
         return NetworkShape(
             hidden_layer_sizes=self._hidden_sizes(),
             n_outputs=self._n_outputs(),
             activation=self.activation,
-            n_w_bits=self.n_w_bits,
-            n_a_bits=self.n_a_bits,
-            n_rounding_bits=self.n_rounding_bits,
+            n_w_bits=index(self.n_w_bits),
+            n_a_bits=index(self.n_a_bits),
+            n_rounding_bits=index(self.n_rounding_bits),
         )
 
     def _spec(self, encoding, output_mean, output_scale) -> TrainingSpec:
+        n_accum_bits = index(self.n_accum_bits)
         return TrainingSpec(
             shape=self._network_shape(),
             loss=self._loss(),
             output_mean=output_mean,
             output_scale=output_scale,
             limits=self._limits(encoding),
-            n_accum_bits=self.n_accum_bits,
-            guaranteed_bits=self.n_accum_bits if self.accumulator_guarantee else None,
-            n_in_bits=self._in_bits,
-            **{name: getattr(self, name) for name in _HANDED_ON},
+            n_accum_bits=n_accum_bits,
+            guaranteed_bits=n_accum_bits if self.accumulator_guarantee else None,
+            n_in_bits=index(self._in_bits),
+            **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
     def _keep(self, trained: Trained):
@@ -279,8 +295,13 @@ class BaseNeuralNet(BaseEstimator):
 
     def _validated(self, X):
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        return plain_real(X)
+        return plain_real(self._validate_data(X, reset=False))
+
+    def _validate_data(self, X, y="no_validation", **checks):
+        refuse_masked("X", X)
+        # scikit-learn looks for NaN in a sum, which the largest floats leave without any.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, y, accept_sparse="csr", dtype="numeric", **checks)
 
     @property
     def module_(self):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
+from ._magnitudes import even_weight
 from ._pruned import Pruned
+from ._targets import plain_target, scoring_weight
 
 __all__ = ["BaseClassifier", "FloatTwinClassifier", "PrunedNeuralNetClassifier"]
+
+
+# e**-_CERTAIN is nothing beside 1, in float64 and in float32.
+_CERTAIN = 64.0
 
 
 class BaseClassifier(ClassifierMixin, BaseNeuralNet):
@@ -25,6 +32,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _y_checks = {}
+    _plain_target = staticmethod(plain_target)
 
     def __init__(
         self,
@@ -102,6 +110,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             The first batch also fixes the input encoding: take a representative one.
         y : array-like of shape (n_samples,)
+            Any of the labels.
         classes : array-like of shape (n_classes,), optional
             All labels; needed at the first call.
         sample_weight : array-like of shape (n_samples,), optional
@@ -109,38 +118,56 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is True: a single epoch cannot stop early.
         """
         going_on = hasattr(self, "_trained")
         if not going_on and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if (
-            going_on
-            and classes is not None
-            and not np.array_equal(np.unique(classes), self.classes_)
-        ):
+        labels = self.classes_ if classes is None else np.unique(plain_target(classes, "classes"))
+        if not len(labels):
+            raise ValueError("classes is empty: pass all labels.")
+        if going_on and not np.array_equal(labels, self.classes_):
             raise ValueError(
                 f"classes={classes!r} differ from those of earlier calls: {self.classes_!r}."
             )
-        classes = self.classes_ if going_on else classes
-        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT, classes)
+        return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT, labels)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Share of the weight of the rows whose label is right.
+        """
+        return super().score(X, plain_target(y), sample_weight=scoring_weight(sample_weight))
 
     def _encode_target(self, y, weight, previous, classes):
         y = column_or_1d(y, warn=True)
-        if y.dtype == object and any(label is None for label in y):
-            raise ValueError("y contains None: drop the rows without a label first.")
         check_classification_targets(y)
         if previous is None:
-            self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2 or (classes is None and len(np.unique(y[weight > 0])) < 2):
-            raise ValueError(
-                f"y has only one class with a positive weight, {y[weight > 0].tolist()[0]!r}: "
-                "a classifier needs at least two classes."
-            )
-        index = np.searchsorted(self.classes_, y)
-        index = np.minimum(index, len(self.classes_) - 1)
+            self.classes_ = np.unique(y) if classes is None else classes
+        index = _places(y, self.classes_)
         unknown = self.classes_[index] != y
         if unknown.any():
             raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
+        missing = np.setdiff1d(np.arange(len(self.classes_)), index)
+        if previous is not None and classes is None and len(missing):
+            raise ValueError(
+                f"y lacks the labels {self.classes_[missing].tolist()!r} of the last training, which "
+                "going on would unlearn: pass rows of every label, or use partial_fit, or a new "
+                "estimator."
+            )
         return index.astype(np.int64)
 
     def _weigh(self, y, weight):
@@ -162,10 +189,33 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
                 weight.sum(), total * np.count_nonzero(total), where=total > 0,
                 out=np.zeros_like(total),
             )  # fmt: skip
-        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
-        if not np.isfinite(factors).all() or (factors < 0).any():
-            raise ValueError(f"class_weight={self.class_weight!r} must be finite and not negative.")
-        return factors
+        return even_weight(self._given_factors())
+
+    def _given_factors(self) -> np.ndarray:
+        """Values of the dict `class_weight` by class; 1 for a class that it lacks."""
+        given, labels = self.class_weight, self.classes_.tolist()
+        known = [label for label in labels if label in given]
+        if len(known) < min(len(labels), len(given)):
+            raise ValueError(
+                f"class_weight={given!r} has keys that are no labels, while "
+                f"{[label for label in labels if label not in given]!r} have no weight."
+            )
+        factors = [given.get(label, 1.0) for label in labels]
+        if not all(isinstance(f, Real) and 0 <= f < np.inf for f in factors):
+            raise ValueError(f"class_weight={given!r} must be finite and not negative.")
+        return np.array(factors, dtype=np.float64)
+
+    def _settled(self, y, mean, scale, mode):
+        """Logits that leave no choice, where all rows have one label.
+
+        In `partial_fit` rows with others may follow.
+        """
+        may_follow = mode is Mode.PARTIAL_FIT and len(self.classes_) > 1
+        if may_follow or (y != y[0]).any():
+            return mean, scale
+        if len(mean) > 1:
+            return np.where(np.arange(len(mean)) == y[0], _CERTAIN, 0.0), np.zeros_like(scale)
+        return np.array([_CERTAIN if y[0] else -_CERTAIN]), np.zeros_like(scale)
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
@@ -184,7 +234,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
 
         Returns
         -------
-        float64 array of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        float64 array of shape (n_samples,) for one or two classes, else (n_samples, n_classes)
         """
         decision = self._decision(X)
         return decision[:, 0] if decision.shape[1] == 1 else decision
@@ -206,10 +256,19 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         float64 array of shape (n_samples, n_classes)
         """
         logits = self._decision(X)
-        if logits.shape[1] == 1:
+        if len(self.classes_) == 2:
             logits = np.hstack([np.zeros_like(logits), logits])
         logits = logits - logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def _places(y, classes) -> np.ndarray:
+    """Where each label is among classes, if it is there."""
+    try:
+        index = np.searchsorted(classes, y)
+    except TypeError:  # dates have no order among other labels
+        return np.zeros(len(y), dtype=np.intp)
+    return np.minimum(index, len(classes) - 1)
 
 
 class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
@@ -319,7 +378,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     random_state : int, RandomState or None, default=None
         The same int gives the same integer network, bit for bit, on one machine.
     class_weight : dict, "balanced" or None, default=None
-        As in scikit-learn.
+        What the weights of the rows of each label are multiplied by.  A dict has labels as
+        keys, and a label that it lacks counts 1; "balanced" gives all labels the same weight.
 
     Attributes
     ----------
@@ -350,6 +410,10 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     -----
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+    Of weights, only the ratios count.
+
+    Where all rows that have a weight bear one label, the network always predicts it, with
+    probability 1.  A warm start and `prune` need rows of every label of the last training.
 
     References
     ----------

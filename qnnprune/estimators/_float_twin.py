@@ -53,5 +53,6 @@ class Float:
         for rows in row_blocks(X.shape[0], len(trained.encoding.feature)):
             block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
             levels = trained.encoding.levels(block)
-            result[rows] = training.session.float_decision(trained, levels)
+            with np.errstate(over="ignore"):
+                result[rows] = training.session.float_decision(trained, levels)
         return result

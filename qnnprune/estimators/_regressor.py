@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
+from sklearn.metrics import r2_score
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
+from ._magnitudes import exponents
 from ._pruned import Pruned
+from ._targets import real_target, scoring_weight
 
 __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 
@@ -18,7 +21,8 @@ __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 class BaseRegressor(RegressorMixin, BaseNeuralNet):
     """What a regressor knows of targets, pruned or not."""
 
-    _y_checks = {"multi_output": True, "y_numeric": True}
+    _y_checks = {"multi_output": True}
+    _plain_target = staticmethod(real_target)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -35,8 +39,34 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is True: a single epoch cannot stop early.
         """
         return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R² of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 at best.  The mean over the outputs where there are several.
+        """
+        y, predicted = real_target(y).astype(np.float64), self.predict(X)
+        exponent = np.maximum(exponents(y), exponents(predicted))
+        return r2_score(
+            np.ldexp(y, -exponent), np.ldexp(predicted, -exponent),
+            sample_weight=scoring_weight(sample_weight),
+        )  # fmt: skip
 
     def _encode_target(self, y, weight, previous, classes):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
@@ -53,8 +83,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             known = previous.spec.output_scale > 0
             mean = np.where(known, previous.spec.output_mean, mean)
             scale = np.where(known, previous.spec.output_scale, scale)
-        y = (rows.y - mean) / np.where(scale > 0, scale, 1.0)
-        return replace(rows, y=y), mean, scale
+        return replace(rows, y=_standardised(rows.y, mean, scale)), mean, scale
 
     def _n_outputs(self) -> int:
         return self.n_outputs_
@@ -70,13 +99,22 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
 
 def _mean_and_scale(y, weight) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and standard deviation of every column; the value and 0 of a constant one."""
+    exponent, constant, first = exponents(y), (y == y[0]).all(axis=0), y[0]
+    y = np.ldexp(y, -exponent)
     unit = _largest_magnitude(y)
     mean = np.average(y / unit, axis=0, weights=weight) * unit
     rest = y - mean
     unit = _largest_magnitude(rest)
     scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
-    constant = (y == y[0]).all(axis=0)
-    return np.where(constant, y[0], mean), np.where(constant, 0.0, scale)
+    mean, scale = np.ldexp(mean, exponent), np.ldexp(scale, exponent)
+    return np.where(constant, first, mean), np.where(constant, 0.0, scale)
+
+
+def _standardised(y, mean, scale) -> np.ndarray:
+    """``(y - mean) / scale``, of which no step overflows; 0 where the scale is."""
+    exponent = exponents(np.vstack([y, mean]))
+    y, mean, scale = (np.ldexp(value, -exponent) for value in (y, mean, scale))
+    return np.divide(y - mean, scale, out=np.zeros_like(y), where=scale > 0)
 
 
 def _largest_magnitude(y: np.ndarray) -> np.ndarray:
@@ -221,6 +259,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     -----
     Rows with equal codes and targets are merged into one row with the sum of their weights,
     and the order of rows does not matter: a fit depends on the weighted set of rows alone.
+    Of weights, only the ratios count.
 
     References
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import index
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -122,6 +123,9 @@ class HiddenLayer(IntegerLayer):
     scale: ClassVar[None] = None
     bias: ClassVar[None] = None
 
+    def __post_init__(self):
+        object.__setattr__(self, "output_low", index(self.output_low))
+
     @cached_property
     def _counter(self) -> ThresholdCounter:
         return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
@@ -182,4 +186,5 @@ class OutputLayer(IntegerLayer):
         -------
         float64 array of shape (n_samples, n_out)
         """
-        return acc.astype(np.float64) * self.scale + self.bias
+        with np.errstate(over="ignore"):
+            return acc.astype(np.float64) * self.scale + self.bias

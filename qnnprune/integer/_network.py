@@ -35,9 +35,27 @@ def _all_finite(X: np.ndarray) -> bool:
         return bool(np.isfinite(X.sum())) or bool(np.isfinite(X).all())
 
 
+def _column_names(X) -> list:
+    names = getattr(X, "column_names", None)  # pyarrow's; its columns are data
+    return names if isinstance(names, list) else list(X.columns)
+
+
+def _doubles(X: np.ndarray) -> np.ndarray:
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:  # pandas' NA among others
+        raise ValueError(
+            f"X is no table of real numbers ({error}): impute, convert or drop such values first."
+        ) from error
+
+
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Turn the output layer's values into labels or, where `classes` is None, target values."""
+    """Turn the output layer's values into labels or, where `classes` is None, target values.
+
+    Target values beyond float64 become its ends.
+    """
     if classes is None:
+        decision = np.clip(decision, np.finfo(np.float64).min, np.finfo(np.float64).max)
         return decision[:, 0] if decision.shape[1] == 1 else decision
     if decision.shape[1] == 1:
         return classes[(decision[:, 0] > 0).astype(np.intp)]
@@ -133,12 +151,14 @@ class IntegerNetwork:
 
     def _checked(self, X):
         if hasattr(X, "columns") and self.feature_names is not None:
-            self._check_names(list(X.columns))
+            self._check_names(_column_names(X))
+        if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+            raise ValueError("X has masked values: fill them first, X.filled(value).")
         X = np.asarray(X)
         if X.dtype.kind in "cmM":
             raise ValueError(f"X has dtype {X.dtype}, but this network takes real numbers.")
         if X.dtype.kind not in "biuf" or X.dtype.itemsize > 8:
-            X = X.astype(np.float64)
+            X = _doubles(X)
         if X.ndim != 2 or X.shape[1] != self.n_features_in:
             raise ValueError(
                 f"X has shape {X.shape}, but this network expects {self.n_features_in} columns."

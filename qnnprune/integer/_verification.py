@@ -105,8 +105,13 @@ def _check_output(where: str, layer: IntegerLayer) -> None:
 def _check_labels(network, n_logits: int) -> None:
     classes, names = network.classes, network.feature_names
     if classes is not None:
-        right = len(classes) == max(n_logits, 2) and len(np.unique(classes)) == len(classes)
+        right = len(classes) in (max(n_logits, 2), n_logits)
+        right &= len(np.unique(classes)) == len(classes)
         _require(right, f"classes {classes!r} do not fit {n_logits} logits")
+        output = network.layers[-1]
+        # A single logit decides by its sign, and there is no second label.
+        right = len(classes) > 1 or (output.scale[0] == 0 and output.bias[0] <= 0)
+        _require(right, "its only class has a logit that may be positive")
     if names is not None:
         right = len(names) == network.n_features_in
         _require(right, f"it has {len(names)} feature_names for {network.n_features_in} features")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._utils import plain_number
 from ..accumulators import accumulator_range
 
 __all__ = ["LayerLimits", "keep_what_fits", "largest", "register_bounds"]
@@ -32,6 +33,10 @@ class LayerLimits:
     input_range: np.ndarray
     n_accum_bits: int | None = None
     budget: int | None = None
+
+    def __post_init__(self):
+        for name in ("n_accum_bits", "budget"):
+            object.__setattr__(self, name, plain_number(getattr(self, name)))
 
     @property
     def holds_both_signs(self) -> bool:

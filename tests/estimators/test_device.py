@@ -25,5 +25,5 @@ def test_cuda():
     restored = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(restored.predict(X), model.predict(X))
     assert next(restored.module_.parameters()).device.type == "cpu"
-    model.partial_fit(X, Y)
+    model.set_params(early_stopping=False).partial_fit(X, Y)
     model.set_params(device="cpu").partial_fit(X, Y)

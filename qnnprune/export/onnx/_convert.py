@@ -107,8 +107,9 @@ def _add_outputs(graph: Graph, network: IntegerNetwork, logits: str) -> dict[str
         graph.add("Cast", logits, to=float32, output="variable")
         return {"variable": Tensor(float32, [None, n_logits])}
     labels = _label_tensor(network.classes)
-    _add_label(graph, logits, labels, n_logits == 1, "label")
-    probabilities = _add_probabilities(graph, logits, n_logits == 1)
+    binary = n_logits < len(labels)
+    _add_label(graph, logits, labels, binary, "label")
+    probabilities = _add_probabilities(graph, logits, binary)
     graph.add("Cast", probabilities, to=float32, output="probabilities")
     return {
         "label": Tensor(labels.dtype, [None]),
@@ -220,9 +221,9 @@ def _convert_classifier(scope, operator, container) -> None:
     from skl2onnx.common.utils_classifier import get_label_classes
 
     network, graph, logits = _converted_logits(operator)
-    binary = _n_logits(network) == 1
     label, probabilities = (variable.full_name for variable in operator.outputs)
     labels = _label_tensor(get_label_classes(scope, operator.raw_operator))
+    binary = _n_logits(network) < len(labels)
     _add_label(graph, logits, labels, binary, label)
     options = container.get_options(operator.raw_operator, {"raw_scores": False})
     if not options["raw_scores"]:

@@ -1,0 +1,98 @@
+"""Tables of any kind: a network takes what the estimator takes, and says what it refuses."""
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from qnnprune import PrunedNeuralNetClassifier
+
+NAMES = ["a", "b", "column_names"]
+X = np.random.default_rng(0).normal(size=(60, 3)).round(2)
+FRAME = pd.DataFrame(X, columns=NAMES)
+GAPS = FRAME.where(FRAME < 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    settings = {"max_epochs": 5, "random_state": 0}
+    return PrunedNeuralNetClassifier((6,), **settings).fit(FRAME, X[:, 0] > 0)
+
+
+def columns(change):
+    return {name: change(FRAME[name]).tolist() for name in NAMES}
+
+
+WHOLE = FRAME.round().astype(int)
+TABLES = {
+    "pandas": FRAME,
+    "pandas objects": FRAME.astype(object),
+    "pandas text": FRAME.astype(str),
+    "pandas Float64": FRAME.astype("Float64"),
+    "pandas Int64": WHOLE.astype("Int64"),
+    "pandas boolean": (FRAME > 0).astype("boolean"),
+    "pandas arrow": FRAME.convert_dtypes(dtype_backend="pyarrow"),
+    "pandas categories": WHOLE.astype("category"),
+    "mixed": FRAME.assign(a=WHOLE.a, b=FRAME.b > 0),
+    "mixed nullable": FRAME.assign(a=WHOLE.a.astype("Int64"), b=(FRAME.b > 0).astype("boolean")),
+    "decimals": FRAME.map(lambda value: Decimal(str(value))),
+    "polars": pl.from_pandas(FRAME),
+    "polars integers": pl.from_pandas(WHOLE),
+    "polars text": pl.DataFrame(columns(lambda c: c.astype(str))),
+    "arrow": pa.Table.from_pandas(FRAME),
+    "arrow batch": pa.RecordBatch.from_pandas(FRAME),
+    "arrow integers": pa.Table.from_pandas(WHOLE),
+    "arrow text": pa.table(columns(lambda c: c.astype(str))),
+    "lists": X.tolist(),
+    "tuples": list(map(tuple, X)),
+    "unmasked": np.ma.array(X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("name", TABLES)
+def test_a_network_takes_what_the_estimator_takes(model, name):
+    table, network = TABLES[name], model.integer_network_
+    plain = np.asarray(table).astype(float)
+    expected = model.predict_proba(plain)[:, 1]
+    decision = network.decision(table)[:, 0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-decision)), expected)
+    np.testing.assert_array_equal(network.predict(table), expected > 0.5)
+    np.testing.assert_array_equal(network.predict(table), model.predict(table))
+    np.testing.assert_array_equal(network.simulate(table).predictions, model.predict(table))
+    np.testing.assert_array_equal(network.quantize_input(table), network.quantize_input(plain))
+
+
+OTHER = FRAME[["b", "a", "column_names"]]
+REFUSED = {
+    "pandas": (OTHER, r"columns \['b', 'a', 'column_names'\]"),
+    "polars": (pl.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
+    "arrow": (pa.Table.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
+    "arrow batch": (pa.RecordBatch.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
+    "NaN": (GAPS, "NaN"),
+    "NA of Float64": (GAPS.astype("Float64"), "no table of real numbers .*NAType"),
+    "NA of Int64": (GAPS.round().astype("Int64"), "no table of real numbers .*NAType"),
+    "NA of bool": ((FRAME > 0).astype("boolean").where(FRAME < 1), "real numbers .*NAType"),
+    "NA of arrow": (GAPS.convert_dtypes(dtype_backend="pyarrow"), "real numbers .*NAType"),
+    "null of arrow": (pa.Table.from_pandas(GAPS), "NaN"),
+    "null of polars": (pl.from_pandas(GAPS), "NaN"),
+    "None": (FRAME.astype(object).where(FRAME < 1, None), "NaN"),
+    "text": (FRAME.astype(str) + "x", "no table of real numbers .*could not convert"),
+    "dates": (FRAME.assign(a=pd.date_range("2020", periods=60)), "real numbers .*Timestamp"),
+    "masked": (np.ma.array(X, mask=X > 1), "X has masked values"),
+    "records": (FRAME.to_records(index=False), "no table of real numbers"),
+    "a dict": ({name: [0.0] for name in NAMES}, "no table of real numbers .*dict"),
+    "huge integers": ([[10**400, 0, 0]], "no table of real numbers .*too large"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_in_a_sentence(model, name):
+    table, message = REFUSED[name]
+    for call in (model.integer_network_.predict, model.integer_network_.quantize_input):
+        with pytest.raises(ValueError, match=message) as error:
+            call(table)
+        assert len(str(error.value)) < 300
