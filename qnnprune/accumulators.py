@@ -61,6 +61,16 @@ def code_range(n_bits: int) -> tuple[int, int]:
     Centred codes double the L1 norm of the weights that fits an accumulator,
     compared with codes from 0; the shift is folded into the thresholds.
 
+    Parameters
+    ----------
+    n_bits : int
+        Width of a code, in bits.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Both inclusive.
+
     Examples
     --------
     >>> code_range(3), code_range(1)
@@ -105,7 +115,12 @@ def optimal_step(n_bits: int) -> float:
     Parameters
     ----------
     n_bits : int
-        2 to 8 bits.
+        Width of a weight, 2 to 8 bits.
+
+    Returns
+    -------
+    float
+        Distance between neighbouring codes, for weights with an RMS of 1.
 
     References
     ----------
@@ -144,6 +159,13 @@ def weight_budget(
     n_w_bits: int, n_in_bits: int, n_accum_bits: int, multiplier: float | None
 ) -> int | None:
     """Nonzero weights that one neuron may keep: ``floor(multiplier * Ω)``.
+
+    Parameters
+    ----------
+    n_w_bits, n_in_bits, n_accum_bits : int
+        Widths of the weights, of that layer's inputs and of the accumulator, in bits.
+    multiplier : float or None
+        How many times Ω; None lifts the count.
 
     Returns
     -------

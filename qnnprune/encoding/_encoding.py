@@ -68,18 +68,18 @@ class InputEncoding:
 
     @cached_property
     def feature(self) -> np.ndarray:
-        """int64 array of shape (n_in,): the feature that each code comes from."""
+        """Feature that each code comes from: int64 array of shape (n_in,)."""
         return np.repeat(np.arange(self.n_features), np.maximum(self.n_segments, 1))
 
     @cached_property
     def offset(self) -> np.ndarray:
-        """int64 array of shape (n_in,): the level at which each code starts to rise."""
+        """Level at which each code starts to rise: int64 array of shape (n_in,)."""
         first = np.concatenate([[0], np.cumsum(np.maximum(self.n_segments, 1))[:-1]])
         return (np.arange(len(self.feature)) - first[self.feature]) * self.steps
 
     @cached_property
     def input_range(self) -> np.ndarray:
-        """int64 array of shape (n_in, 2): smallest and largest code, inclusive."""
+        """Smallest and largest code, inclusive: int64 array of shape (n_in, 2)."""
         ranges = np.tile(np.array(code_range(self.n_bits), dtype=np.int64), (len(self.feature), 1))
         ranges[self.n_segments[self.feature] == 0] = 0
         return ranges
@@ -126,6 +126,11 @@ class InputEncoding:
     def codes(self, levels: np.ndarray) -> np.ndarray:
         """Spread levels over the segments of their features.
 
+        Parameters
+        ----------
+        levels : unsigned integer array of shape (n_samples, n_features)
+            What `levels` returns.
+
         Returns
         -------
         int8 array of shape (n_samples, n_in)
@@ -135,7 +140,7 @@ class InputEncoding:
 
     @cached_property
     def order_by_segment(self) -> np.ndarray:
-        """int64 array of shape (n_in,): the codes, first segments of all features first."""
+        """Codes, first segments of all features first: int64 array of shape (n_in,)."""
         return np.argsort(self.offset, kind="stable")
 
     @cached_property
@@ -150,6 +155,11 @@ class InputEncoding:
 
         `predict` reads these; `codes`, which keeps the segments of a feature together, is what
         users see.
+
+        Parameters
+        ----------
+        levels : unsigned integer array of shape (n_samples, n_features)
+            What `levels` returns.
 
         Returns
         -------

@@ -35,6 +35,10 @@ def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> I
     random_state : numpy.random.RandomState
         Draws the rows where there are more than 200,000; up to there the encoding does not
         depend on the order of the rows, nor on whether one is repeated or weighted.
+
+    Returns
+    -------
+    InputEncoding
     """
     rows = np.flatnonzero(weight > 0)
     if len(rows) > _QUANTILE_ROWS:

@@ -232,6 +232,10 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
     def decision_function(self, X):
         """Logits of the integer network.
 
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+
         Returns
         -------
         float64 array of shape (n_samples,) for one or two classes, else (n_samples, n_classes)
@@ -242,6 +246,10 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
     def predict_proba(self, X):
         """Class probabilities, in the order of ``classes_``.
 
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
+
         Returns
         -------
         float64 array of shape (n_samples, n_classes)
@@ -250,6 +258,10 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
 
     def predict_log_proba(self, X):
         """Logarithm of the class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -400,7 +412,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     feature_names_in_ : array of str
         Where X had column names.
     n_outputs_ : int
-        Logits: 1 for two classes, else one a class.
+        Outputs of the network: logits of a classifier, 1 for two classes and else one per
+        class; columns of y of a regressor.
 
     See Also
     --------
@@ -446,9 +459,16 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
+
+        Returns
+        -------
+        FloatTwinClassifier
         """
         return FloatTwinClassifier(**clone(self).get_params(deep=False))
 
 
 class FloatTwinClassifier(Float, BaseClassifier):
-    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``."""
+    """`PrunedNeuralNetClassifier` in floats, unpruned; made by its ``float_twin()``.
+
+    Parameters and attributes are the same, without `integer_network_`.
+    """

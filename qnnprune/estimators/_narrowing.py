@@ -44,7 +44,13 @@ class NarrowingCurve:
     best: int
 
     def to_dict(self) -> dict[str, list]:
-        """Columns, as `pandas.DataFrame` takes them."""
+        """Columns, as `pandas.DataFrame` takes them.
+
+        Returns
+        -------
+        dict of str to list
+            Widths, scores and weights, one entry per width in each list.
+        """
         names = ("n_accum_bits", "score", "nonzeros")
         return {name: list(getattr(self, name)) for name in names}
 

@@ -249,7 +249,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     feature_names_in_ : array of str
         Where X had column names.
     n_outputs_ : int
-        Columns of y.
+        Outputs of the network: logits of a classifier, 1 for two classes and else one per
+        class; columns of y of a regressor.
 
     See Also
     --------
@@ -290,9 +291,16 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
 
         Architecture, encoding and training stay; nothing is quantized or pruned, and inputs
         keep 256 levels a segment.
+
+        Returns
+        -------
+        FloatTwinRegressor
         """
         return FloatTwinRegressor(**clone(self).get_params(deep=False))
 
 
 class FloatTwinRegressor(Float, BaseRegressor):
-    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``."""
+    """`PrunedNeuralNetRegressor` in floats, unpruned; made by its ``float_twin()``.
+
+    Parameters and attributes are the same, without `integer_network_`.
+    """

@@ -50,12 +50,12 @@ class IntegerLayer:
 
     @cached_property
     def accumulator_range(self) -> np.ndarray:
-        """int64 array of shape (n_out, 2): the exact range of every sum, inclusive."""
+        """Exact range of every sum, inclusive: int64 array of shape (n_out, 2)."""
         return accumulator_range(self.weight, self.input_range)
 
     @cached_property
     def accumulator_bits(self) -> np.ndarray:
-        """int64 array of shape (n_out,): the proven width of every accumulator, in bits."""
+        """Proven width of every accumulator, in bits: int64 array of shape (n_out,)."""
         return accumulator_bits(self.accumulator_range)
 
     @cached_property
@@ -91,6 +91,11 @@ class IntegerLayer:
         Parameters
         ----------
         columns : index array, boolean array or slice
+
+        Returns
+        -------
+        IntegerLayer
+            Of the same type.
         """
         return replace(self, weight=self.weight[:, columns], input_range=self.input_range[columns])
 
@@ -150,6 +155,10 @@ class HiddenLayer(IntegerLayer):
         Parameters
         ----------
         rows : index array, boolean array or slice
+
+        Returns
+        -------
+        HiddenLayer
         """
         return replace(self, weight=self.weight[rows], thresholds=self.thresholds[rows])
 

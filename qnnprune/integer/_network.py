@@ -253,6 +253,10 @@ class IntegerNetwork:
     def predict(self, X) -> np.ndarray:
         """Predict labels or target values for raw features.
 
+        Parameters
+        ----------
+        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+
         Returns
         -------
         array of shape (n_samples,), or (n_samples, n_outputs) for several targets

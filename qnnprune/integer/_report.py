@@ -46,11 +46,22 @@ class AccumulatorReport:
         self.rows, self.summary = rows, summary
 
     def to_dict(self) -> dict[str, list]:
-        """Columns as lists, one entry a layer."""
+        """Columns as lists.
+
+        Returns
+        -------
+        dict of str to list
+            One entry per layer in each list.
+        """
         return {key: [row[key] for row in self.rows] for key in self.rows[0]}
 
     def to_frame(self):
         """The table as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per layer.
 
         Raises
         ------

@@ -91,6 +91,12 @@ class Pruner:
         """Go on from a network that is pruned already: what it lost stays away.
 
         What is left is final, or, where the limits are narrower now, pruned along the schedule.
+
+        Parameters
+        ----------
+        network : PrunableMLP
+        narrower : bool
+            Whether the limits are narrower than those that the network was pruned to.
         """
         masks = [
             linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0 for linear in network.linears
@@ -102,12 +108,23 @@ class Pruner:
             self._feeding[index + 1] &= mask.any(axis=1)
 
     def start_regrowth(self, network) -> None:
-        """Let pruned weights learn from the first batch on."""
+        """Let pruned weights learn from the first batch on.
+
+        Parameters
+        ----------
+        network : PrunableMLP
+        """
         for linear in network.linears:
             linear.weight_quant.tensor_quant.dense_gradient = self.regrow
 
     def watch(self, table) -> None:
-        """Measure activations on the first rows of a `TrainingTable`: their order is by hash."""
+        """Measure activations on training rows.
+
+        Parameters
+        ----------
+        table : TrainingTable
+            Its first 1024 rows are measured: their order is by hash.
+        """
         if self.criterion.needs_rows:
             share = table.weight[:_ROWS].astype(np.float32)
             self._rows = table.levels(table.rows[:_ROWS]), share / share.sum()
@@ -117,6 +134,12 @@ class Pruner:
 
         From a progress of 1 on the limits hold for the integer weights as they are now,
         and, without `regrow`, only weights that were kept at the first such call can be kept.
+
+        Parameters
+        ----------
+        network : PrunableMLP
+        progress : float
+            Share of the pruning phase that is over.
         """
         stage = 1.0 if progress >= 1 else int(progress * _STAGES) / _STAGES
         if stage != self._stage:

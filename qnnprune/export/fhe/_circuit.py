@@ -33,7 +33,7 @@ class EncryptedNetwork:
 
     Made by `compile_fhe`.
 
-    Attributes
+    Parameters
     ----------
     circuit : concrete.fhe.Circuit
     lookups : LookupNetwork
@@ -70,7 +70,13 @@ class EncryptedNetwork:
         return self.ends.predictions(self._sums(X, mode))
 
     def decision(self, X, *, mode: str = "clear") -> np.ndarray:
-        """Logits or target values, in the modes of `predict`.
+        """Logits or target values.
+
+        Parameters
+        ----------
+        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        mode : {"clear", "simulate", "encrypted"}
+            As in `predict`.
 
         Returns
         -------

@@ -54,10 +54,12 @@ class FheClient:
     after a new training, a client needs the new folder and new keys.  Several threads may use
     one client.
 
-    Attributes
+    Parameters
     ----------
     ends : Ends
         What happens in the clear, before and after.
+    specs : concrete.fhe.ClientSpecs
+        What keys and ciphertexts are made of.
     model_id : str
         Digest of the network; a server must have the same.
     """
@@ -72,6 +74,15 @@ class FheClient:
     def load(folder) -> FheClient:
         """Read the folder that `EncryptedNetwork.save_client` wrote.
 
+        Parameters
+        ----------
+        folder : str or path-like
+
+        Returns
+        -------
+        FheClient
+            Without keys.
+
         Raises
         ------
         OSError
@@ -85,7 +96,18 @@ class FheClient:
         return FheClient(Ends.load(folder), specs, model_id)
 
     def save(self, folder) -> None:
-        """Write the client's files, without keys, to a folder that does not exist yet."""
+        """Write the client's files, without keys.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Must not exist yet, or be empty.
+
+        Raises
+        ------
+        OSError
+            If the folder is there already or cannot be written; nothing is left then.
+        """
         with whole_folder(folder, self.model_id) as unfinished:
             self.ends.save(unfinished)
             _fhe().Client(self._specs).save(unfinished / "client.zip")
@@ -113,6 +135,11 @@ class FheClient:
 
         Whoever reads the file can decrypt.
 
+        Parameters
+        ----------
+        path : str or path-like
+            Must not exist yet.
+
         Raises
         ------
         OSError
@@ -126,6 +153,10 @@ class FheClient:
 
     def load_keys(self, path) -> None:
         """Go on with the keys that `save_keys` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
 
         Raises
         ------
@@ -143,6 +174,12 @@ class FheClient:
 
     def evaluation_keys(self) -> bytes:
         """What the server needs once, to compute for this client.
+
+        Returns
+        -------
+        bytes
+            For `FheServer.accept_keys`; ``report.sent_key_bytes`` of the compiled network says
+            how many.
 
         Raises
         ------
@@ -200,7 +237,12 @@ class FheClient:
     def decrypt_decision(self, responses: Iterable[bytes]) -> np.ndarray:
         """Decrypt to logits or target values.
 
-        Takes and refuses what `decrypt` does.
+        Raises the errors of `decrypt`.
+
+        Parameters
+        ----------
+        responses : iterable of bytes
+            What the server made of each request, in the order of the rows.
 
         Returns
         -------
@@ -239,8 +281,10 @@ class FheServer:
     The ids tell mix-ups, not forgeries.  Let authenticated clients alone send keys: forged
     ones can bring the process down.
 
-    Attributes
+    Parameters
     ----------
+    server : concrete.fhe.Server
+        The compiled circuit.
     model_id : str
         Digest of the network; clients must have the same.
     """
@@ -252,6 +296,15 @@ class FheServer:
     @staticmethod
     def load(folder) -> FheServer:
         """Read the folder that `EncryptedNetwork.save_server` wrote.
+
+        Parameters
+        ----------
+        folder : str or path-like
+
+        Returns
+        -------
+        FheServer
+            Without keys.
 
         Raises
         ------
@@ -265,7 +318,18 @@ class FheServer:
         return FheServer(fhe.Server.load(folder / "server.zip"), model_id)
 
     def save(self, folder) -> None:
-        """Write the server's files, without keys, to a folder that does not exist yet."""
+        """Write the server's files, without keys.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Must not exist yet, or be empty.
+
+        Raises
+        ------
+        OSError
+            If the folder is there already or cannot be written; nothing is left then.
+        """
         with whole_folder(folder, self.model_id) as unfinished:
             self._server.save(unfinished / "server.zip")
 
@@ -297,7 +361,12 @@ class FheServer:
         return keys_id
 
     def forget_keys(self, keys_id: str) -> None:
-        """Compute no longer for the client whose keys have this id, and free their memory.
+        """Compute no longer for a client, and free the memory of its keys.
+
+        Parameters
+        ----------
+        keys_id : str
+            What `accept_keys` returned.
 
         Raises
         ------
