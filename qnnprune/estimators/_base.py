@@ -51,8 +51,9 @@ def plain_real(X):
 class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """Parameters and training.
 
-    What a target is comes from the classifier or the regressor, what a network is from
-    `Pruned` or `Float`.
+    What a target is comes from the classifier or the regressor: `_y_checks`, `_plain_target`,
+    `_encode_target`, `_weigh`, `_scale_target`, `_loss` and `_n_outputs`.  What a network is comes
+    from `Pruned` or `Float`: `_in_bits`, `_check_widths`, `_limits` and `_become_fitted`.
     """
 
     _parameter_constraints: dict = {
@@ -192,7 +193,9 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
             rows, mean, scale = self._scale_target(rows, previous)
             spec = self._spec(encoding, *self._settled(rows.y, mean, scale, mode))
-            self._keep(training.session.train(rows, spec, mode, seed=seed, previous=previous))
+            self._become_fitted(
+                training.session.train(rows, spec, mode, seed=seed, previous=previous)
+            )
         return self
 
     @contextmanager
@@ -283,7 +286,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
-    def _keep(self, trained: Trained):
+    def _become_fitted(self, trained: Trained):
         """Become fitted."""
         self._trained = trained
         self.history_ = list(trained.history)

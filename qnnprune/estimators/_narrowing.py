@@ -194,7 +194,7 @@ class Narrowing:
             warnings.simplefilter("ignore", FewWeightsWarning)
             spec = self._trained.spec
             limits = net._spec(network.encoding, spec.output_mean, spec.output_scale)
-        net._keep(replace(self._trained, spec=replace(limits, callbacks=())))
+        net._become_fitted(replace(self._trained, spec=replace(limits, callbacks=())))
         return net
 
     def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:

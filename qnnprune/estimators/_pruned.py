@@ -97,8 +97,8 @@ class Pruned(Narrowing, IntegerPrediction):
                 break
         return f"Use {', or '.join(ways)}."
 
-    def _keep(self, trained):
-        super()._keep(trained)
+    def _become_fitted(self, trained):
+        super()._become_fitted(trained)
         self.integer_network_ = training.compilation.compile_network(
             trained,
             classes=getattr(self, "classes_", None),

@@ -147,7 +147,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Low bits of every hidden sum that the network does not look at: its thresholds
         are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
         Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
-        best at ``n_accum_bits - 4``; where targets are exact, less keeps more of the score.
+        best at ``n_accum_bits - 4``.  Smaller values lose less of the score.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192
@@ -192,12 +192,12 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  For 200 to
-        10,000 rows that differ in their codes or targets it then also chooses, with `dropout`:
-        of the usual recipe, 20 epochs (from 8 bits on), and no dropout, each tried on 80 % of
-        the rows, the one with the smallest squared error on the others.  Whatever the number
-        of rows, a first `fit` under the guarantee at fewer than 8 bits trains 2.5 times as many
-        epochs.  `n_iter_` and `dropout_` tell what was taken; further training keeps to it.
+        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  With 200 to
+        10,000 rows that differ in their codes or targets, `fit` first tries up to three recipes
+        on 80 % of the rows: the usual one, 20 epochs (from 8 bits on), and no dropout.  It takes
+        the one with the smallest squared error on the other rows.  Below 8 guaranteed bits the
+        final training of a first `fit` then has 2.5 times as many epochs.  `n_iter_` and
+        `dropout_` tell what was taken; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2

@@ -75,8 +75,8 @@ def simplify(layers: Sequence[HiddenLayer | OutputLayer], step: int = 1) -> Simp
     ----------
     layers : sequence of HiddenLayer, and an OutputLayer at the end
     step : int
-        Thresholds move by multiples of it alone.  Where constants would move one of a layer
-        otherwise, they stay in the sums of that layer.
+        Thresholds move only by multiples of it.  If a layer would need another shift, its
+        constants stay in its sums.
 
     Returns
     -------

@@ -1,8 +1,10 @@
 """Masks: a criterion and a schedule applied to a network, under the limits.
 
-Whatever the method, from the end of the pruning phase on every row respects its two limits,
-and only weights that were kept then can be kept: but a row that training leaves without any
-gets its highest-ranked one back.
+From the end of the pruning phase on, every row respects its two limits, whatever the method.
+Later calls only remove weights.  Exception: a row that training leaves without any gets its
+highest-ranked one back.
+
+The network is a `PrunableMLP`.  Weights, masks and codes are read from it as numpy arrays.
 """
 
 from __future__ import annotations
@@ -218,7 +220,11 @@ class Pruner:
         return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
-        """Make the limits hold; until it is fixed what can be kept, set that and the scale too."""
+        """Apply the limits to one layer.
+
+        The first call also fixes the scale and which weights may be kept.  With `regrow`, every
+        call does.
+        """
         candidates = self._fixed[index]
         if candidates is None:
             started_sparse = self._target[index] is not None

@@ -37,7 +37,13 @@ class Schedule:
     rewires = False
 
     def excess(self, progress: float) -> float:
-        """Share of what is above the target that stays, at a progress (0 to 1) of the phase."""
+        """Share of the surplus weights that are still kept: 1 keeps all, 0 only the target.
+
+        Parameters
+        ----------
+        progress : float
+            Of the pruning phase, from 0 to 1.
+        """
         raise NotImplementedError
 
 

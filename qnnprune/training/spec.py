@@ -115,7 +115,7 @@ class Trained:
     dropout : float
         Share of the input codes that each step of the last training left out.
     pruning_seed : int
-        Of the draws of the criterion "random", which stay the same in further training.
+        Of what pruning draws at random; it stays the same in further training.
     state : dict of str to array
         State of the torch module.
     moments : dict

@@ -278,3 +278,11 @@ def test_an_interrupt_while_choosing_leaves_the_estimator_as_it_was():
     with pytest.raises(KeyboardInterrupt):
         net.set_params(max_epochs="auto", callbacks=[Spy("on_batch_end", call=45)]).fit(X, y)
     assert (net.predict(X) == before).all() and net.n_iter_ == 2
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+def test_labels_of_nearly_every_row_train_by_the_usual_recipe():
+    # None can be held back to choose by, which used to end the fit with a word on early stopping.
+    X = np.random.default_rng(0).normal(size=(250, 3))
+    y = np.r_[np.arange(240), np.arange(10)]
+    assert PrunedNeuralNetClassifier((8,), random_state=0).fit(X, y).n_iter_ == 40
