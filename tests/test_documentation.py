@@ -58,7 +58,13 @@ def _blocks(page):
     return blocks
 
 
-@pages
+def _marked(page):
+    # The README shows a fit with the defaults, which takes its time.
+    marks = [pytest.mark.slow] if page.name == "README.md" else []
+    return pytest.param(page, id=page.name, marks=marks)
+
+
+@pytest.mark.parametrize("page", map(_marked, PAGES))
 def test_blocks_run_as_printed(page, tmp_path, monkeypatch):
     for module in NEEDS.get(page.name, []):
         pytest.importorskip(module)

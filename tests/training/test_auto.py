@@ -148,6 +148,7 @@ def recipes_of(net):
     return spy.recipes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "tried", "longer"),
     [
@@ -229,6 +230,7 @@ def test_an_interrupt_of_a_trial_ends_the_fit(moment, call, others):
     assert not hasattr(net, "integer_network_")
 
 
+@pytest.mark.slow
 def test_rates_that_follow_a_score_stay_out_of_trials():
     X, y = noisy()
     rates = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
@@ -264,6 +266,7 @@ def row_errors(net, X, y):
         return row_squared_error(net.module_(levels), torch.from_numpy(y)).numpy()
 
 
+@pytest.mark.slow
 def test_callbacks_see_the_training_alone():
     Count.trainings = 0
     X, y = noisy()
