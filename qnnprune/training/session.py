@@ -92,6 +92,7 @@ class _Session:
         recipe, held = self.with_given(chosen), None
         if self.holds_back:
             rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
+            held = replace(held, weight=held.weight / held.weight.mean())
         net = self.net(rows, recipe, held=held)
         if self.mode is Mode.PARTIAL_FIT and self.previous:
             _restore_moments(net, self.spec, self.previous)

@@ -63,7 +63,7 @@ def _pair(item):
     kind = callback if isinstance(callback, type) else type(callback)
     if not issubclass(kind, Callback):
         way_out = ""
-        if issubclass(kind, (TorchScheduler, ReduceLROnPlateau)):
+        if issubclass(kind, TorchScheduler):
             way_out = f" Use skorch.callbacks.LRScheduler(policy={kind.__name__})."
         raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.{way_out}")
     return name, callback
@@ -118,12 +118,12 @@ def check_callbacks(callbacks: Sequence, *, holds_back: bool) -> None:
 def _check_kind(callback):
     if isinstance(callback, InputShapeSetter):
         raise ValueError(
-            "callbacks holds an InputShapeSetter, but the network takes its inputs from X by "
-            "itself: leave it out."
+            "callbacks holds InputShapeSetter, but the network's inputs follow from X anyway: "
+            "leave it out."
         )
     if isinstance(callback, (Checkpoint, TrainEndCheckpoint)) and callback.f_pickle:
         raise ValueError(
-            f"callbacks holds a {type(callback).__name__} with f_pickle={callback.f_pickle!r}, but "
+            f"callbacks holds {type(callback).__name__} with f_pickle={callback.f_pickle!r}, but "
             "the net cannot be pickled while it trains: use f_params, or pickle the estimator "
             "after fit."
         )
@@ -134,8 +134,9 @@ def _check_kind(callback):
 def _check_scores_training_rows(callback):
     if isinstance(callback, (*_SCORING, PassthroughScoring)) and not callback.on_train:
         raise ValueError(
-            f"callbacks holds a {type(callback).__name__} of held-back rows, but none are held "
-            "back: set early_stopping=True and call fit, or pass on_train=True."
+            f"callbacks holds {type(callback).__name__} with on_train=False, which scores "
+            "held-back rows, but none are held back: fit with early_stopping=True, or set "
+            "on_train=True."
         )
 
 
@@ -143,11 +144,15 @@ def _check_monitor(callback, recorded):
     monitor = _monitored_by(callback)
     if isinstance(monitor, str) and monitor not in recorded:
         raise ValueError(
-            f"callbacks holds a {type(callback).__name__} that monitors {monitor!r}, which nothing "
-            f"before it records; there are {', '.join(sorted(recorded))}. fit with "
-            f"early_stopping=True records {', '.join(sorted(_RECORDED_OF_HELD_BACK))}, the score "
-            "being accuracy or R²."
+            f"callbacks holds {type(callback).__name__}, which monitors {monitor!r}, but nothing "
+            f"before it records that. Recorded are {_listed(recorded)}; fit with "
+            f"early_stopping=True records {_listed(_RECORDED_OF_HELD_BACK)} (the score is accuracy "
+            "or R²)."
         )
+
+
+def _listed(names) -> str:
+    return ", ".join(sorted(map(repr, filter(None, names))))
 
 
 def _monitored_by(callback):
