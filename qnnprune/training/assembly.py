@@ -39,7 +39,7 @@ def check_device(device) -> None:
 def build_net(
     module, view: View, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer,
     max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, device, seed,
-    shortest, always_prune=False, constant_lr=False,
+    usual_epochs, always_prune=False, constant_lr=False,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
 
@@ -55,8 +55,8 @@ def build_net(
         Held-back rows; training stops early if there are some.
     label : str
         Of the progress bar.
-    shortest : int
-        Epochs of the whole schedule, at most, where the rest of it is shortened.
+    usual_epochs : int
+        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     always_prune : bool
         Train at the final limits from the first epoch on.
     constant_lr : bool
@@ -105,7 +105,7 @@ def build_net(
         dropout=dropout,
         seed=seed,
         stoppable=any(stops_training(c) for _, c in callbacks),
-        shortest=shortest,
+        usual_epochs=usual_epochs,
         **options,
     )
 

@@ -50,23 +50,27 @@ class Clock:
         epochs = range(1, self.n_epochs)
         return next((e for e in epochs if self.progress(e) >= 1), self.n_epochs)
 
-    def shorten(self, passed: int, shortest: int) -> None:
+    def shorten(self, passed: int, usual: int, *, halve: bool = False) -> None:
         """Give what is left of the schedule fewer epochs; once, and before the limits hold.
 
-        Pruning goes on from where it is, or begins, and fine-tuning follows.  That takes half of
-        the epochs that were left, and no more than in a schedule of `shortest` epochs.
+        Pruning goes on from where it is, or begins, and fine-tuning follows, as fast as in a
+        training of `usual` epochs.
 
         Parameters
         ----------
         passed : int
             Epochs that have passed.
-        shortest : int
+        usual : int
+            Epochs of a whole training.
+        halve : bool
+            Take no more than half of the epochs that are left.
         """
         left = self.n_epochs - passed
         if self.since or not left or self.progress(passed) >= 1:
             return
         done = max(self.done(passed), self.starts)
-        rest = min(math.ceil((1 - done) * shortest), math.ceil(left / 2))
+        rest = min(math.ceil((1 - done) * usual), math.ceil(left / 2) if halve else left)
         # At least the last epoch begins at the limits.
         rest = max(rest, math.ceil((1 - done) / (1 - PRUNING_ENDS)))
-        self.since, self.n_epochs, self._done_then = passed, passed + min(rest, left), done
+        if rest < left:
+            self.since, self.n_epochs, self._done_then = passed, passed + rest, done

@@ -47,17 +47,17 @@ class TrainingNet(Face):
     stoppable : bool
         Whether callbacks may stop training by a KeyboardInterrupt between two epochs, as those
         of skorch do.
-    shortest : int
-        Epochs of the whole schedule, at most, where the rest of it is shortened.
+    usual_epochs : int
+        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     """
 
     def __init__(
         self, *args, view=None, pruner=None, always_prune=False, dropout=0.0, seed=(0,),
-        stoppable=False, shortest=20, **kwargs,
+        stoppable=False, usual_epochs=40, **kwargs,
     ):  # fmt: skip
         self.view, self.pruner, self.always_prune = view, pruner, always_prune
         self.dropout, self.seed = dropout, seed
-        self.stoppable, self.shortest = stoppable, shortest
+        self.stoppable, self.usual_epochs = stoppable, usual_epochs
         super().__init__(*args, **kwargs)
 
     # ---------------------------------------------------------------- schedule
@@ -72,9 +72,9 @@ class TrainingNet(Face):
         """Whether the limits hold at the end of the epoch that runs now, and from then on."""
         return self.progress >= 1
 
-    def shorten(self) -> None:
+    def shorten(self, *, halve=False) -> None:
         """Let the rest of the schedule take fewer epochs, if the limits do not hold yet."""
-        self.clock_.shorten(self.epoch_, self.shortest)
+        self.clock_.shorten(self.epoch_, self.usual_epochs, halve=halve)
 
     # ------------------------------------------------------------------ epochs
 
@@ -262,7 +262,7 @@ class TrainingNet(Face):
         """At once if the limits hold, else after the rest of the schedule, which is shortened."""
         if not self.clock_.since:
             self.stop_training_ = self.limits_hold
-            self.shorten()
+            self.shorten(halve=True)
 
     # ------------------------------------------------------------------- state
 

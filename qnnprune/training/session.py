@@ -15,7 +15,7 @@ from .._utils import user_stacklevel
 from ..pruning import Pruner
 from .assembly import build_net, check_device
 from .auto import (
-    FEWEST_EPOCHS,
+    MOST_EPOCHS,
     Recipe,
     auto_batch_size,
     auto_recipes,
@@ -161,7 +161,7 @@ class _Session:
             seed=[self.seed, len(previous.history) if previous else 0],
             always_prune=partial or self.mode is Mode.WARM_START,
             constant_lr=partial,
-            shortest=whole_training(Recipe(FEWEST_EPOCHS, 0.0), spec.guaranteed_bits).max_epochs,
+            usual_epochs=whole_training(Recipe(MOST_EPOCHS, 0.0), spec.guaranteed_bits).max_epochs,
         ).initialize()
 
     def pruner(self, module) -> Pruner | None:
