@@ -182,12 +182,12 @@ class ProgressBar(OwnCallback):
         self.bar_.close()
 
 
-class ShareOfEpochs(Callback):
+class ShareOfEpochs(OwnCallback):
     """Tells a function, after each epoch, the share of epochs that are done."""
 
     def __init__(self, report):
         self.report = report
 
     def on_epoch_end(self, net, **kwargs):
-        """Report a number above 0, which is 1 after `max_epochs`."""
-        self.report(len(net.history) / net.max_epochs)
+        """Report a number above 0, which is 1 after the last one."""
+        self.report(net.epoch_ / net.clock_.n_epochs)

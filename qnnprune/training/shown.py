@@ -18,11 +18,7 @@ from ..encoding import InputEncoding
 from .rows import TrainingTable
 from .spec import UserRows
 
-__all__ = ["ShownBatches", "ShownRows", "View", "whole_repeats"]
-
-# A row that weighs more is shown more often: up to so many times the rows that came to `fit`.
-_MOST_REPEATS = 10
-_MOST_PARTS = 100
+__all__ = ["ShownBatches", "ShownRows", "View"]
 
 
 class ShownRows(Dataset):
@@ -32,8 +28,7 @@ class ShownRows(Dataset):
     ----------
     user : UserRows
     table : TrainingTable
-        Positions of rows of `user`, merged and weighted.  Each is there as often as its weight
-        says.
+        Rows of `user`, merged.  A row that stands for several is there as often.
 
     Attributes
     ----------
@@ -46,14 +41,9 @@ class ShownRows(Dataset):
         self.user, self.table = user, table
 
     @cached_property
-    def repeats(self) -> np.ndarray:
-        """How often each row of the table is there."""
-        return whole_repeats(self.table.weight, _MOST_REPEATS * self.user.X.shape[0])
-
-    @cached_property
     def rows(self) -> np.ndarray:
         """The rows of `user` that are there."""
-        return np.repeat(self.table.rows, self.repeats)
+        return np.repeat(self.table.rows, self.table.copies)
 
     @property
     def X(self):
@@ -74,7 +64,7 @@ class ShownRows(Dataset):
 
     def batch(self, index: np.ndarray) -> tuple:
         """X and y of some rows of the table, and which of them each row of X is."""
-        among = np.repeat(np.arange(len(index)), self.repeats[index])
+        among = np.repeat(np.arange(len(index)), self.table.copies[index])
         rows = self.table.rows[index[among]]
         return _tensor(_dense(self.user.X[rows])), _tensor(self.user.target(rows)), among
 
@@ -132,29 +122,6 @@ class View:
             return nn.functional.nll_loss(torch.log(prediction), index)
         residual = (prediction.cpu() - torch.from_numpy(y)) / torch.from_numpy(self.scale)
         return residual.square().mean()
-
-
-def whole_repeats(weight: np.ndarray, most: int) -> np.ndarray:
-    """Small integers in the ratio of the weights, each at least 1.
-
-    Exactly so where these are multiples of the smallest one, or of a hundredth of it or more;
-    else as near as about `most` in all come to it.
-
-    Parameters
-    ----------
-    weight : float array of shape (n,)
-        Positive.
-    most : int
-
-    Returns
-    -------
-    int64 array of shape (n,)
-    """
-    ratio = weight / max(weight.min(), weight.sum() / most)
-    parts = np.arange(1, max(1, min(_MOST_PARTS, int(most / ratio.sum()))) + 1)
-    errors = [np.abs(np.rint(ratio * n) / (ratio * n) - 1).max() for n in parts]
-    fewest = parts[np.argmin(np.round(errors, 9))]
-    return np.maximum(np.rint(ratio * fewest), 1).astype(np.int64)
 
 
 def _dense(X):

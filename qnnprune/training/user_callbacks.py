@@ -21,6 +21,8 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from .callbacks import OwnCallback
+
 __all__ = ["check_callbacks", "named_callbacks", "stops_training", "trial_callbacks"]
 
 # Callbacks that change how the weights move, and do nothing else.
@@ -86,8 +88,8 @@ def _follows_a_score(callback) -> bool:
 
 
 def stops_training(callback) -> bool:
-    """Whether a callback may end the training, as all may but those of rates and clipping."""
-    return not isinstance(callback, _IN_TRIALS)
+    """Whether a callback may end the training: all may but ours, and those of rates and clipping."""
+    return not isinstance(callback, (OwnCallback, *_IN_TRIALS))
 
 
 def check_callbacks(callbacks: Sequence, *, holds_back: bool) -> None:
@@ -111,7 +113,7 @@ def check_callbacks(callbacks: Sequence, *, holds_back: bool) -> None:
             _check_scores_training_rows(callback)
         if all_known:
             _check_monitor(callback, recorded)
-        all_known &= type(callback).__module__.startswith("skorch.")
+        all_known &= type(callback).__module__.startswith(("skorch.", __package__))
         recorded = recorded | _recorded_by(callback)
 
 
