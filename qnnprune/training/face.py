@@ -61,7 +61,9 @@ class Face(NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Batches of the rows of a dataset, in its order."""
-        return ShownBatches(dataset, self.batch_size)
+        if hasattr(dataset, "X"):
+            return ShownBatches(dataset, self.batch_size)
+        return super().get_iterator(dataset)
 
     def infer(self, x, **fit_params):
         """Class probabilities or targets for rows like those of `fit`."""

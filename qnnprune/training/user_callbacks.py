@@ -38,6 +38,8 @@ _TAKEN_NAMES = ["epoch_timer", "train_loss", "valid_loss"]
 def named_callbacks(callbacks: Sequence) -> list[tuple[str | None, Callback]]:
     """Instances of all callbacks, each with the name that the user gave it, or None.
 
+    Those of one class that have none stand together, as skorch calls them.
+
     Raises
     ------
     ValueError
@@ -51,7 +53,11 @@ def named_callbacks(callbacks: Sequence) -> list[tuple[str | None, Callback]]:
                 f"callbacks holds the name {name!r}, but a callback of that name is there already: "
                 "choose another name."
             )
-    return [(name, c() if isinstance(c, type) else c) for name, c in pairs]
+    groups: dict = {}
+    for name, callback in pairs:
+        callback = callback() if isinstance(callback, type) else callback
+        groups.setdefault(name or type(callback).__name__, []).append((name, callback))
+    return [pair for group in groups.values() for pair in group]
 
 
 def _pair(item):
