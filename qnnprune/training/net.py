@@ -163,8 +163,9 @@ class TrainingNet(Face):
 
     def _run_batches(self, batches, rows, prefix, step_fn):
         training, self.rows_ = prefix == "train", rows
+        records = self.history[-1]["batches"]
         for batch in batches:
-            self.history.new_batch()
+            records.append({})
             self._tell("on_batch_begin", batch, training=training)
             step = step_fn(batch)
             loss = step["loss"].item()
@@ -173,8 +174,8 @@ class TrainingNet(Face):
                     f"Training diverged: the loss is not finite. lr={self.lr} is too large; "
                     "lower it."
                 )
-            self.history.record_batch(f"{prefix}_loss", loss)
-            self.history.record_batch(f"{prefix}_batch_size", len(batch.index))
+            records[-1][f"{prefix}_loss"] = loss
+            records[-1][f"{prefix}_batch_size"] = len(batch.index)
             self._tell("on_batch_end", batch, training=training, **step)
         self.history.record(f"{prefix}_batch_count", len(batches))
 
