@@ -83,25 +83,28 @@ class ValidationScore(OwnCallback):
 
     def on_epoch_end(self, net, **kwargs):
         """Score the epoch."""
-        score = _score(*(torch.cat(part) for part in zip(*self.parts_, strict=True)))
+        output, y, weight = (torch.cat(part) for part in zip(*self.parts_, strict=True))
+        classes = net.view.user.classes
+        score = (
+            _r2(output, y, weight)
+            if classes is None
+            else (_accuracy(output, y, weight, len(classes)))
+        )
         net.history.record("valid_score", score)
         net.history.record("valid_score_best", score > self.best_score_)
         self.best_score_ = max(self.best_score_, score)
 
 
-def _score(output: Tensor, y: Tensor, weight: Tensor) -> float:
-    if not y.is_floating_point():
-        right = (_predicted_class(output) == y).double()
-        return float((right * weight).sum() / weight.sum())
+def _accuracy(output: Tensor, y: Tensor, weight: Tensor, n_classes: int) -> float:
+    predicted = (output[:, 0] > 0).long() if n_classes == 2 else output.argmax(dim=1)
+    return float(((predicted == y).double() * weight).sum() / weight.sum())
+
+
+def _r2(output: Tensor, y: Tensor, weight: Tensor) -> float:
     mean = (y * weight[:, None]).sum(0) / weight.sum()
     residual = ((output - y).square() * weight[:, None]).sum(0)
     total = ((y - mean).square() * weight[:, None]).sum(0)
     return float((1 - residual / total.clamp(min=1e-12)).mean())
-
-
-def _predicted_class(output: Tensor) -> Tensor:
-    """Index of the class that each row of logits stands for."""
-    return (output[:, 0] > 0).long() if output.shape[1] == 1 else output.argmax(dim=1)
 
 
 class WholeEpoch(OwnCallback):

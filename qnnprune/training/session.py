@@ -73,7 +73,7 @@ def train(
     """
     check_device(spec.device)
     session = _Session(spec, mode, user, seed, previous)
-    check_callbacks(spec.callbacks or (), holds_back=session.holds_back)
+    check_callbacks(spec.callbacks or (), holds_back=spec.early_stopping)
     with one_thread():
         return session.run(rows)
 
@@ -85,12 +85,11 @@ class _Session:
         self.spec, self.mode, self.user, self.seed = spec, mode, user, seed
         self.previous = previous
         self.pruning_seed = seed if previous is None else previous.pruning_seed
-        self.holds_back = spec.early_stopping and mode is not Mode.PARTIAL_FIT
 
     def run(self, rows) -> Trained:
         chosen = self.previous.recipe if self.previous else self.choose(rows)
         recipe, held = self.with_given(chosen), None
-        if self.holds_back:
+        if self.spec.early_stopping:
             rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
             held = replace(held, weight=held.weight / held.weight.mean())
         net = self.net(rows, recipe, held=held)

@@ -28,7 +28,7 @@ class ShownRows(Dataset):
     ----------
     user : UserRows
     table : TrainingTable
-        Rows of `user`, merged.  A row that stands for several is there as often.
+        Rows of `user`, merged.  One that stands for several is there as often.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class View:
     user : UserRows
     encoding : InputEncoding
     mean, scale : float64 arrays of shape (n_outputs,)
-        From outputs of a regressor's network to targets.
+        From the network's outputs to logits or targets.
     """
 
     def __init__(self, user: UserRows, encoding: InputEncoding, mean, scale):
@@ -107,12 +107,12 @@ class View:
     def prediction(self, output: Tensor) -> Tensor:
         """Class probabilities or targets, in float64, from the network's outputs."""
         output = output.detach().cpu().double()
-        if self.user.classes is not None:
-            if output.shape[1] == 1:
-                output = torch.cat([torch.zeros_like(output), output], dim=1)
-            return torch.softmax(output, dim=1)
-        target = output * torch.from_numpy(self.scale) + torch.from_numpy(self.mean)
-        return target[:, 0] if target.shape[1] == 1 else target
+        output = output * torch.from_numpy(self.scale) + torch.from_numpy(self.mean)
+        if self.user.classes is None:
+            return output[:, 0] if output.shape[1] == 1 else output
+        if len(self.user.classes) == 2:
+            output = torch.cat([torch.zeros_like(output), output], dim=1)
+        return torch.softmax(output, dim=1)
 
     def loss(self, prediction: Tensor, y) -> Tensor:
         """The loss that training minimises, of predictions and labels or targets."""

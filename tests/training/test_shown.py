@@ -131,6 +131,13 @@ def test_a_net_predicts_as_the_estimator_that_comes_of_it(X, y):
     assert spy.net.score(X, y) == pytest.approx(model.score(X, y), abs=0.01)
 
 
+def test_a_net_of_one_label_is_certain():
+    labels = ["only"] * 150
+    spy, model = spied(classifier(early_stopping=True), X, labels)
+    np.testing.assert_array_equal(spy.proba, model.predict_proba(X))
+    assert spy.net.score(X, labels) == model.history_[-1]["valid_score"] == 1
+
+
 def test_a_regressors_net_predicts_as_the_estimator_that_comes_of_it():
     spy, model = spied(regressor(max_epochs=6), *DIABETES)
     np.testing.assert_allclose(spy.predicted, model.predict(DIABETES[0]), rtol=1e-4)
