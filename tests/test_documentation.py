@@ -64,7 +64,7 @@ def _marked(page):
     return pytest.param(page, id=page.name, marks=marks)
 
 
-@pytest.mark.parametrize("page", map(_marked, PAGES))
+@pytest.mark.parametrize("page", [_marked(page) for page in PAGES])
 def test_blocks_run_as_printed(page, tmp_path, monkeypatch):
     for module in NEEDS.get(page.name, []):
         pytest.importorskip(module)

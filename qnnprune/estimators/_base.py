@@ -20,7 +20,7 @@ from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.rows import merge_rows
-from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec
+from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec, UserRows
 from ._keywords import FamiliarNames
 from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
@@ -193,9 +193,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
             rows, mean, scale = self._scale_target(rows, previous)
             spec = self._spec(encoding, *self._settled(rows.y, mean, scale, mode))
-            self._become_fitted(
-                training.session.train(rows, spec, mode, seed=seed, previous=previous)
+            user = UserRows(X, y, getattr(self, "classes_", None))
+            trained = training.session.train(
+                rows, spec, mode, user=user, seed=seed, previous=previous
             )
+            self._become_fitted(trained)
         return self
 
     @contextmanager

@@ -5,20 +5,19 @@ from __future__ import annotations
 import inspect
 
 import torch
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..pruning import Pruner
 from .callbacks import LearningRate, ProgressBar, ValidationScore, WeightsLeft, WholeEpoch
-from .net import TrainingNet
+from .face import Criterion
+from .net import ClassifierNet, RegressorNet, TrainingNet
+from .shown import ShownRows, View
+from .user_callbacks import named_callbacks, stops_training
 
-__all__ = ["OPTIMIZERS", "build_net", "check_device", "training_callbacks"]
+__all__ = ["OPTIMIZERS", "build_net", "check_device"]
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-
-# Callbacks that change how the weights move, and do nothing else.
-_IN_TRIALS = (LRScheduler, GradientNormClipping)
 
 
 def check_device(device) -> None:
@@ -38,20 +37,26 @@ def check_device(device) -> None:
 
 
 def build_net(
-    module, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer, max_epochs,
-    batch_size, dropout, early_stopping, n_iter_no_change, tol, callbacks, verbose, device, seed,
-    always_prune=False, constant_lr=False,
+    module, view: View, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer,
+    max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, device, seed,
+    usual_epochs, always_prune=False, constant_lr=False,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
 
     Parameters
     ----------
     module : PrunableMLP
+    view : View
+        The user's rows, and how to show them.
     criterion : callable
         One of `losses`.
     pruner : Pruner or None
     table_valid : TrainingTable or None
-        Held-back rows.
+        Held-back rows; training stops early if there are some.
+    label : str
+        Of the progress bar.
+    usual_epochs : int
+        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     always_prune : bool
         Train at the final limits from the first epoch on.
     constant_lr : bool
@@ -64,40 +69,43 @@ def build_net(
     -------
     TrainingNet
     """
-    ours = [("weights_left", WeightsLeft())]
+    ours = [("_weights_left", WeightsLeft())]
     if table_valid is not None:
-        ours.append(("valid_score", ValidationScore()))
-    callbacks = _named(callbacks)
+        ours.append(("_valid_score", ValidationScore()))
+    callbacks = named_callbacks(callbacks)
     if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
         restarts = pruner is not None and not always_prune and pruner.schedule.restarts_lr
-        ours.append(("learning_rate", LearningRate(restarts)))
-    ours.append(("whole_epoch", WholeEpoch(early_stopping, n_iter_no_change, tol)))
+        ours.append(("_learning_rate", LearningRate(restarts)))
+    ours.append(("_whole_epoch", WholeEpoch(table_valid is not None, n_iter_no_change, tol)))
     if verbose:
-        ours.append(("progress_bar", ProgressBar()))
+        ours.append(("_progress_bar", ProgressBar(label)))
     options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
     _check_weight_decay(options["optimizer"])
     if options["optimizer"] in OPTIMIZERS.values():
         options["optimizer__fused"] = True
     if optimizer == "sgd":
         options["optimizer__momentum"] = 0.9
-    return TrainingNet(
+    valid = None if table_valid is None else ShownRows(view.user, table_valid)
+    kind = RegressorNet if view.user.classes is None else ClassifierNet
+    return kind(
         module,
-        criterion=lambda: criterion,
+        view=view,
+        criterion=Criterion(criterion),
         optimizer__weight_decay=0.0,
         optimizer__param_groups=[("*linear.weight", {"weight_decay": alpha})],
         lr=lr,
         max_epochs=max_epochs,
         batch_size=batch_size,
-        train_split=None if table_valid is None else predefined_split(table_valid),
-        callbacks=[*ours, *callbacks],
-        callbacks__print_log=None,
-        verbose=0,
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=ours + [(name, c) if name else c for name, c in callbacks],
+        verbose=verbose,
         device=device,
         pruner=pruner,
         always_prune=always_prune,
         dropout=dropout,
         seed=seed,
-        stoppable=any(not isinstance(c, _IN_TRIALS) for _, c in callbacks),
+        stoppable=any(stops_training(c) for _, c in callbacks),
+        usual_epochs=usual_epochs,
         **options,
     )
 
@@ -109,26 +117,3 @@ def _check_weight_decay(optimizer):
             f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
             "for instance torch.optim.AdamW."
         )
-
-
-def training_callbacks(callbacks) -> list:
-    """Those of a user's callbacks that training itself consists of: rates and clipping.
-
-    Rates that depend on a score are left out: who records it is not there.
-    """
-    return [
-        (name, c)
-        for name, c in _named(callbacks or ())
-        if isinstance(c, _IN_TRIALS)
-        and getattr(c, "policy", None) not in ("ReduceLROnPlateau", ReduceLROnPlateau)
-    ]
-
-
-def _named(callbacks) -> list:
-    """Callbacks with their names, instances all of them."""
-    named = [c if isinstance(c, tuple) else (f"user_{i}", c) for i, c in enumerate(callbacks)]
-    named = [(name, c() if isinstance(c, type) else c) for name, c in named]
-    for _, callback in named:
-        if not isinstance(callback, Callback):
-            raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
-    return named

@@ -10,7 +10,7 @@ from .rows import TrainingTable
 __all__ = ["Recipe", "auto_recipes", "choose_recipe", "hold_back", "whole_training"]
 
 _STEPS = 2000
-_MOST_EPOCHS = 40
+MOST_EPOCHS = 40
 _DROPOUT, _DROPOUT_OF_MANY_ROWS = 0.3, 0.1
 _MANY_INPUTS = 64
 FEWEST_EPOCHS = 20  # pruning and fine-tuning need some time
@@ -108,7 +108,7 @@ def auto_batch_size(n_rows: int) -> int:
 
 def auto_max_epochs(n_rows: int, batch_size: int) -> int:
     """Epochs that make about 2,000 steps; at least 20, at most 40."""
-    return max(FEWEST_EPOCHS, min(_MOST_EPOCHS, -(-_STEPS // -(-n_rows // batch_size))))
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, -(-_STEPS // -(-n_rows // batch_size))))
 
 
 def auto_dropout(n_rows: int, n_in: int) -> float:

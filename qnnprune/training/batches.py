@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from .rows import TrainingTable
 
-__all__ = ["BatchLoader"]
+__all__ = ["Batch", "BatchLoader"]
+
+
+class Batch(NamedTuple):
+    """Some rows of a `TrainingTable`.
+
+    Attributes
+    ----------
+    index : int array of shape (n,)
+        Their positions in the table.
+    levels : unsigned integer tensor of shape (n, n_features)
+    y : tensor of shape (n,) or (n, n_outputs)
+        Class indices, or standardised targets in float64.
+    weight : float64 tensor of shape (n,)
+    """
+
+    index: np.ndarray
+    levels: Tensor
+    y: Tensor
+    weight: Tensor
 
 
 class BatchLoader:
@@ -34,4 +56,4 @@ class BatchLoader:
         ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
         for start, end in zip(ends, ends[1:], strict=False):
             levels = torch.from_numpy(self.table.levels(rows[start:end]))
-            yield {"levels": levels, "weight": weight[start:end]}, y[start:end]
+            yield Batch(order[start:end], levels, y[start:end], weight[start:end])

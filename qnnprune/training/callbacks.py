@@ -10,28 +10,22 @@ from tqdm import tqdm
 
 __all__ = [
     "LearningRate",
+    "OwnCallback",
     "ProgressBar",
     "ShareOfEpochs",
     "ValidationScore",
     "WeightsLeft",
     "WholeEpoch",
-    "predicted_class",
 ]
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 
 
-def accuracy(output: Tensor, y: Tensor) -> Tensor:
-    """1 where the predicted class is right, per row."""
-    return (predicted_class(output) == y).double()
+class OwnCallback(Callback):
+    """Part of training itself; gets a `Batch` and the network's outputs as they are."""
 
 
-def predicted_class(output: Tensor) -> Tensor:
-    """Index of the class that each row of logits stands for."""
-    return (output[:, 0] > 0).long() if output.shape[1] == 1 else output.argmax(dim=1)
-
-
-class LearningRate(Callback):
+class LearningRate(OwnCallback):
     """Linear warm-up, then half a cosine down to zero, step by step.
 
     Parameters
@@ -43,28 +37,40 @@ class LearningRate(Callback):
     def __init__(self, restarts=False):
         self.restarts = restarts
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        """Know the length of the schedule that this epoch belongs to."""
-        epoch, first = len(net.history), net.cut_epoch if self.restarts else net.max_epochs
-        if epoch in (1, first + 1):
-            self.step_ = 0
-        n_epochs = first if epoch <= first else net.max_epochs - first
-        self.n_steps_ = n_epochs * len(net.get_iterator(dataset_train))
+    def on_epoch_begin(self, net, **kwargs):
+        """Know the length of the schedule, where one begins or its rest is shortened."""
+        epoch, clock = net.epoch_, net.clock_
+        cut = clock.cut_epoch if self.restarts else clock.n_epochs
+        if epoch in (1, cut + 1):
+            self.start_ = 0.0
+        elif epoch == clock.since + 1:
+            self.start_ = self._done()
+        else:
+            return
+        n_epochs = (cut if epoch <= cut else clock.n_epochs) - (epoch - 1)
+        self.step_, self.n_steps_ = 0, n_epochs * len(net.batches_)
 
     def on_batch_begin(self, net, training=False, **kwargs):
         """Set the rate of the coming step."""
         if not training:
             return
-        done = self.step_ / self.n_steps_
+        done = self._done()
         share = (done - _WARM_UP) / (1 - _WARM_UP)
         factor = done / _WARM_UP if share < 0 else 0.5 * (1 + np.cos(np.pi * share))
         self.step_ += 1
         for group in net.optimizer_.param_groups:
-            group["lr"] = net.lr * max(factor, 1e-3)
+            group["lr"] = net.lr * max(float(factor), 1e-3)
+
+    def _done(self) -> float:
+        return self.start_ + (1 - self.start_) * self.step_ / self.n_steps_
 
 
-class ValidationScore(Callback):
+class ValidationScore(OwnCallback):
     """Accuracy or R² on the held-back rows, as "valid_score" in the history."""
+
+    def on_train_begin(self, net, **kwargs):
+        """Forget earlier trainings."""
+        self.best_score_ = -np.inf
 
     def on_epoch_begin(self, net, **kwargs):
         """Start a new epoch."""
@@ -73,33 +79,45 @@ class ValidationScore(Callback):
     def on_batch_end(self, net, batch, y_pred, training=False, **kwargs):
         """Collect the predictions of validation batches."""
         if not training:
-            self.parts_.append((y_pred.detach().cpu(), batch[1], batch[0]["weight"]))
+            self.parts_.append((y_pred.detach().cpu(), batch.y, batch.weight))
 
     def on_epoch_end(self, net, **kwargs):
         """Score the epoch."""
-        if not self.parts_:
-            return
         output, y, weight = (torch.cat(part) for part in zip(*self.parts_, strict=True))
-        if y.is_floating_point():
-            mean = (y * weight[:, None]).sum(0) / weight.sum()
-            residual = ((output - y).square() * weight[:, None]).sum(0)
-            total = ((y - mean).square() * weight[:, None]).sum(0)
-            score = (1 - residual / total.clamp(min=1e-12)).mean()
-        else:
-            score = (accuracy(output, y) * weight).sum() / weight.sum()
-        net.history.record("valid_score", float(score))
+        classes = net.view.user.classes
+        score = (
+            _r2(output, y, weight)
+            if classes is None
+            else (_accuracy(output, y, weight, len(classes)))
+        )
+        net.history.record("valid_score", score)
+        net.history.record("valid_score_best", score > self.best_score_)
+        self.best_score_ = max(self.best_score_, score)
 
 
-class WholeEpoch(Callback):
-    """Keeps the last whole epoch, or the best one, and stops when none gets better.
+def _accuracy(output: Tensor, y: Tensor, weight: Tensor, n_classes: int) -> float:
+    predicted = (output[:, 0] > 0).long() if n_classes == 2 else output.argmax(dim=1)
+    return float(((predicted == y).double() * weight).sum() / weight.sum())
 
-    Only epochs that respect the final limits compete; patience starts with them.
+
+def _r2(output: Tensor, y: Tensor, weight: Tensor) -> float:
+    mean = (y * weight[:, None]).sum(0) / weight.sum()
+    residual = ((output - y).square() * weight[:, None]).sum(0)
+    total = ((y - mean).square() * weight[:, None]).sum(0)
+    return float((1 - residual / total.clamp(min=1e-12)).mean())
+
+
+class WholeEpoch(OwnCallback):
+    """Keeps the last whole epoch, or the best one, and sees when none gets better.
+
+    Only epochs that respect the final limits compete.  Patience that ends before shortens the
+    rest of the schedule; patience that ends after stops training.
 
     Parameters
     ----------
     early_stopping : bool
     patience : int
-        Epochs without an improvement of more than `tol` after which training stops.
+        Epochs without an improvement of more than `tol`.
     tol : float
     """
 
@@ -107,23 +125,25 @@ class WholeEpoch(Callback):
         self.early_stopping, self.patience, self.tol = early_stopping, patience, tol
 
     def on_train_begin(self, net, **kwargs):
-        """Forget earlier trainings."""
+        """Forget earlier trainings, or networks that were too wide."""
         self.best_score_, self.waited_ = -np.inf, 0
 
     def on_epoch_end(self, net, **kwargs):
         """Keep this epoch, or count it as one without an improvement."""
-        competes = self.early_stopping and (net.pruner is None or net.progress >= 1)
-        score = net.history[-1]["valid_score"] if competes else np.inf
-        if score > self.best_score_:
+        score = net.history[-1]["valid_score"] if self.early_stopping else np.inf
+        if score > self.best_score_ or not net.limits_hold:
             net.keep_state()
-        if competes:
-            self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
-            self.best_score_ = max(self.best_score_, score)
-            net.stop_training_ = self.waited_ >= self.patience
-        net.history.record("whole", True)
+        net.whole_ = net.epoch_
+        if not self.early_stopping:
+            return
+        self.waited_ = 0 if score > self.best_score_ + self.tol else self.waited_ + 1
+        self.best_score_ = max(self.best_score_, score)
+        if self.waited_ >= self.patience:
+            net.stop_training_ = net.limits_hold
+            net.shorten()
 
 
-class WeightsLeft(Callback):
+class WeightsLeft(OwnCallback):
     """Records the share of weights that are kept, as "weights_left"."""
 
     def on_epoch_end(self, net, **kwargs):
@@ -134,19 +154,29 @@ class WeightsLeft(Callback):
             net.history.record("weights_left", kept / sum(mask.numel() for mask in masks))
 
 
-class ProgressBar(Callback):
-    """One bar over all epochs: loss, score and share of weights left."""
+class ProgressBar(OwnCallback):
+    """One bar over all epochs: loss, score and share of weights left.
+
+    Parameters
+    ----------
+    label : str
+        What it stands for.
+    """
 
     _shown = {"train_loss": "loss", "valid_score": "score", "weights_left": "weights left"}
 
+    def __init__(self, label="training"):
+        self.label = label
+
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="training")
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc=self.label)
 
     def on_epoch_end(self, net, **kwargs):
         """Advance it."""
         epoch = net.history[-1]
         shown = {text: f"{epoch[key]:.3g}" for key, text in self._shown.items() if key in epoch}
+        self.bar_.total = net.clock_.n_epochs
         self.bar_.set_postfix(shown)
         self.bar_.update()
 
@@ -155,12 +185,12 @@ class ProgressBar(Callback):
         self.bar_.close()
 
 
-class ShareOfEpochs(Callback):
+class ShareOfEpochs(OwnCallback):
     """Tells a function, after each epoch, the share of epochs that are done."""
 
     def __init__(self, report):
         self.report = report
 
     def on_epoch_end(self, net, **kwargs):
-        """Report a number above 0, which is 1 after `max_epochs`."""
-        self.report(len(net.history) / net.max_epochs)
+        """Report a number above 0, which is 1 after the last one."""
+        self.report(net.epoch_ / net.clock_.n_epochs)

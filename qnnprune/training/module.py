@@ -281,11 +281,8 @@ class PrunableMLP(nn.Module):
                 linear.weight_quant.skip_create_quant_tensor = False
         return self
 
-    def forward(self, levels: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(n, n_features) integer levels to (n, n_outputs) logits.
-
-        `weight` is what skorch hands on beside the levels; only the loss needs it.
-        """
+    def forward(self, levels: Tensor) -> Tensor:
+        """(n, n_features) integer levels to (n, n_outputs) logits."""
         x = self.input(levels)
         for layer in self.hidden:
             x = layer(x)

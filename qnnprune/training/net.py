@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    PassthroughScoring,
+)
 from skorch.utils import TeeGenerator
 
-from ..pruning.schedules import PRUNING_ENDS
 from .batches import BatchLoader
-from .callbacks import predicted_class
+from .callbacks import OwnCallback, ValidationScore, WholeEpoch
+from .clock import Clock
+from .face import ClassifierFace, Face, RegressorFace
 from .losses import row_squared_error
 from .rows import TrainingTable
 from .step import TrainingStep
 
-__all__ = ["TrainingNet"]
+__all__ = ["ClassifierNet", "RegressorNet", "TrainingNet"]
 
 # Of the callbacks, only those that do something are called: there are many batches.
 _PER_BATCH = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
-class TrainingNet(NeuralNet):
+class TrainingNet(Face):
     """A skorch net that trains on a `TrainingTable` and keeps its last whole epoch.
 
     Parameters
     ----------
+    view : View
     pruner : Pruner or None
         Called before every epoch, and after it so that whatever an epoch leaves behind
         respects the limits; None trains without pruning.
@@ -38,167 +47,254 @@ class TrainingNet(NeuralNet):
     stoppable : bool
         Whether callbacks may stop training by a KeyboardInterrupt between two epochs, as those
         of skorch do.
+    usual_epochs : int
+        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     """
 
     def __init__(
-        self, *args, pruner=None, always_prune=False, dropout=0.0, seed=(0,), stoppable=False,
-        **kwargs,
+        self, *args, view=None, pruner=None, always_prune=False, dropout=0.0, seed=(0,),
+        stoppable=False, usual_epochs=40, **kwargs,
     ):  # fmt: skip
-        self.pruner, self.always_prune = pruner, always_prune
-        self.dropout, self.seed, self.stoppable = dropout, seed, stoppable
+        self.view, self.pruner, self.always_prune = view, pruner, always_prune
+        self.dropout, self.seed = dropout, seed
+        self.stoppable, self.usual_epochs = stoppable, usual_epochs
         super().__init__(*args, **kwargs)
 
-    def get_iterator(self, dataset, training=False):
-        """Batches of whole tensors; skorch's own loader collates row by row."""
-        random_state = np.random.RandomState(self.seed) if training else None
-        return BatchLoader(dataset, self.batch_size, random_state)
+    # ---------------------------------------------------------------- schedule
+
+    @property
+    def progress(self) -> float:
+        """How far the pruning phase has come, from 0 to 1, at the epoch that runs now."""
+        return self.clock_.progress(self.epoch_)
+
+    @property
+    def limits_hold(self) -> bool:
+        """Whether the limits hold at the end of the epoch that runs now, and from then on."""
+        return self.progress >= 1
+
+    def shorten(self, *, halve=False) -> None:
+        """Let the rest of the schedule take fewer epochs, if the limits do not hold yet."""
+        self.clock_.shorten(self.epoch_, self.usual_epochs, halve=halve)
+
+    # ------------------------------------------------------------------ epochs
+
+    def on_train_begin(self, net, **kwargs):
+        """Start counting."""
+        pruned = self.pruner is not None and not self.always_prune
+        starts = self.pruner.schedule.starts if pruned else None
+        self.epoch_, self.whole_, self.clock_ = 0, 0, Clock(self.max_epochs, starts)
+        self.kept_state_, self.stop_training_, self.interrupted_ = None, False, False
+        self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Count the epoch; where the limits come to hold, the best one is yet to come."""
+        self.epoch_ += 1
+        super().on_epoch_begin(net, **kwargs)
+        if self.epoch_ > 1 and self.limits_hold and self.clock_.progress(self.epoch_ - 1) < 1:
+            for _, callback in self.callbacks_:
+                _forget_best(callback, self)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on a `TrainingTable`; an interrupt leaves the last whole epoch.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If there is none.
+        """
+        seen = {"X": self.view.user.X, "y": self.view.user.target(slice(None))}
+        self.notify("on_train_begin", **seen)
+        try:
+            self.fit_loop(X)
+        finally:
+            for callback in self._callbacks_of(ours=True):
+                callback.on_train_end(self, **seen)
+        for callback in self._callbacks_of(ours=False):
+            callback.on_train_end(self, **seen)
+        return self
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Run the epochs, and go back to the one that is kept."""
+        train, valid = self.get_split_datasets(X)
+        self.n_earlier_ = len(self.history)  # a callback may have loaded some
+        try:
+            self._begin(train.table)
+            while self.epoch_ < self.clock_.n_epochs and not self.stop_training_:
+                self._run_epoch(train, valid)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+        del self.history[len(self.history) - (self.epoch_ - self.whole_) :]
+        if self.kept_state_ is None:
+            raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
+        self._restore_kept()
+        return self
+
+    def _begin(self, table):
+        if self.pruner is not None:
+            self.pruner.watch(table)
+        bits = np.random.PCG64(self.seed)
+        self.step_ = TrainingStep(self.module_, self.criterion_.function, self.dropout, bits)
+        random_state = np.random.RandomState(self.seed)
+        self.batches_ = BatchLoader(table, self.batch_size, random_state)
+
+    def _run_epoch(self, train, valid):
+        seen = {"dataset_train": train, "dataset_valid": valid}
+        self.notify("on_epoch_begin", **seen)
+        self._train(train)
+        if valid is not None:
+            batches = BatchLoader(valid.table, self.batch_size)
+            self._run_batches(batches, valid, "valid", self.validation_step)
+        self._end_epoch(**seen)
+
+    def _train(self, rows):
+        """One pass over the rows, and pruning around it.
+
+        On the way to the limits pruning comes first, so that the epoch trains what is left.
+        Once they hold it comes last, as weights have moved, and the state that is kept after
+        the epoch must respect them.
+        """
+        if self.pruner is not None and not self.limits_hold:
+            self.pruner.prune(self.module_, self.progress)
+        for layer in self.module_.hidden:
+            layer.rounds = self.limits_hold
+        self._run_batches(self.batches_, rows, "train", self.train_step)
+        if self.pruner is not None and self.limits_hold:
+            self.pruner.prune(self.module_, 1.0)
+
+    def _run_batches(self, batches, rows, prefix, step_fn):
+        training, self.rows_ = prefix == "train", rows
+        records = self.history[-1]["batches"]
+        for batch in batches:
+            records.append({})
+            self._tell("on_batch_begin", batch, training=training)
+            step = step_fn(batch)
+            loss = step["loss"].item()
+            if training and not math.isfinite(loss):
+                raise ValueError(
+                    f"Training diverged: the loss is not finite. lr={self.lr} is too large; "
+                    "lower it."
+                )
+            records[-1][f"{prefix}_loss"] = loss
+            records[-1][f"{prefix}_batch_size"] = len(batch.index)
+            self._tell("on_batch_end", batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", len(batches))
+
+    # ------------------------------------------------------------------- steps
 
     def _set_training(self, training=True):
         # skorch walks all modules at every step; the mode changes twice an epoch at most.
         if self.module_.training != training:
             super()._set_training(training)
 
-    def get_dataset(self, X, y=None):
-        """Data come as a `TrainingTable`."""
-        return X
-
-    def check_data(self, X, y=None):
-        """Data come validated."""
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Weighted mean of the loss of each row."""
-        return self.criterion_(y_pred, y_true.to(y_pred.device), X["weight"].to(y_pred))[0]
-
     def train_step(self, batch, **fit_params):
         """Gradients of one batch, and the optimizer's step."""
-        inputs, y = batch
-        tensors = [t.to(self.device) for t in (inputs["levels"], y, inputs["weight"].float())]
+        tensors = [t.to(self.device) for t in (batch.levels, batch.y, batch.weight.float())]
         step = {}
 
         def closure():  # some optimizers call it several times
             loss, output = self.step_(*tensors)
             step.setdefault("loss", loss)
             step.setdefault("y_pred", output)
-            if self.listeners_["on_grad_computed"]:
+            if any(self.listeners_["on_grad_computed"]):
                 parameters = TeeGenerator(self.get_all_learnable_params())
-                self.notify(
-                    "on_grad_computed", named_parameters=parameters, batch=batch, training=True
-                )
+                self._tell("on_grad_computed", batch, named_parameters=parameters, training=True)
             return loss
 
         self._set_training(True)
         self.optimizer_.step(closure)
         return step
 
-    def predict(self, X):
-        """Class indices, or standardised targets, for callbacks that score."""
-        output = torch.cat(list(self.forward_iter(X)))
-        classes = isinstance(X, TrainingTable) and X.y.dtype.kind == "i"
-        return (predicted_class(output) if classes else output).numpy()
+    def validation_step(self, batch, **fit_params):
+        """Loss and output of one batch."""
+        self._set_training(False)
+        with torch.no_grad():
+            output = self.module_(batch.levels.to(self.device))
+            loss = self.criterion_(output, batch.y.to(output.device), batch.weight.to(output))
+        return {"loss": loss, "y_pred": output}
 
     def squared_error(self, table: TrainingTable) -> float:
         """Weighted mean squared error, of the class probabilities or of standardised targets."""
         self._set_training(False)
         total = 0.0
         with torch.no_grad():
-            for inputs, y in BatchLoader(table, self.batch_size):
-                output = self.module_(inputs["levels"].to(self.device)).cpu()
-                total += float(row_squared_error(output, y) @ inputs["weight"])
+            for batch in BatchLoader(table, self.batch_size):
+                output = self.module_(batch.levels.to(self.device)).cpu()
+                total += float(row_squared_error(output, batch.y) @ batch.weight)
         return total / table.weight.sum()
 
-    @property
-    def progress(self) -> float:
-        """How far the pruning phase has come, from 0 to 1, at the epoch that runs now."""
-        return self._progress_at(len(self.history))
+    # --------------------------------------------------------------- callbacks
 
-    def _progress_at(self, epoch: int) -> float:
-        if self.always_prune or self.pruner is None:
-            return 1.0
-        starts, done = self.pruner.schedule.starts, (epoch - 1) / self.max_epochs
-        return float(np.clip((done - starts) / (PRUNING_ENDS - starts), 0, 1))
+    def _callbacks_of(self, *, ours: bool) -> list:
+        return [c for _, c in self.callbacks_ if isinstance(c, OwnCallback) == ours]
 
-    @property
-    def cut_epoch(self) -> int:
-        """The epoch at the end of which the limits hold first, counted from 1."""
-        epochs = range(1, self.max_epochs)
-        return next((e for e in epochs if self._progress_at(e) >= 1), self.max_epochs)
+    def _listeners(self, method_name) -> tuple[list, list]:
+        """Methods of that name that do something, of our callbacks and of others."""
+        nothing, parts = getattr(Callback, method_name), []
+        for ours in (True, False):
+            methods = [getattr(callback, method_name) for callback in self._callbacks_of(ours=ours)]
+            parts.append([m for m in methods if getattr(m, "__func__", None) is not nothing])
+        return tuple(parts)
 
-    def fit_loop(self, X, y=None, epochs=None, **kwargs):
-        """Train; an interrupt leaves the last whole epoch."""
-        # skorch swallows an interrupt, wherever in here it comes.
-        self.interrupted_, self.stop_training_, self.kept_state_ = True, False, None
-        self.listeners_ = {name: self._listeners(name) for name in _PER_BATCH}
-        if self.pruner is not None:
-            self.pruner.watch(X)
-        bits = np.random.PCG64(self.seed)
-        self.step_ = TrainingStep(self.module_, self.criterion_, self.dropout, bits)
-        try:
-            super().fit_loop(X, y, epochs, **kwargs)
-            self.interrupted_ = False
-        except KeyboardInterrupt:
-            may_stop = self.stop_training_ or self.stoppable
-            self.interrupted_ = not (may_stop and self.history and "whole" in self.history[-1])
-        while self.kept_state_ is not None:
-            try:
-                self._restore(self.kept_state_)
-                break
-            except KeyboardInterrupt:
-                self.interrupted_ = True
-        return self
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """One pass over the data, and pruning around a training pass.
-
-        On the way to the limits pruning comes first, so that the epoch trains what is left.
-        Once they hold it comes last, as weights have moved, and the state that is kept after
-        the epoch must respect them.
-        """
-        pruned = training and self.pruner is not None
-        if pruned and self.progress < 1:
-            self.pruner.prune(self.module_, self.progress)
-        for layer in self.module_.hidden:
-            layer.rounds = self.progress >= 1
-        if iterator is not None:
-            self._run_batches(iterator, training, prefix, step_fn)
-        if training and not all(np.isfinite(self.history[-1, "batches", :, "train_loss"])):
-            raise ValueError(
-                f"Training diverged: the loss is not finite. lr={self.lr} is too large; lower it."
-            )
-        if pruned and self.progress >= 1:
-            self.pruner.prune(self.module_, 1.0)
-
-    def _run_batches(self, iterator, training, prefix, step_fn):
-        batches = self.history[-1]["batches"]
-        for batch in iterator:
-            batches.append({})
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch)
-            batches[-1][f"{prefix}_loss"] = step["loss"].item()
-            batches[-1][f"{prefix}_batch_size"] = len(batch[1])
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_batch_count", len(iterator))
-
-    def notify(self, method_name, **cb_kwargs):
-        """Tell the callbacks; stop after an epoch once all of them have seen it."""
-        if method_name in _PER_BATCH:
-            for listen in self.listeners_[method_name]:
-                listen(self, **cb_kwargs)
+    def _tell(self, method_name, batch, **seen):
+        ours, others = self.listeners_[method_name]
+        for listen in ours:
+            listen(self, batch=batch, **seen)
+        if not others:
             return
-        super().notify(method_name, **cb_kwargs)
-        if method_name == "on_epoch_end" and self.stop_training_:
-            raise KeyboardInterrupt
+        *shown, among = self.rows_.batch(batch.index)
+        if "y_pred" in seen:
+            seen["y_pred"] = self.view.prediction(seen["y_pred"])[among]
+        for listen in others:
+            listen(self, batch=tuple(shown), **seen)
 
-    def _listeners(self, method_name) -> list:
-        """The callbacks' methods of that name that do something."""
-        methods = [getattr(callback, method_name) for _, callback in self.callbacks_]
-        nothing = getattr(Callback, method_name)
-        return [m for m in methods if getattr(m, "__func__", None) is not nothing]
+    def _end_epoch(self, **seen):
+        """Tell all callbacks that it is over; one of them may want to stop."""
+        for _, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **seen)
+            except KeyboardInterrupt:
+                # Before the epoch is kept, and where only rates are the user's, it comes from
+                # the keyboard.
+                if not self.stoppable or self.whole_ < self.epoch_:
+                    raise
+                self._stop()
+
+    def _stop(self):
+        """At once if the limits hold, else after the rest of the schedule, which is shortened."""
+        if not self.clock_.since:
+            self.stop_training_ = self.limits_hold
+            self.shorten(halve=True)
+
+    # ------------------------------------------------------------------- state
 
     def keep_state(self):
         """Make the current weights the ones that training ends with."""
         self.kept_state_ = [tensor.detach().clone() for tensor in self.module_.tensors()]
 
+    def _restore_kept(self):
+        while True:
+            try:
+                return self._restore(self.kept_state_)
+            except KeyboardInterrupt:
+                self.interrupted_ = True
+
     @torch.no_grad()
     def _restore(self, state):
         for tensor, kept in zip(self.module_.tensors(), state, strict=True):
             tensor.copy_(kept)
+
+
+class ClassifierNet(ClassifierFace, TrainingNet):
+    """A net that looks like skorch's `NeuralNetClassifier`."""
+
+
+class RegressorNet(RegressorFace, TrainingNet):
+    """A net that looks like skorch's `NeuralNetRegressor`."""
+
+
+def _forget_best(callback, net):
+    """Let only coming epochs count: those before were of networks that were too wide."""
+    if isinstance(callback, (EarlyStopping, ValidationScore, WholeEpoch)):
+        callback.on_train_begin(net)
+    elif isinstance(callback, (BatchScoring, EpochScoring, PassthroughScoring)):
+        callback.best_score_ = np.inf if callback.lower_is_better else -np.inf

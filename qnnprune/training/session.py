@@ -13,13 +13,23 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._utils import user_stacklevel
 from ..pruning import Pruner
-from .assembly import build_net, check_device, training_callbacks
-from .auto import Recipe, auto_batch_size, auto_recipes, choose_recipe, hold_back, whole_training
+from .assembly import build_net, check_device
+from .auto import (
+    MOST_EPOCHS,
+    Recipe,
+    auto_batch_size,
+    auto_recipes,
+    choose_recipe,
+    hold_back,
+    whole_training,
+)
 from .losses import LOSSES
 from .module import PrunableMLP
 from .rows import TrainingTable
-from .spec import Mode, Trained, TrainingSpec
+from .shown import View
+from .spec import Mode, Trained, TrainingSpec, UserRows
 from .threads import one_thread
+from .user_callbacks import check_callbacks, trial_callbacks
 
 __all__ = ["float_decision", "module_of", "train"]
 
@@ -31,6 +41,7 @@ def train(
     spec: TrainingSpec,
     mode: Mode,
     *,
+    user: UserRows,
     seed: int,
     previous: Trained | None = None,
 ) -> Trained:
@@ -41,6 +52,8 @@ def train(
     rows : TrainingTable
     spec : TrainingSpec
     mode : Mode
+    user : UserRows
+        What `rows` are made of, for callbacks to see.
     seed : int
         Of everything that this training draws.
     previous : Trained, optional
@@ -59,7 +72,8 @@ def train(
         If training is interrupted before its first epoch is over.
     """
     check_device(spec.device)
-    session = _Session(spec, mode, seed, previous)
+    session = _Session(spec, mode, user, seed, previous)
+    check_callbacks(spec.callbacks or (), holds_back=spec.early_stopping)
     with one_thread():
         return session.run(rows)
 
@@ -67,15 +81,17 @@ def train(
 class _Session:
     """What stays the same while one call of `train` runs."""
 
-    def __init__(self, spec, mode, seed, previous):
-        self.spec, self.mode, self.seed, self.previous = spec, mode, seed, previous
+    def __init__(self, spec, mode, user, seed, previous):
+        self.spec, self.mode, self.user, self.seed = spec, mode, user, seed
+        self.previous = previous
         self.pruning_seed = seed if previous is None else previous.pruning_seed
 
     def run(self, rows) -> Trained:
         chosen = self.previous.recipe if self.previous else self.choose(rows)
         recipe, held = self.with_given(chosen), None
-        if self.spec.early_stopping and self.mode is not Mode.PARTIAL_FIT:
+        if self.spec.early_stopping:
             rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
+            held = replace(held, weight=held.weight / held.weight.mean())
         net = self.net(rows, recipe, held=held)
         if self.mode is Mode.PARTIAL_FIT and self.previous:
             _restore_moments(net, self.spec, self.previous)
@@ -94,7 +110,8 @@ class _Session:
         recipes: dict = {}
         for recipe in found:
             recipes.setdefault(self.with_given(recipe), recipe)
-        tried = choose_recipe(list(recipes), rows, self.seed, self.held_back_error)
+        self.trials = list(recipes)
+        tried = choose_recipe(self.trials, rows, self.seed, self.held_back_error)
         return whole_training(recipes[tried], spec.guaranteed_bits)
 
     def with_given(self, recipe) -> Recipe:
@@ -107,13 +124,14 @@ class _Session:
         return auto_batch_size(len(rows)) if given == "auto" else given
 
     def held_back_error(self, recipe, rows, held) -> float:
-        net = self.net(rows, recipe, trial=True)
+        label = f"trial {self.trials.index(recipe) + 1} of {len(self.trials)}"
+        net = self.net(rows, recipe, label=label, trial=True)
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.squared_error(held)
 
-    def net(self, rows, recipe, *, held=None, trial=False):
+    def net(self, rows, recipe, *, held=None, label="training", trial=False):
         """A net that is ready to train; in a trial by no more than training consists of."""
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
         module = _build_module(rows.encoding, spec.shape).seed(self.seed)
@@ -122,6 +140,7 @@ class _Session:
         callbacks = spec.callbacks or ()
         return build_net(
             module,
+            View(self.user, rows.encoding, spec.output_mean, spec.output_scale),
             criterion=LOSSES[spec.loss],
             pruner=self.pruner(module),
             table_valid=held,
@@ -131,16 +150,17 @@ class _Session:
             max_epochs=1 if partial else recipe.max_epochs,
             batch_size=self.batch_size(rows),
             dropout=recipe.dropout,
-            early_stopping=held is not None,
             n_iter_no_change=spec.n_iter_no_change,
             tol=spec.tol,
-            callbacks=training_callbacks(callbacks) if trial else list(callbacks),
-            verbose=0 if trial else spec.verbose,
+            callbacks=trial_callbacks(callbacks) if trial else callbacks,
+            verbose=spec.verbose,
+            label=label,
             device=spec.device,
             # Other epochs, other draws.
             seed=[self.seed, len(previous.history) if previous else 0],
             always_prune=partial or self.mode is Mode.WARM_START,
             constant_lr=partial,
+            usual_epochs=whole_training(Recipe(MOST_EPOCHS, 0.0), spec.guaranteed_bits).max_epochs,
         ).initialize()
 
     def pruner(self, module) -> Pruner | None:
@@ -167,21 +187,23 @@ class _Session:
             pruning_seed=self.pruning_seed,
             state=_to_numpy(net.module_.state_dict()),
             moments=_to_numpy(net.optimizer_.state_dict()["state"]),
-            history=earlier + _epoch_records(net.history, after=len(earlier)),
+            history=earlier + _epoch_records(net, after=len(earlier)),
             cache={"module": _finished(net.module_)},
         )
 
 
 def _check_interrupt(net):
-    if net.kept_state_ is None:
-        raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
-    if net.interrupted_:
-        warnings.warn(
-            f"Training was interrupted in epoch {len(net.history)} of {net.max_epochs}; the "
-            "weights of the last whole epoch are kept, pruned and compiled.",
-            ConvergenceWarning,
-            stacklevel=user_stacklevel(),
-        )
+    if not net.interrupted_:
+        return
+    way_out = ""
+    if net.clock_.progress(net.whole_) < 1:
+        way_out = " They had no fine-tuning: fit again, with warm_start=True to go on from here."
+    warnings.warn(
+        f"Training was interrupted in epoch {net.epoch_} of {net.clock_.n_epochs}; the weights of "
+        f"the last whole epoch are kept, pruned and compiled.{way_out}",
+        ConvergenceWarning,
+        stacklevel=user_stacklevel(),
+    )
 
 
 def _restore_moments(net, spec, previous):
@@ -192,15 +214,15 @@ def _restore_moments(net, spec, previous):
         net.optimizer_.load_state_dict(state)
 
 
-def _epoch_records(history, after: int) -> list[dict]:
-    """What skorch recorded of the whole epochs, counted on from `after`."""
-    skipped = {"batches", "whole"}
-    records = [
-        {k: v for k, v in epoch.items() if k not in skipped and not k.endswith("_best")}
-        for epoch in history
-        if "whole" in epoch
+def _epoch_records(net, after: int) -> list[dict]:
+    """What skorch recorded of the epochs, counted on from `after`."""
+    # A callback may have loaded the history of a training that is among the earlier ones.
+    epochs = net.history[net.n_earlier_ if after else 0 :]
+    return [
+        {k: v for k, v in epoch.items() if k != "batches" and not k.endswith("_best")}
+        | {"epoch": number}
+        for number, epoch in enumerate(epochs, start=after + 1)
     ]
-    return [record | {"epoch": after + record["epoch"]} for record in records]
 
 
 def _build_module(encoding, shape) -> PrunableMLP:

@@ -17,7 +17,7 @@ from ..encoding import InputEncoding
 from ..pruning import LayerLimits
 from .auto import Recipe
 
-__all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec"]
+__all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec", "UserRows"]
 
 
 class Mode(Enum):
@@ -99,6 +99,31 @@ class TrainingSpec:
         shape = self.shape
         input_bits = [self.n_in_bits] + [shape.n_a_bits] * len(shape.hidden_layer_sizes)
         return [omega(shape.n_w_bits, bits, self.n_accum_bits) for bits in input_bits]
+
+
+@dataclass(frozen=True, eq=False)
+class UserRows:
+    """Rows as they came to `fit`, for callbacks to see.
+
+    Attributes
+    ----------
+    X : array, or scipy sparse CSR matrix, of shape (n_samples, n_features)
+    y : array of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices (int64), or targets (float64).
+    classes : array of shape (n_classes,), or None
+        Labels of a classifier.
+    """
+
+    X: Any
+    y: np.ndarray
+    classes: np.ndarray | None
+
+    def target(self, rows) -> np.ndarray:
+        """Labels or targets of some rows; of shape (len(rows),) where there is one output."""
+        y = self.y[rows]
+        if self.classes is not None:
+            return self.classes[y]
+        return y[:, 0] if y.shape[1] == 1 else y
 
 
 @dataclass(frozen=True, eq=False)

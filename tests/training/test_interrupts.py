@@ -25,6 +25,17 @@ def test_interrupt_leaves_the_last_whole_epoch(epoch, moment):
         np.testing.assert_array_equal(model.module_.state_dict()[key], state[key])
 
 
+@pytest.mark.parametrize(("epoch", "fine_tuned"), [(2, False), (7, False), (8, True), (10, True)])
+def test_an_interrupt_before_fine_tuning_says_what_to_do(epoch, fine_tuned):
+    model = make(callbacks=[Interrupt(epoch)])
+    with pytest.warns(ConvergenceWarning, match="interrupted") as warned:
+        model.fit(X, Y)
+    assert ("warm_start=True" in str(warned[0].message)) != fine_tuned
+    before = model.score(X, Y)
+    model.set_params(callbacks=None, warm_start=True).fit(X, Y)
+    assert model.score(X, Y) > max(0.9, before - 0.05)
+
+
 @pytest.mark.parametrize(
     "moment", ["on_train_begin", "on_epoch_begin", "on_grad_computed", "on_batch_end"]
 )

@@ -59,6 +59,24 @@ def test_progress_bar(capfd):
         assert text in err
 
 
+def test_every_trial_has_a_progress_bar(capfd):
+    rows = np.random.RandomState(0).standard_normal((250, 4))
+    y = rows[:, 0] > 0
+    for bits, n_trials in ((8, 3), (6, 2)):
+        make(n_accum_bits=bits, max_epochs="auto", verbose=1).fit(rows, y)
+        bars = capfd.readouterr().err.split("\n")
+        labels = [bar.rpartition("\r")[2].partition(":")[0] for bar in bars]
+        trials = [f"trial {i} of {n_trials}" for i in range(1, n_trials + 1)]
+        assert labels == [*trials, "training", ""]
+
+
+def test_the_progress_bar_knows_of_a_shorter_rest(capfd):
+    model = make(max_epochs=500, early_stopping=True, n_iter_no_change=2, tol=2.0, verbose=1)
+    model.fit(X, Y)
+    # Patience ends with the third epoch; a training of 100 epochs has 90 more.
+    assert f" {model.n_iter_}/93 " in capfd.readouterr().err
+
+
 def test_progress_bar_is_closed_after_an_interrupt(capfd):
     with pytest.warns(ConvergenceWarning):
         make(verbose=1, callbacks=[Interrupt(3)]).fit(X, Y)

@@ -130,7 +130,7 @@ def test_blocks_cover_all_rows():
 
 
 def levels_of(batch):
-    return batch[0]["levels"]
+    return batch.levels
 
 
 def make_table(n_rows):

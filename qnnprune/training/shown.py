@@ -1,0 +1,136 @@
+"""Rows, labels and predictions as a user's callbacks see them.
+
+Inside, a network trains on merged rows of levels, class indices and standardised targets.
+Callbacks see what a classifier or regressor of skorch shows them: the rows, labels and targets
+that came to `fit`, and class probabilities or targets for predictions.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from torch import Tensor, nn
+
+from ..encoding import InputEncoding
+from .rows import TrainingTable
+from .spec import UserRows
+
+__all__ = ["ShownBatches", "ShownRows", "View"]
+
+
+class ShownRows(Dataset):
+    """A `TrainingTable` as a dataset of skorch.
+
+    Parameters
+    ----------
+    user : UserRows
+    table : TrainingTable
+        Rows of `user`, merged.  One that stands for several is there as often.
+
+    Attributes
+    ----------
+    X : array, or scipy sparse CSR matrix, of shape (n, n_features)
+    y : array of shape (n,) or (n, n_outputs)
+        Labels or targets.
+    """
+
+    def __init__(self, user: UserRows, table: TrainingTable):
+        self.user, self.table = user, table
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The rows of `user` that are there."""
+        return np.repeat(self.table.rows, self.table.copies)
+
+    @property
+    def X(self):
+        """The rows themselves."""
+        return self.user.X[self.rows]
+
+    @property
+    def y(self) -> np.ndarray:
+        """What belongs to them."""
+        return self.user.target(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        X, y = self.user.X[self.rows[[index]]], self.user.target(self.rows[[index]])
+        return _dense(X)[0], y[0]
+
+    def batch(self, index: np.ndarray) -> tuple:
+        """X and y of some rows of the table, and which of them each row of X is."""
+        among = np.repeat(np.arange(len(index)), self.table.copies[index])
+        rows = self.table.rows[index[among]]
+        return _tensor(_dense(self.user.X[rows])), _tensor(self.user.target(rows)), among
+
+
+class ShownBatches:
+    """Serves a dataset of skorch in whole batches, in its order."""
+
+    def __init__(self, dataset: Dataset, batch_size: int):
+        self.dataset, self.batch_size = dataset, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        X, y = self.dataset.X, self.dataset.y
+        for start in range(0, len(self.dataset), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            labels = torch.zeros(len(self.dataset))[rows] if y is None else _tensor(y[rows])
+            yield _tensor(_dense(X[rows])), labels
+
+
+class View:
+    """What leads from the user's terms to the network's, and back.
+
+    Parameters
+    ----------
+    user : UserRows
+    encoding : InputEncoding
+    mean, scale : float64 arrays of shape (n_outputs,)
+        From the network's outputs to logits or targets.
+    """
+
+    def __init__(self, user: UserRows, encoding: InputEncoding, mean, scale):
+        self.user, self.encoding, self.mean, self.scale = user, encoding, mean, scale
+
+    def levels(self, X) -> Tensor:
+        """Levels of rows like those that came to `fit`."""
+        return torch.from_numpy(self.encoding.levels(np.asarray(X)))
+
+    def prediction(self, output: Tensor) -> Tensor:
+        """Class probabilities or targets, in float64, from the network's outputs."""
+        output = output.detach().cpu().double()
+        output = output * torch.from_numpy(self.scale) + torch.from_numpy(self.mean)
+        if self.user.classes is None:
+            return output[:, 0] if output.shape[1] == 1 else output
+        if len(self.user.classes) == 2:
+            output = torch.cat([torch.zeros_like(output), output], dim=1)
+        return torch.softmax(output, dim=1)
+
+    def loss(self, prediction: Tensor, y) -> Tensor:
+        """The loss that training minimises, of predictions and labels or targets."""
+        y = np.asarray(y)
+        if self.user.classes is not None:
+            index = torch.from_numpy(np.searchsorted(self.user.classes, y))
+            return nn.functional.nll_loss(torch.log(prediction), index)
+        residual = (prediction.cpu() - torch.from_numpy(y)) / torch.from_numpy(self.scale)
+        return residual.square().mean()
+
+
+def _dense(X):
+    return X.toarray() if hasattr(X, "toarray") else X
+
+
+def _tensor(values: np.ndarray):
+    """A tensor, if there is one for that type: none holds texts."""
+    try:
+        return torch.from_numpy(np.ascontiguousarray(values))
+    except (TypeError, ValueError):
+        return values
