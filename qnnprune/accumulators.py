@@ -133,8 +133,8 @@ def ordinary_weights(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> float:
     """Weights of ordinary size that the exact range of `n_accum_bits` holds, about.
 
     Full-scale weights, which Ω counts, are rare.  Of normal weights the mean magnitude is
-    ``sqrt(2 / pi) / optimal_step(n_w_bits)`` codes, and an L1 norm of
-    ``2**(n_accum_bits - n_in_bits)`` codes fits.
+    ``sqrt(2 / pi) / optimal_step(n_w_bits)`` codes.  Of both signs equally often, an L1 norm of
+    ``(2**n_accum_bits - 1) / (2**n_in_bits - 1)`` codes fits.
 
     Parameters
     ----------
@@ -149,10 +149,10 @@ def ordinary_weights(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> float:
     Examples
     --------
     >>> round(ordinary_weights(2, 2, 8), 1), round(ordinary_weights(8, 8, 8), 2)
-    (98.2, 0.04)
+    (130.4, 0.04)
     """
-    l1_norm = 2.0 ** (index(n_accum_bits) - index(n_in_bits))
-    return l1_norm * optimal_step(n_w_bits) * math.sqrt(math.pi / 2)
+    norm = (2 ** index(n_accum_bits) - 1) / (2 ** index(n_in_bits) - 1)
+    return norm * optimal_step(n_w_bits) * math.sqrt(math.pi / 2)
 
 
 def weight_budget(

@@ -30,6 +30,7 @@ __all__ = ["BaseNeuralNet", "plain_real"]
 # What earlier weights, codes and thresholds depend on.
 _FIXED_BY_FIT = (
     "hidden_layer_sizes", "activation", "n_w_bits", "n_a_bits", "n_in_bits", "n_input_segments",
+    "n_output_sums",
 )  # fmt: skip
 # Parameters that training takes as they are.
 _HANDED_ON = (
@@ -60,10 +61,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(_ACTIVATIONS)],
         "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
-        "n_a_bits": [Interval(Integral, 2, 8, closed="both")],
+        "n_a_bits": [Interval(Integral, 1, 8, closed="both")],
         "n_in_bits": [Interval(Integral, 1, 8, closed="both"), None],
         "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
         "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
+        "n_output_sums": [Interval(Integral, 1, 64, closed="both")],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
         "accumulator_guarantee": ["boolean"],
@@ -98,6 +100,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         n_in_bits=None,
         n_accum_bits=8,
         n_rounding_bits=0,
+        n_output_sums=1,
         n_input_segments="auto",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
@@ -128,6 +131,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self.n_in_bits = n_in_bits
         self.n_accum_bits = n_accum_bits
         self.n_rounding_bits = n_rounding_bits
+        self.n_output_sums = n_output_sums
         self.n_input_segments = n_input_segments
         self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
         self.accumulator_guarantee = accumulator_guarantee
@@ -272,6 +276,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             n_w_bits=index(self.n_w_bits),
             n_a_bits=index(self.n_a_bits),
             n_rounding_bits=index(self.n_rounding_bits),
+            n_output_sums=index(self.n_output_sums),
         )
 
     def _spec(self, encoding, output_mean, output_scale) -> TrainingSpec:

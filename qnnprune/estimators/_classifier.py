@@ -44,6 +44,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         n_in_bits=None,
         n_accum_bits=8,
         n_rounding_bits=0,
+        n_output_sums=1,
         n_input_segments="auto",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
@@ -76,6 +77,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             n_in_bits=n_in_bits,
             n_accum_bits=n_accum_bits,
             n_rounding_bits=n_rounding_bits,
+            n_output_sums=n_output_sums,
             n_input_segments=n_input_segments,
             n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
             accumulator_guarantee=accumulator_guarantee,
@@ -297,7 +299,7 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         Each is monotone, so a neuron is exactly a set of integer thresholds.
     n_w_bits, n_a_bits : int, default=2
         Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
-        activations, 2 to 8 bits.
+        activations, of weights 2 to 8 bits, of activations 1 to 8.
     n_in_bits : int or None, default=None
         Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
     n_accum_bits : int, default=8
@@ -307,6 +309,10 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
         Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
         best at ``n_accum_bits - 4``.  Smaller values lose less of the score.
+    n_output_sums : int, default=1
+        Proven sums that are added to one logit, or target value, 1 to 64.  Each respects
+        `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
+        after decryption, by the host of an FPGA, in a wider register on a controller.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192

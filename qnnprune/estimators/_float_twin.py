@@ -26,7 +26,7 @@ class Float:
 
     def _network_shape(self):
         shape = super()._network_shape()
-        return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0)
+        return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0, n_output_sums=1)
 
     @property
     def module_(self):

@@ -138,7 +138,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Each is monotone, so a neuron is exactly a set of integer thresholds.
     n_w_bits, n_a_bits : int, default=2
         Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
-        activations, 2 to 8 bits.
+        activations, of weights 2 to 8 bits, of activations 1 to 8.
     n_in_bits : int or None, default=None
         Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
     n_accum_bits : int, default=8
@@ -148,6 +148,10 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
         Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
         best at ``n_accum_bits - 4``.  Smaller values lose less of the score.
+    n_output_sums : int, default=1
+        Proven sums that are added to one logit, or target value, 1 to 64.  Each respects
+        `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
+        after decryption, by the host of an FPGA, in a wider register on a controller.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192

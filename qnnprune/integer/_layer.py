@@ -167,11 +167,14 @@ class HiddenLayer(IntegerLayer):
 class OutputLayer(IntegerLayer):
     """The last layer, whose sums become logits or target values by an affine map.
 
+    With L logits, row ``s * L + j`` of `weight` is sum s of logit j.  Each sum respects the
+    accumulator by itself; they are added up where scale and bias are applied.
+
     Attributes
     ----------
     weight, input_range : arrays
         As in `IntegerLayer`.
-    scale, bias : float64 arrays of shape (n_out,)
+    scale, bias : float64 arrays of shape (n_logits,)
         The affine map.
     thresholds, output_low : None
         Of hidden layers alone.
@@ -184,7 +187,7 @@ class OutputLayer(IntegerLayer):
     output_low: ClassVar[None] = None
 
     def decision(self, acc: np.ndarray) -> np.ndarray:
-        """Logits or target values: ``acc * scale + bias`` in float64.
+        """Logits or target values: ``added_up(acc) * scale + bias`` in float64.
 
         Parameters
         ----------
@@ -193,7 +196,34 @@ class OutputLayer(IntegerLayer):
 
         Returns
         -------
-        float64 array of shape (n_samples, n_out)
+        float64 array of shape (n_samples, n_logits)
         """
         with np.errstate(over="ignore"):
-            return acc.astype(np.float64) * self.scale + self.bias
+            return self.added_up(acc.astype(np.float64)) * self.scale + self.bias
+
+    @property
+    def n_logits(self) -> int:
+        """Count of logits, or of target values."""
+        return len(self.scale)
+
+    @property
+    def n_sums(self) -> int:
+        """Sums that are added to one logit, a count."""
+        return len(self.weight) // len(self.scale)
+
+    def added_up(self, acc: np.ndarray) -> np.ndarray:
+        """Sums of the sums of each logit, exact.
+
+        Parameters
+        ----------
+        acc : array of shape (n_samples, n_out)
+            Integer values, in a type that holds their sums.
+
+        Returns
+        -------
+        array of shape (n_samples, n_logits)
+            Of the same type.
+        """
+        if self.n_sums == 1:
+            return acc
+        return acc.reshape(len(acc), self.n_sums, self.n_logits).sum(axis=1)

@@ -211,7 +211,7 @@ class IntegerNetwork:
 
     @property
     def _n_logits(self) -> int:
-        return len(self.layers[-1].weight)
+        return self.layers[-1].n_logits
 
     def _blocks(self, n_samples):
         widest = max(max(layer.weight.shape) for layer in self.layers)

@@ -43,7 +43,7 @@ def check_network(network) -> None:
         else:
             codes = _check_hidden(where, layer)
     _require(network.layers, "it has no layers")
-    _check_labels(network, n_logits=len(network.layers[-1].weight))
+    _check_labels(network, n_logits=network.layers[-1].n_logits)
 
 
 def _require(condition, otherwise: str) -> None:
@@ -95,11 +95,13 @@ def _check_hidden(where: str, layer: IntegerLayer) -> np.ndarray:
 
 def _check_output(where: str, layer: IntegerLayer) -> None:
     _require(isinstance(layer, OutputLayer), f"{where}: the last layer is no OutputLayer")
-    n_out = len(layer.weight)
+    n_out, n_logits = len(layer.weight), np.size(layer.scale)
+    right = 0 < n_logits <= n_out and n_out % n_logits == 0
+    _require(right, f"{where}: {n_out} sums cannot be shared out among {n_logits} logits")
     for name in ("scale", "bias"):
         value = getattr(layer, name)
-        right = np.shape(value) == (n_out,) and np.isfinite(value).all()
-        _require(right, f"{where}: {name} is not {n_out} finite numbers")
+        right = np.shape(value) == (n_logits,) and np.isfinite(value).all()
+        _require(right, f"{where}: {name} is not {n_logits} finite numbers")
 
 
 def _check_labels(network, n_logits: int) -> None:

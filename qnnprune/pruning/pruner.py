@@ -254,6 +254,7 @@ class _Layer:
         self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
         self.sign = module.slope_sign.cpu().numpy().astype(np.int32)
         self.is_output = is_output
+        self.gain = module.gain if is_output else None
         self.limits, self.live, self.rank = limits, live, rank
 
     def mask(self) -> np.ndarray:
@@ -281,9 +282,14 @@ class _Layer:
         weight fits only negated; in a hidden layer those none of whose weights fits as it is.
         """
         fits, fits_negated = self._fits_alone(self._signs()), self._fits_alone(-self._signs())
-        if self.is_output:
-            best = np.where(self.live, self.rank, -1.0).argmax(axis=1)
-            return np.flatnonzero((fits_negated & ~fits)[np.arange(len(best)), best])
+        if self.is_output:  # all sums of an output are turned, so the best of all decides
+            n_outputs = len(self.gain)
+            rank = np.where(self.live, self.rank, -1.0)
+            by_output = [
+                a.reshape(-1, n_outputs, a.shape[1]).swapaxes(0, 1).reshape(n_outputs, -1)
+                for a in (rank, fits_negated & ~fits)
+            ]
+            return np.flatnonzero(by_output[1][np.arange(n_outputs), by_output[0].argmax(axis=1)])
         fits, fits_negated = self.live & fits, self.live & fits_negated
         return np.flatnonzero(fits_negated.any(axis=1) & ~fits.any(axis=1))
 

@@ -144,6 +144,8 @@ def _thresholds(reached, low, high, n_thresholds) -> np.ndarray:
 def _output_layer(output, source, input_range, target_mean, target_scale) -> OutputLayer:
     codes, scale, shift = _linear_map(output.linear, source)
     gain, bias = _double(output.gain), _double(output.bias)
+    # The sums of one output share a scale; each brings a shift of its own.
+    scale, shift = scale[: len(gain)], shift.reshape(output.n_sums, -1).sum(axis=0)
     return OutputLayer(
         weight=codes.astype(np.int8),
         input_range=input_range,

@@ -165,22 +165,33 @@ class HiddenBlock(nn.Module):
 
 
 class OutputBlock(nn.Module):
-    """Linear, then a gain and a bias for each output."""
+    """Linear, sums of the sums of each output, then a gain and a bias for each output.
 
-    def __init__(self, n_in: int, n_out: int, shape: NetworkShape):
+    Row ``s * n_outputs + j`` of the weight is sum ``s`` of output ``j``.  The sums of one output
+    share a scale, so that adding them up is exact in integers.
+    """
+
+    def __init__(self, n_in: int, shape: NetworkShape):
         super().__init__()
-        self.linear = _linear(n_in, n_out, shape.n_w_bits)
-        self.gain = nn.Parameter(torch.ones(n_out))
+        n_out, self.n_sums = shape.n_outputs, shape.n_output_sums
+        self.linear = _linear(n_in, n_out * self.n_sums, shape.n_w_bits, n_shared=self.n_sums)
+        self.gain = nn.Parameter(torch.full((n_out,), self.n_sums**-0.5))
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     @property
     def slope_sign(self) -> Tensor:
         """Tensor of shape (n_out,): 1, as sums leave the network as they are."""
-        return torch.ones_like(self.gain).detach()
+        return torch.ones_like(self.gain).detach().repeat(self.n_sums)
+
+    def added_up(self, sums: Tensor) -> Tensor:
+        """(n, n_sums * n_outputs) values to (n, n_outputs)."""
+        if self.n_sums == 1:
+            return sums
+        return sums.view(len(sums), self.n_sums, -1).sum(dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) logits."""
-        return torch.addcmul(self.bias, self.linear(x), self.gain)
+        return torch.addcmul(self.bias, self.added_up(self.linear(x)), self.gain)
 
 
 class PrunableMLP(nn.Module):
@@ -200,7 +211,7 @@ class PrunableMLP(nn.Module):
         for n_in, n_out in zip(widths, widths[1:], strict=False):
             self.hidden.append(HiddenBlock(n_in, n_out, shape, source))
             source = self.hidden[-1].quantizer or source
-        self.output = OutputBlock(widths[-1], shape.n_outputs, shape)
+        self.output = OutputBlock(widths[-1], shape)
 
     @torch.no_grad()
     def seed(self, seed: int) -> PrunableMLP:
@@ -261,13 +272,17 @@ class PrunableMLP(nn.Module):
             Of the layer.  Outputs stay what they were; a hidden neuron rises where it fell, and
             is read negated.
         rows : int array
+            Neurons; of the output layer, logits, all of whose sums are turned.
         """
         if not len(rows):
             return
-        self.linears[index].weight[rows] *= -1
         if index == len(self.hidden):
             self.output.gain[rows] *= -1
+            self.output.linear.weight.view(self.output.n_sums, -1, self.output.linear.in_features)[
+                :, rows
+            ] *= -1
         else:
+            self.linears[index].weight[rows] *= -1
             self.hidden[index].norm.running_mean[rows] *= -1
             self.linears[index + 1].weight[:, rows] *= -1
 
@@ -289,11 +304,12 @@ class PrunableMLP(nn.Module):
         return self.output(x)
 
 
-def _linear(n_in: int, n_out: int, n_w_bits: int | None) -> nn.Linear:
+def _linear(n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1) -> nn.Linear:
     if n_w_bits is None:
         return nn.Linear(n_in, n_out, bias=False)
     layer = QuantLinear(n_in, n_out, bias=False, weight_quant=weight_quantizer(n_w_bits))
     layer.weight_quant.skip_create_quant_tensor = True
+    quantizer(layer).n_shared = n_shared
     quantizer(layer).refresh_scale(layer.weight)
     return layer
 

@@ -51,6 +51,8 @@ class MaskedWeightQuant(nn.Module):
         1 where a weight is kept, 0 where it is pruned.
     dense_gradient : bool
         Whether pruned weights get a gradient too, and so may come back.
+    n_shared : int
+        Parts of equal size that the rows fall into; rows at the same place of each share a scale.
     """
 
     def __init__(self, bit_width: int, tracked_parameter_list: list):
@@ -59,6 +61,7 @@ class MaskedWeightQuant(nn.Module):
         self.largest = weight_max(bit_width)
         self.step = optimal_step(bit_width)
         self.dense_gradient = False
+        self.n_shared = 1
         self.register_buffer("scale", torch.ones(len(weight), 1))
         self.register_buffer("mask", torch.ones_like(weight, requires_grad=False))
         self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
@@ -94,10 +97,17 @@ class MaskedWeightQuant(nn.Module):
 
     @torch.no_grad()
     def refresh_scale(self, weight: Tensor) -> None:
-        """Fit every row's scale to its kept weights."""
-        kept = self.mask.sum(dim=1, keepdim=True).clamp_(min=1)
-        rms = ((weight * self.mask).square().sum(dim=1, keepdim=True) / kept).sqrt()
+        """Fit every row's scale, or that of rows that share one, to the kept weights."""
+        kept = self._shared(self.mask.sum(dim=1, keepdim=True)).clamp_(min=1)
+        square = self._shared((weight * self.mask).square().sum(dim=1, keepdim=True))
+        rms = (square / kept).sqrt()
         self.scale.copy_(torch.where(rms > 0, rms * self.step, self.scale))
+
+    def _shared(self, column: Tensor) -> Tensor:
+        """Sum of the rows that share a scale, in the place of each."""
+        if self.n_shared == 1:
+            return column
+        return column.view(self.n_shared, -1).sum(dim=0).repeat(self.n_shared)[:, None]
 
 
 class _FakeQuantActivation(torch.autograd.Function):
@@ -122,7 +132,7 @@ class ActivationQuant(nn.Module):
     Parameters
     ----------
     bit_width : int
-        2 to 8 bits.
+        1 to 8 bits.
     low, high : float
         The window: values outside are clipped.
     """

@@ -42,6 +42,7 @@ class NetworkShape:
     n_w_bits: int | None
     n_a_bits: int | None
     n_rounding_bits: int = 0
+    n_output_sums: int = 1
 
 
 @dataclass(frozen=True, eq=False)

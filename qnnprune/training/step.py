@@ -133,12 +133,16 @@ class _Hidden:
 class _Output:
     def __init__(self, layer):
         self.linear, self.gain, self.bias = _Linear(layer.linear), layer.gain, layer.bias
+        self.n_sums, self.added_up = layer.n_sums, layer.added_up
 
     def forward(self, x):
-        self.sum = self.linear.forward(x)
+        self.sum = self.added_up(self.linear.forward(x))
         return torch.addcmul(self.bias, self.sum, self.gain)
 
     def backward(self, grad, to_input):
         _give(self.gain, (grad * self.sum).sum(dim=0))
         _give(self.bias, grad.sum(dim=0))
-        return self.linear.backward(grad * self.gain, to_input)
+        grad = grad * self.gain
+        return self.linear.backward(
+            grad if self.n_sums == 1 else grad.repeat(1, self.n_sums), to_input
+        )

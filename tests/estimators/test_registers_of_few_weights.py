@@ -60,8 +60,8 @@ def test_widths_that_leave_few_weights_are_named_before_training():
     assert len(caught) == 1 and caught[0].filename == __file__
     said = str(caught[0].message)
     assert "about 1 of its" in said and "layer 'hidden 1'" in said
-    # 2**(15 - 8) * 0.03087 * 1.2533 = 4.95 ordinary weights; 2**(14 - 8) leave 2.5.
-    # 2**(8 - 4) * 0.35341 * 1.2533 = 7.1; of 5 bits 1.9.
+    # (2**15 - 1) / 255 * 0.03087 * 1.2533 = 4.97 ordinary weights; (2**14 - 1) leave 2.5.
+    # (2**8 - 1) / 15 * 0.35341 * 1.2533 = 7.5; of 5 bits 2.0.
     assert said.endswith(
         "Use n_accum_bits=15 or more, or n_w_bits=4 with n_a_bits and n_in_bits of 4."
     )
