@@ -43,6 +43,7 @@ def tiny_network():
         n_features=3,
         n_hidden=(4, 3),
         n_outputs=1,
+        n_output_sums=1,
         n_in_bits=2,
         n_a_bits=2,
         n_w_bits=3,
@@ -52,7 +53,7 @@ def tiny_network():
     ):
         encoding = _encoding(rng, n_features, n_in_bits)
         layers, input_range, largest = [], encoding.input_range, weight_max(n_w_bits)
-        for n_out in (*n_hidden, n_outputs):
+        for n_out in (*n_hidden, n_outputs * n_output_sums):
             shape = (n_out, len(input_range))
             weight = rng.integers(-largest, largest + 1, shape).astype(np.int8)
             if len(layers) < len(n_hidden):

@@ -76,6 +76,11 @@ def encode(encoding, x):
     return codes
 
 
+def added_up(sums, n_logits):
+    """The total of each logit, of which every `n_logits`-th sum is a part."""
+    return [sum(sums[logit::n_logits]) for logit in range(n_logits)]
+
+
 def walk(layers, codes, store=lambda layer, neuron, total: total):
     """One row of codes through a network, layer by layer.
 
@@ -98,7 +103,8 @@ def walk(layers, codes, store=lambda layer, neuron, total: total):
             for neuron, row in enumerate(layer.weight.tolist())
         ]
         if index == len(layers) - 1:
-            affine = zip(sums, layer.scale.tolist(), layer.bias.tolist(), strict=True)
+            totals = added_up(sums, len(layer.scale))
+            affine = zip(totals, layer.scale.tolist(), layer.bias.tolist(), strict=True)
             yield sums, [total * scale + bias for total, scale, bias in affine]
         else:
             rows = zip(layer.thresholds.tolist(), sums, strict=True)

@@ -15,12 +15,14 @@ layers.L.accumulator_range   int64     (n_out, 2)            the proof: exact ra
 layers.L.accumulator_bits    int64     (n_out,)              the proof: widths, in bits
 layers.L.thresholds          int64     (n_out, 2**a - 1)     ascending; hidden layers only
 layers.L.output_low          int64     ()                    lowest code; hidden layers only
-layers.L.scale, .bias        float64   (n_out,)              finite; the last layer only
+layers.L.scale, .bias        float64   (n_logits,)           finite; the last layer only [2]_
 classes                      [1]_      (n_classes,)          labels; a classifier's only
 feature_names                str       (n_features,)         where they are known
 ===========================  ========  ====================  ===============================
 
 .. [1] bool, integer or float of at most 8 bytes, or str.
+.. [2] n_logits divides n_out of that layer: row ``s * n_logits + j`` of the weight is sum s of
+   logit j.
 """
 
 from __future__ import annotations

@@ -211,6 +211,14 @@ class OutputLayer(IntegerLayer):
         """Sums that are added to one logit, a count."""
         return len(self.weight) // len(self.scale)
 
+    @property
+    def total_range(self) -> np.ndarray:
+        """int64 array of shape (n_logits, 2), inclusive: holds the total of each logit's sums.
+
+        And every part of that total, in any order of addition.
+        """
+        return self.added_up(self.accumulator_range.T).T
+
     def added_up(self, acc: np.ndarray) -> np.ndarray:
         """Sums of the sums of each logit, exact.
 

@@ -1,9 +1,10 @@
 """The integer network and its accumulators: numpy alone, no torch, no Brevitas.
 
-A hidden neuron is ``y = output_low + #{t : acc >= threshold_t}``, the output layer
-``acc * scale + bias``.  Sums run through floating-point BLAS, which is exact: every
-product and every partial sum is an integer far below the 2**24 (float32) or 2**53
-(float64) up to which these types hold all integers, and the proven ranges say so.
+A hidden neuron is ``y = output_low + #{t : acc >= threshold_t}``, a logit
+``acc * scale + bias``, where acc is one proven sum or the exact total of several.  Sums run
+through floating-point BLAS, which is exact: every product and every partial sum is an integer
+far below the 2**24 (float32) or 2**53 (float64) up to which these types hold all integers, and
+the proven ranges say so.
 """
 
 from __future__ import annotations
@@ -186,8 +187,8 @@ class IntegerNetwork:
         Returns
         -------
         float64 array of shape (n_samples, n_logits)
-            The output layer's ``acc * scale + bias``: one logit for two classes,
-            one a class otherwise; the target's own units for regression.
+            The output layer's ``acc * scale + bias``, the sums of each logit added up: one
+            logit for two classes, one a class otherwise; the target's own units for regression.
 
         Raises
         ------
@@ -207,11 +208,14 @@ class IntegerNetwork:
         blocks = [
             self._run_block(codes[s][:, order], None, 0, scratch) for s in self._blocks(len(codes))
         ]
-        return np.concatenate(blocks) if blocks else np.empty((0, self._n_logits))
+        return np.concatenate(blocks) if blocks else np.empty((0, self._output.n_logits))
 
     @property
-    def _n_logits(self) -> int:
-        return self.layers[-1].n_logits
+    def _output(self) -> OutputLayer:
+        output = self.layers[-1]
+        if not isinstance(output, OutputLayer):
+            raise ValueError("The last layer of an IntegerNetwork must be an OutputLayer.")
+        return output
 
     def _blocks(self, n_samples):
         widest = max(max(layer.weight.shape) for layer in self.layers)
@@ -222,10 +226,9 @@ class IntegerNetwork:
             acc = layer.accumulate(codes, scratch)
             if watch is not None:
                 acc = watch.store(index, acc, first_row)
-            if isinstance(layer, OutputLayer):
-                return layer.decision(acc)
-            codes = layer.requantize(acc)
-        raise ValueError("The last layer of an IntegerNetwork must be an OutputLayer.")
+            if isinstance(layer, HiddenLayer):
+                codes = layer.requantize(acc)
+        return self._output.decision(acc)
 
     def decision(self, X) -> np.ndarray:
         """Output layer's values for raw features, in blocks of bounded memory.
@@ -243,7 +246,7 @@ class IntegerNetwork:
     def _decide(self, X, watch):
         sparse = hasattr(X, "toarray")
         X = X.tocsr() if sparse else self._checked(X)
-        result, scratch = np.empty((X.shape[0], self._n_logits)), Scratch()
+        result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
         for rows in self._blocks(X.shape[0]):
             block = self._checked(X[rows].toarray()) if sparse else X[rows]
             codes = self.encoding.codes_by_segment(self.encoding.levels(block))
@@ -273,7 +276,8 @@ class IntegerNetwork:
             Width of every register, 1 to 62 bits; the network's own by default.
         mode : {"wrap", "saturate", "raise"}
             What a sum does that leaves its register: two's-complement wrap-around,
-            clipping once after the whole sum (not after each addition), or an error.
+            clipping once after the whole sum (not after each addition), or an error.  Each
+            sum of a logit has a register of its own; their addition is not in one.
 
         Returns
         -------

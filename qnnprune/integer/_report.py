@@ -124,7 +124,8 @@ def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> 
             rows[-1]["observed_bits"] = int(accumulator_bits(seen).max())
             rows[-1]["overflows"] = int(observed.overflow_count[index].sum())
     widest = max(row["proven_bits"] for row in rows)
-    summary = _summary(widest, network.n_accum_bits, guarantee) + _few_weights(rows)
+    summary = _summary(widest, network.n_accum_bits, guarantee)
+    summary += _several_sums(network.layers[-1]) + _few_weights(rows)
     return AccumulatorReport(rows, summary)
 
 
@@ -153,6 +154,15 @@ def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
         )
     reason = "" if guarantee else " (accumulator_guarantee=False)"
     return f"An overflow of {n_accum_bits} bits is possible: some sums can need {widest}{reason}."
+
+
+def _several_sums(output) -> str:
+    if output.n_sums == 1:
+        return ""
+    return (
+        f"\nThe output layer has {output.n_sums} sums for each of {output.n_logits} outputs.  They are "
+        "added up where scale and bias are applied, outside these registers."
+    )
 
 
 def _few_weights(rows) -> str:

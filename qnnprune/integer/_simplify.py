@@ -6,7 +6,7 @@ Two passes, each with one purpose:
 pass                   what goes
 =====================  =========================================================================
 `without_constants`    Weights on inputs and neurons whose code never changes.  The thresholds of
-                       the next layer take in what they added, or a constant for each logit does.
+                       the next layer take in what they added, or constants of the last sums do.
 `without_unread`       Hidden neurons whose code no other neuron reads.
 =====================  =========================================================================
 
@@ -34,8 +34,8 @@ class Simplified:
     ----------
     layers : tuple of HiddenLayer, and an OutputLayer at the end
         They take the same input codes as before.
-    constant : int64 array of shape (n_logits,)
-        What the output layer's sums lack of those before.
+    constant : int64 array of shape (n_out,)
+        What each of the output layer's sums lacks of what it was before.
     """
 
     layers: tuple[HiddenLayer | OutputLayer, ...]
@@ -62,10 +62,11 @@ class Simplified:
 
         Outputs are equal to those before up to the float rounding of that bias.
         """
-        if not self.constant.any():
-            return self.layers
         *hidden, output = self.layers
-        return (*hidden, replace(output, bias=output.bias + self.constant * output.scale))
+        total = output.added_up(self.constant[None])[0]
+        if not total.any():
+            return self.layers
+        return (*hidden, replace(output, bias=output.bias + total * output.scale))
 
 
 def simplify(layers: Sequence[HiddenLayer | OutputLayer], step: int = 1) -> Simplified:
@@ -108,8 +109,8 @@ def without_constants(layers, step: int = 1) -> tuple[tuple, np.ndarray]:
     -------
     layers : tuple
         With as many neurons as before.
-    constant : int64 array of shape (n_logits,)
-        What the output layer's sums lack of those before.
+    constant : int64 array of shape (n_out,)
+        What each of the output layer's sums lacks of what it was before.
     """
     *hidden, output = layers
     low, high = layers[0].input_range.T

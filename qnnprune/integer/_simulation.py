@@ -33,7 +33,7 @@ class SimulationResult:
         Width of the simulated registers, in bits.
     mode : str
     overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
-        Sums that left their register, per neuron.
+        Sums that left their register, per neuron; of the output layer, per sum of a logit.
     accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
         Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
         int64, reversed, where there was no row to see.

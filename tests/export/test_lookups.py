@@ -49,14 +49,15 @@ def _network(weights, thresholds, n_in_bits=2, output_low=-2):
     n_in_bits=st.integers(1, 3),
     n_a_bits=st.integers(1, 4),
     n_w_bits=st.integers(2, 5),
+    n_output_sums=st.integers(1, 3),
 )
 def test_every_input_gives_the_same_accumulators(
-    tiny_network, seed, n_hidden, n_in_bits, n_a_bits, n_w_bits
+    tiny_network, seed, n_hidden, n_in_bits, n_a_bits, n_w_bits, n_output_sums
 ):
     rng = np.random.default_rng(seed)
     network = tiny_network(
         rng, n_features=2, n_hidden=n_hidden, n_outputs=2,
-        n_in_bits=n_in_bits, n_a_bits=n_a_bits, n_w_bits=n_w_bits,
+        n_in_bits=n_in_bits, n_a_bits=n_a_bits, n_w_bits=n_w_bits, n_output_sums=n_output_sums,
     )  # fmt: skip
     _check(network, _all_codes(network))
 

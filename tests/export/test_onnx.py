@@ -27,8 +27,9 @@ shapes = st.fixed_dictionaries(
         "n_features": st.integers(1, 4),
         "n_hidden": st.lists(st.integers(1, 5), max_size=3).map(tuple),
         "n_outputs": st.integers(1, 4),
+        "n_output_sums": st.integers(1, 3),
         "n_in_bits": st.integers(1, 8),
-        "n_a_bits": st.integers(2, 8),
+        "n_a_bits": st.integers(1, 8),
         "n_w_bits": st.integers(2, 8),
     }
 )
@@ -68,12 +69,14 @@ def test_every_bit_is_equal(tiny_network, seed, shape, dtype):
     assert np.array_equal(outputs["variable"], network.decision(X).astype(np.float32))
 
 
-@pytest.mark.parametrize("n_bits", [2, 5, 8])
-def test_the_reference_implementation_agrees(tiny_network, n_bits):
+@pytest.mark.parametrize("n_bits", [1, 2, 5, 8])
+@pytest.mark.parametrize("n_sums", [1, 3])
+def test_the_reference_implementation_agrees(tiny_network, n_bits, n_sums):
     reference = pytest.importorskip("onnx.reference")
     rng = np.random.default_rng(n_bits)
-    sizes = {"n_in_bits": n_bits, "n_a_bits": n_bits, "n_w_bits": n_bits}
-    network = tiny_network(rng, n_outputs=3, classes=np.array(["a", "b", "c"]), **sizes)
+    sizes = {"n_in_bits": n_bits, "n_a_bits": n_bits, "n_w_bits": max(2, n_bits)}
+    sizes |= {"n_outputs": 3, "n_output_sums": n_sums}
+    network = tiny_network(rng, classes=np.array(["a", "b", "c"]), **sizes)
     X = values(rng, network, 30)
     proto = to_onnx(network, decision=True)
     label, probabilities, decision = reference.ReferenceEvaluator(proto).run(None, {"X": X})
@@ -113,8 +116,9 @@ def test_features_cast_to_float32_may_change_sides_and_float64_ones_do_not():
     assert run(to_onnx(network, dtype="float64"), below)["variable"].tolist() == [[-1.0]]
 
 
-def test_any_number_of_rows(tiny_network):
-    network = tiny_network(np.random.default_rng(0), classes=np.arange(2))
+@pytest.mark.parametrize("n_sums", [1, 2])
+def test_any_number_of_rows(tiny_network, n_sums):
+    network = tiny_network(np.random.default_rng(0), classes=np.arange(2), n_output_sums=n_sums)
     proto = to_onnx(network)
     for n_samples in (0, 1, 7):
         X = np.zeros((n_samples, 3), dtype=np.float32)
@@ -221,12 +225,16 @@ def test_a_tie_of_logits_goes_to_the_first_class(tiny_network):
     assert binary.predict(X).tolist() == run(to_onnx(binary), X)["label"].tolist() == [0]
 
 
+SEVERAL = {"n_output_sums": 3, "n_a_bits": 1}
 ESTIMATORS = {
     "binary": (PrunedNeuralNetClassifier, {}, lambda y: y == 1),
     "classes": (PrunedNeuralNetClassifier, {"activation": "sigmoid"}, lambda y: y),
     "strings": (PrunedNeuralNetClassifier, {"n_a_bits": 5}, lambda y: np.array([*"abc"])[y]),
     "regression": (PrunedNeuralNetRegressor, {"n_w_bits": 4}, lambda y: y * 1e3),
     "targets": (PrunedNeuralNetRegressor, {"n_a_bits": 3}, lambda y: np.c_[y, -y]),
+    "sums": (PrunedNeuralNetClassifier, SEVERAL, lambda y: y),
+    "sums of two classes": (PrunedNeuralNetClassifier, SEVERAL, lambda y: y == 1),
+    "sums of targets": (PrunedNeuralNetRegressor, SEVERAL, lambda y: np.c_[y, -y]),
 }
 
 
@@ -380,6 +388,27 @@ def test_bad_input(tiny_network, tmp_path):
     headless = IntegerNetwork(network.encoding, network.layers[:-1], n_w_bits=3, n_accum_bits=8)
     with pytest.raises(ValueError, match="layer 1"):
         to_onnx(headless)
+
+
+def test_totals_that_int32_does_not_hold():
+    n_in, n_sums = 33_000, 5  # sums of up to 2**29, totals beyond 2**31
+    encoding = InputEncoding(np.tile(np.arange(255.0), (n_in, 1)), np.ones(n_in, int), 8)
+    weight, ones = np.full((n_sums, n_in), 127, dtype=np.int8), np.ones(1)
+    layer = OutputLayer(weight, encoding.input_range, scale=ones, bias=ones)
+    network = IntegerNetwork(encoding, [layer], n_w_bits=8, n_accum_bits=32)
+    X = np.full((1, n_in), -1, np.float32)
+    (decision,) = run(to_onnx(network, decision=True), X)["decision"].tolist()
+    assert decision == [-128 * 127 * n_in * n_sums + 1] == network.decision(X)[0].tolist()
+    assert decision[0] < -(2**31)
+
+
+def test_sums_are_added_up_as_integers(tiny_network):
+    network = tiny_network(np.random.default_rng(2), n_outputs=2, n_output_sums=3)
+    nodes = to_onnx(network).graph.node
+    at = [node.op_type for node in nodes].index("ReduceSum")
+    assert [node.op_type for node in nodes[at - 2 : at + 2]] == [
+        "MatMulInteger", "Reshape", "ReduceSum", "Cast",
+    ]  # fmt: skip
 
 
 def test_sums_that_int32_does_not_hold():

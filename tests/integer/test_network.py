@@ -20,8 +20,9 @@ shapes = st.fixed_dictionaries(
         "n_features": st.integers(1, 4),
         "n_hidden": st.lists(st.integers(1, 5), max_size=3).map(tuple),
         "n_outputs": st.integers(1, 4),
+        "n_output_sums": st.integers(1, 3),
         "n_in_bits": st.integers(1, 8),
-        "n_a_bits": st.integers(2, 8),
+        "n_a_bits": st.integers(1, 8),
         "n_w_bits": st.integers(2, 8),
     }
 )
@@ -109,12 +110,12 @@ def test_the_proven_width_is_enough_for_every_mode(tiny_network, seed, shape, mo
     assert result.overflow_rate == 0
 
 
-def _one_bit_network(weight, **options):
+def _one_bit_network(weight, n_sums=1, **options):
     """Features that are codes of -1 below 0 and of 0 from there on."""
     weight = np.array(weight, dtype=np.int8)
     n_in = weight.shape[1]
     encoding = InputEncoding(np.zeros((n_in, 1)), np.ones(n_in, dtype=np.int64), 1)
-    ones = np.ones(len(weight))
+    ones = np.ones(len(weight) // n_sums)
     output = OutputLayer(weight, encoding.input_range, scale=ones, bias=0 * ones)
     return IntegerNetwork(encoding, [output], n_w_bits=3, n_accum_bits=2, **options)
 
@@ -133,6 +134,29 @@ def test_registers_are_unsigned_where_no_sum_is_negative():
     assert clipped.overflow_rate == 0.5
     assert clipped.accumulator_min[0].tolist() == [0, -3, -1]
     assert clipped.accumulator_max[0].tolist() == [3, 0, 1]
+
+
+def test_each_sum_of_a_logit_has_a_register_of_its_own():
+    # The first logit has sums of 0..3 and -1..3, the second of -3..0 and -3..0.
+    network = _one_bit_network([[-3, 0], [3, 0], [-3, 1], [0, 3]], n_sums=2)
+    X = [[-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]
+    assert network.decision(X).tolist() == [[6.0, -3.0], [-1.0, -3.0], [5.0, -6.0]]
+    wrapped = network.simulate(X)  # registers of 0..3, -2..1, -2..1 and -2..1
+    assert wrapped.decision.tolist() == [[3.0 - 1.0, 1.0], [-1.0, 1.0], [3.0 - 2.0, 1.0 + 1.0]]
+    assert wrapped.overflow_count[0].tolist() == [0, 2, 2, 2]
+    clipped = network.simulate(X, mode="saturate")
+    assert clipped.decision.tolist() == [[3.0 + 1.0, -2.0], [-1.0, -2.0], [3.0 + 1.0, -4.0]]
+    assert clipped.accumulator_max[0].tolist() == [3, 0, 3, 0]
+    assert network.simulate(X, n_accum_bits=3).overflow_rate == 0  # each sum fits, totals do not
+    with pytest.raises(AccumulatorOverflowError, match="neuron 1 in layer 'output'"):
+        network.simulate(X, mode="raise")
+
+
+def test_totals_and_their_range_by_hand():
+    layer = _one_bit_network([[-3, 0], [3, 0], [-3, 1], [0, 3]], n_sums=2).layers[-1]
+    assert (layer.n_sums, layer.n_logits) == (2, 2)
+    assert layer.added_up(np.array([[1, 2, 30, 40]])).tolist() == [[31, 42]]
+    assert layer.total_range.tolist() == [[-1, 6], [-6, 0]]
 
 
 def test_overflow_error_names_the_sum_and_the_way_out():

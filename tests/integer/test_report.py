@@ -1,5 +1,6 @@
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,18 @@ def test_summary_says_what_is_proven(network):
     summary = _report(network, n_accum_bits=4, guarantee=False).summary
     assert summary.startswith("An overflow of 4 bits is possible: some sums can need 5")
     assert "accumulator_guarantee=False" in summary
+
+
+def test_several_sums_are_counted_as_neurons_and_said_to_be_added_up_outside(network):
+    output = network.layers[-1]
+    weight = np.vstack([output.weight, -output.weight // 2])
+    network.layers = (network.layers[0], replace(output, weight=weight))
+    report = _report(network)
+    assert report.to_dict()["neurons"] == [3, 2]
+    first, second = report.summary.splitlines()
+    assert first == "Proven for every input: no sum needs more than 5 bits (limit 5)."
+    assert second.startswith("The output layer has 2 sums for each of 1 outputs.  They are added up")
+    assert second.endswith("outside these registers.")
 
 
 def test_text_is_an_aligned_table_with_its_summary(network):

@@ -88,11 +88,15 @@ def sizes(layers):
     density=st.sampled_from([0.2, 0.5, 1.0]),
     step=st.sampled_from([1, 2, 4]),
     n_bits=st.integers(1, 2),
+    n_a_bits=st.integers(1, 2),
+    n_sums=st.integers(1, 2),
 )
-def test_every_input_of_any_network(tiny_network, seed, n_hidden, density, step, n_bits):
+def test_every_input_of_any_network(
+    tiny_network, seed, n_hidden, density, step, n_bits, n_a_bits, n_sums
+):
     rng = np.random.default_rng(seed)
-    shape = {"n_features": 2, "n_hidden": n_hidden, "n_outputs": 2, "n_a_bits": 2}
-    network = tiny_network(rng, **shape, n_in_bits=n_bits)
+    shape = {"n_features": 2, "n_hidden": n_hidden, "n_outputs": 2, "n_output_sums": n_sums}
+    network = tiny_network(rng, **shape, n_in_bits=n_bits, n_a_bits=n_a_bits)
     layers = []
     for layer in network.layers:
         layer = replace(layer, weight=layer.weight * (rng.random(layer.weight.shape) < density))
@@ -189,8 +193,10 @@ def test_every_layer_keeps_one_neuron(tiny_network):
     assert_same_function(layers, simplified)
 
 
-def test_outputs_are_equal_up_to_the_rounding_of_a_bias(tiny_network):
-    network = tiny_network(np.random.default_rng(1), n_hidden=(6, 5), n_outputs=2, n_features=2)
+@pytest.mark.parametrize("n_sums", [1, 3])
+def test_outputs_are_equal_up_to_the_rounding_of_a_bias(tiny_network, n_sums):
+    shape = {"n_hidden": (6, 5), "n_outputs": 2, "n_output_sums": n_sums, "n_features": 2}
+    network = tiny_network(np.random.default_rng(1), **shape)
     layers = plant(network.layers, constant=[1, 2, 3], layer=1)
     simplified = simplify(layers)
     assert simplified.constant.any()

@@ -23,13 +23,14 @@ def _with_layers(network, layers):
 
 @given(
     seed=st.integers(0, 2**32 - 1), n_in_bits=st.integers(1, 8), n_a_bits=st.integers(1, 8),
-    n_w_bits=st.integers(2, 8), n_outputs=st.integers(1, 4), n_hidden=st.integers(0, 3),
+    n_w_bits=st.integers(2, 8), n_outputs=st.integers(1, 4), n_output_sums=st.integers(1, 3),
+    n_hidden=st.integers(0, 3),
 )  # fmt: skip
-def test_valid_networks_pass(tiny_network, seed, n_hidden, n_outputs, **bits):
+def test_valid_networks_pass(tiny_network, seed, n_hidden, n_outputs, **shape):
     rng = np.random.default_rng(seed)
     hidden = tuple(rng.integers(1, 5, n_hidden))
     classes = np.arange(max(2, n_outputs))
-    check_network(tiny_network(rng, n_hidden=hidden, n_outputs=n_outputs, classes=classes, **bits))
+    check_network(tiny_network(rng, n_hidden=hidden, n_outputs=n_outputs, classes=classes, **shape))
 
 
 def test_layers_in_the_wrong_place(tiny_network):

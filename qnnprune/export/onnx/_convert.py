@@ -1,8 +1,8 @@
 """ONNX: the integer network in standard operators, and whole pipelines through skl2onnx.
 
 What the graph computes is exact, not close: codes and accumulators are integers (see
-`qnnprune.export.operators`), and the affine map of the output layer is float64, in the order of
-`IntegerNetwork.decision`.  So labels are equal, and decision values equal to the last bit.
+`qnnprune.export.operators`), several sums of one logit are added up in integers, and the affine
+map of the output layer is float64, in the order of `IntegerNetwork.decision`.  So labels are equal, and decision values equal to the last bit.
 The only rounding is that of ``probabilities`` and ``variable`` to float32, the type that
 scikit-learn's converters give them.
 
@@ -118,7 +118,7 @@ def _add_outputs(graph: Graph, network: IntegerNetwork, logits: str) -> dict[str
 
 
 def _n_logits(network: IntegerNetwork) -> int:
-    return len(network.layers[-1].weight)
+    return network.layers[-1].n_logits
 
 
 def _label_tensor(classes) -> np.ndarray:

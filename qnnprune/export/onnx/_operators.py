@@ -20,7 +20,7 @@ import numpy as np
 from ...accumulators import code_range
 from ...encoding import InputEncoding
 from ...encoding._thresholds import rounded_up
-from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
+from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ...integer._simplify import simplify
 from ._graph import Graph
 
@@ -59,16 +59,18 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
     """
     simplified, n_bits = simplify(network.layers), network.encoding.n_bits
     inputs = simplified.inputs
+    *hidden, output = simplified.layers_of_inputs(inputs)
     codes = _add_codes(graph, network.encoding, inputs, x, dtype)
-    for index, layer in enumerate(simplified.layers_of_inputs(inputs)):
+    for index, layer in enumerate(hidden):
         acc = _add_sums(graph, index, layer, codes, n_bits)
-        if isinstance(layer, HiddenLayer):
-            codes = count_reached(graph, acc, _hidden_thresholds(layer))
-            n_bits = len(layer.thresholds[0]).bit_length()
-    exact = graph.add("Cast", acc, to=np.dtype(np.float64))
-    if simplified.constant.any():
-        exact = graph.add("Add", exact, simplified.constant.astype(np.float64))
-    return graph.add("Add", graph.add("Mul", exact, layer.scale), layer.bias)
+        codes = count_reached(graph, acc, _hidden_thresholds(layer))
+        n_bits = len(layer.thresholds[0]).bit_length()
+    total = _add_up(graph, output, _add_sums(graph, len(hidden), output, codes, n_bits))
+    exact = graph.add("Cast", total, to=np.dtype(np.float64))
+    constant = output.added_up(simplified.constant[None])[0]
+    if constant.any():
+        exact = graph.add("Add", exact, constant.astype(np.float64))
+    return graph.add("Add", graph.add("Mul", exact, output.scale), output.bias)
 
 
 def _add_codes(graph: Graph, encoding: InputEncoding, inputs: np.ndarray, x: str, dtype) -> str:
@@ -111,6 +113,17 @@ def _add_sums(graph: Graph, index: int, layer: IntegerLayer, codes: str, n_bits:
     weight = weight.astype(np.uint8 if shift else np.int8)
     zero_points = np.uint8(-code_range(n_bits)[0]), weight.dtype.type(shift)
     return graph.add("MatMulInteger", codes, weight, *zero_points)
+
+
+def _add_up(graph: Graph, layer: OutputLayer, acc: str) -> str:
+    """The sums of each logit added up, int32 or int64 of shape (n_samples, n_logits)."""
+    if layer.n_sums == 1:
+        return acc
+    if np.abs(layer.total_range).max() > _LARGEST_SUM:
+        acc = graph.add("Cast", acc, to=np.dtype(np.int64))
+    # The 0 stands for as many rows as there are.
+    parts = graph.add("Reshape", acc, np.array([0, layer.n_sums, layer.n_logits]))
+    return graph.add("ReduceSum", parts, np.array([1]), keepdims=0)
 
 
 def count_reached(graph: Graph, value: str, thresholds: np.ndarray) -> str:
