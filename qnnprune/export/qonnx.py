@@ -6,7 +6,8 @@ threshold t is a step of integers, sum - t + 1 clipped to 0 .. 1 by a ``Quant`` 
 bit, and the steps of a neuron are added up: more operators, the same integers.
 
 Tensors are float32, as QONNX has it, and annotated with the integers that they hold; a
-sum's type is the one that the proof gives.
+sum's type is the one that the proof gives.  The sums of one logit are added up by a product
+with a matrix of 0 and 1, as both compilers know a ``MatMul``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from .._files import write_whole
 from ..accumulators import accumulator_bits
-from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork
+from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ..integer._simplify import simplify
 from ..integer._verification import check_network
 from ._common import integer_network_of, require
@@ -49,7 +50,9 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
         Input ``codes``: float32 of shape (batch_size, n_in), holding the integers of
         `IntegerNetwork.quantize_input`.  Output ``decision``: float32 of shape
         (batch_size, n_logits).  Weights are ``weight_L``, thresholds ``thresholds_L``, sums
-        ``accumulator_L`` and codes ``codes_L``, L counting the layers from 0.
+        ``accumulator_L`` and codes ``codes_L``, L counting the layers from 0.  Where a logit
+        has several sums, they are added up in ``total``: the product of the last accumulators
+        and of ``ones``, a matrix of 0 and 1.
 
     Raises
     ------
@@ -73,7 +76,8 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
 
     One type holds all sums of a layer: the proven range of the whole layer decides, which is
     one bit more than that of each neuron if unsigned neurons as wide as the widest signed
-    ones are among them.
+    ones are among them.  ``total`` is wider than the sums that it adds up: leave it and the
+    affine map to the host, or give that one addition the wider register of its type.
 
     FINN clips thresholds to the range of the sums where it fuses them with the
     ``MatMul``, and one that no sum reaches would then be reached by the largest: let it build
@@ -127,27 +131,32 @@ class _MultiThresholdForm:
                 low, high = layer.accumulator_range.T[:, :, None]
                 thresholds = np.clip(layer.thresholds, low, high + 1)
                 codes = self._add_thresholds(index, thresholds, layer.output_low, acc)
-        n_logits = len(layer.weight)
-        scaled = self._add("Mul", acc, layer.scale.astype(np.float32), n_logits, "scaled")
-        self._add("Add", scaled, layer.bias.astype(np.float32), n_logits, "decision")
+        total = self._add_totals(layer, acc)
+        scaled = self._add("Mul", total, layer.scale.astype(np.float32), layer.n_logits, "scaled")
+        self._add("Add", scaled, layer.bias.astype(np.float32), layer.n_logits, "decision")
         return self._proto()
 
     def _add_input(self, n_in: int, n_bits: int) -> str:
         return self._value("codes", n_in, f"INT{n_bits}")
 
     def _add_sums(self, index: int, layer: IntegerLayer, codes: str, n_w_bits: int) -> str:
-        low, high = layer.accumulator_range[:, 0].min(), layer.accumulator_range[:, 1].max()
-        if max(-low, high) > _LARGEST_SUM:
-            raise ValueError(
-                f"Layer {index} has sums from {low} to {high}, and QONNX's float32 holds all "
-                f"integers only up to {_LARGEST_SUM}: n_accum_bits=25 or less would fit."
-            )
-        weight = self._add_weight(index, layer.weight.T, n_w_bits)
-        n_out, integers = len(layer.weight), _integer_type(low, high)
+        integers = _sum_type(f"Layer {index} has sums", layer.accumulator_range, 25)
+        weight = self._add_weight(f"weight_{index}", layer.weight.T, n_w_bits)
+        n_out = len(layer.weight)
         return self._add("MatMul", codes, weight, n_out, f"accumulator_{index}", integers)
 
-    def _add_weight(self, index: int, weight: np.ndarray, n_w_bits: int) -> str:
-        return self._constant(f"weight_{index}", weight, f"INT{n_w_bits}")
+    def _add_weight(self, name: str, weight: np.ndarray, n_w_bits: int) -> str:
+        return self._constant(name, weight, f"INT{n_w_bits}")
+
+    def _add_totals(self, layer: OutputLayer, acc: str) -> str:
+        """The sums of each logit added up, as a product that hardware compilers know."""
+        if layer.n_sums == 1:
+            return acc
+        fitting = 25 - (layer.n_sums - 1).bit_length()
+        integers = _sum_type("The output layer has totals", layer.total_range, fitting)
+        # Two bits of either sign are the narrowest weights with a 1.
+        ones = self._add_weight("ones", np.tile(np.eye(layer.n_logits), (layer.n_sums, 1)), 2)
+        return self._add("MatMul", acc, ones, layer.n_logits, "total", integers)
 
     def _add_thresholds(self, index: int, thresholds, output_low: int, acc: str) -> str:
         """Codes of a hidden layer; `thresholds` is of shape (n_out, n_thresholds)."""
@@ -193,11 +202,13 @@ class _QuantForm(_MultiThresholdForm):
         codes = super()._add_input(n_in, n_bits)
         return self._add_quant(codes, n_in, "quantized_codes", n_bits)
 
-    def _add_weight(self, index: int, weight: np.ndarray, n_w_bits: int) -> str:
-        name, inputs = f"quantized_weight_{index}", self._scale_and_width(n_w_bits)
-        source = super()._add_weight(index, weight, n_w_bits)
-        self.values[name] = Tensor(np.dtype(np.float32), list(weight.shape))
-        return self.graph.add("Quant", source, *inputs, output=name, **_QUANT, signed=1, narrow=1)
+    def _add_weight(self, name: str, weight: np.ndarray, n_w_bits: int) -> str:
+        source, inputs = super()._add_weight(name, weight, n_w_bits), self._scale_and_width(n_w_bits)
+        output = f"quantized_{name}"
+        self.values[output] = Tensor(np.dtype(np.float32), list(weight.shape))
+        return self.graph.add(
+            "Quant", source, *inputs, output=output, **_QUANT, signed=1, narrow=1
+        )
 
     def _add_thresholds(self, index: int, thresholds, output_low: int, acc: str) -> str:
         n_out, n_thresholds = thresholds.shape
@@ -231,6 +242,17 @@ class _QuantForm(_MultiThresholdForm):
 
 _QUANT = {"domain": _DOMAIN, "rounding_mode": "FLOOR"}
 _FORMS = {"MultiThreshold": _MultiThresholdForm, "Quant": _QuantForm}
+
+
+def _sum_type(what: str, ranges: np.ndarray, fitting: int) -> str:
+    """QONNX's name of the integers that hold all sums of a layer, if float32 does."""
+    low, high = ranges[:, 0].min(), ranges[:, 1].max()
+    if max(-low, high) > _LARGEST_SUM:
+        raise ValueError(
+            f"{what} from {low} to {high}, and QONNX's float32 holds all integers only up to "
+            f"{_LARGEST_SUM}: n_accum_bits={fitting} or less would fit."
+        )
+    return _integer_type(low, high)
 
 
 def _integer_type(low: int, high: int) -> str:

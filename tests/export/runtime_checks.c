@@ -8,6 +8,7 @@ typedef THRESHOLD qnn_threshold_t;
 typedef ACC qnn_acc_t;
 typedef COUNT qnn_count_t;
 typedef ACC qnn_sum_t;
+typedef TOTAL qnn_total_t;
 typedef SCORE qnn_score_t;
 typedef START qnn_start_t;
 
@@ -150,6 +151,16 @@ static void check_walks(void)
     check(steps == step + 4 && counts == ones + 4, "walks go on");
 }
 
+static void check_totals(void)
+{
+    static const qnn_sum_t sum[6] = {127, -128, 5, 127, -128, -6};
+    qnn_total_t total[3] = {1, 1, 1};
+    qnn_add_up(sum, 2, 3, total);
+    check(total[0] == 254 && total[1] == -256 && total[2] == -1, "add_up");
+    qnn_add_up(sum, 6, 1, total);
+    check(total[0] == -3 && total[1] == -256, "add_up of one value");
+}
+
 static void check_classes(void)
 {
     static const qnn_score_t multiplier[3] = {2, 1, 3}, offset[3] = {0, 4, 1};
@@ -160,23 +171,23 @@ static void check_classes(void)
     for (int a = -3; a <= 3; a++) {
         for (int b = -3; b <= 3; b++) {
             for (int c = -3; c <= 3; c++) {
-                const qnn_sum_t sum[3] = {(qnn_sum_t)a, (qnn_sum_t)b, (qnn_sum_t)c};
+                const qnn_total_t total[3] = {(qnn_total_t)a, (qnn_total_t)b, (qnn_total_t)c};
                 int best = 0, by_rank = 0, scores[3], ranks[3];
                 double value[3];
                 for (int k = 0; k < 3; k++) {
-                    scores[k] = (int)multiplier[k] * (int)sum[k] + (int)offset[k];
-                    ranks[k] = (int)rank[(int)start[k] + (int)sum[k]];
-                    check((int)qnn_score(sum[k], multiplier[k], offset[k]) == scores[k], "score");
+                    scores[k] = (int)multiplier[k] * (int)total[k] + (int)offset[k];
+                    ranks[k] = (int)rank[(int)start[k] + (int)total[k]];
+                    check((int)qnn_score(total[k], multiplier[k], offset[k]) == scores[k], "score");
                     best = scores[k] > scores[best] ? k : best;
                     by_rank = ranks[k] > ranks[by_rank] ? k : by_rank;
                 }
-                check(qnn_best(sum, 3, multiplier, offset) == best, "best");
-                check(qnn_best_rank(sum, 3, start, rank) == by_rank, "best_rank");
-                qnn_affine(sum, 3, scale, bias, value);
+                check(qnn_best(total, 3, multiplier, offset) == best, "best");
+                check(qnn_best_rank(total, 3, start, rank) == by_rank, "best_rank");
+                qnn_affine(total, 3, scale, bias, value);
                 for (int k = 0; k < 3; k++) {
-                    const volatile double product = (double)sum[k] * scale[k];
-                    const volatile double total = product + bias[k];
-                    check(!(value[k] < total) && !(value[k] > total), "affine");
+                    const volatile double product = (double)total[k] * scale[k];
+                    const volatile double expected = product + bias[k];
+                    check(!(value[k] < expected) && !(value[k] > expected), "affine");
                 }
             }
         }
@@ -193,6 +204,7 @@ int main(void)
         check_products();
     }
     check_walks();
+    check_totals();
     check_classes();
     return failures > 0;
 }

@@ -299,7 +299,7 @@ def mixed_pipeline(request):
     frame["colour"] = np.array(["red", "green", "blue"])[np.arange(150) % 3]
     words = OneHotEncoder(dtype=request.param)
     columns = make_column_transformer((StandardScaler(), list("abcd")), (words, ["colour"]))
-    net = PrunedNeuralNetClassifier((8,), max_epochs=3, random_state=0)
+    net = PrunedNeuralNetClassifier((8,), n_output_sums=2, max_epochs=3, random_state=0)
     pipeline = make_pipeline(columns, StandardScaler(with_mean=False), net).fit(frame, y)
     return pipeline, frame, {name: frame[[name]].to_numpy() for name in frame}
 

@@ -68,9 +68,12 @@ def assert_equal_everywhere(network, codes, **options):
     *_, before = zip(*(oracles.walk(network.layers, row) for row in codes), strict=True)
     assert np.array_equal(sums + constant, [totals for totals, _ in before])
     layer, expected = layers[-1], [values for _, values in before]
+    totals = np.array([oracles.added_up(row, len(layer.scale)) for row in sums.tolist()])
+    if len(sums[0]) > len(totals[0]):
+        assert np.array_equal(tensors["total"], totals)
     scale, bias = layer.scale.astype(np.float32), layer.bias.astype(np.float32)
-    assert np.array_equal(tensors["decision"], sums.astype(np.float32) * scale + bias)
-    magnitude = np.abs(sums * layer.scale) + np.abs(layer.bias)
+    assert np.array_equal(tensors["decision"], totals.astype(np.float32) * scale + bias)
+    magnitude = np.abs(totals * layer.scale) + np.abs(layer.bias)
     assert (np.abs(tensors["decision"] - expected) <= magnitude * 2.0**-22).all()
 
 
@@ -95,13 +98,32 @@ def test_steps_are_operators_that_hls4ml_knows(tiny_network):
     assert {node.op_type for node in proto.graph.node} == {"MatMul", "Add", "Mul", "Quant"}
 
 
+def test_the_types_of_totals_and_of_codes_of_one_bit(tiny_network):
+    shape = {"n_hidden": (6,), "n_outputs": 2, "n_output_sums": 3, "n_a_bits": 1}
+    network = tiny_network(np.random.default_rng(1), **shape)
+    model, output = ModelWrapper(to_qonnx(network)), left_of(network)[0][-1]
+    assert model.get_tensor_datatype("codes_0") == DataType["INT1"]  # -1 and 0
+    ones = model.get_initializer("ones")
+    assert ones.tolist() == [[1, 0], [0, 1]] * 3
+    assert model.get_tensor_datatype("ones").allowed(ones).all()
+    parts = np.array(oracles.accumulator_ranges(output)).reshape(3, 2, 2).sum(axis=0)
+    bits = oracles.width(parts[:, 0].min(), parts[:, 1].max())
+    assert model.get_tensor_datatype("total") == DataType[f"INT{bits}"]
+    sums = model.get_tensor_datatype("accumulator_1")
+    assert sums.bitwidth() == output.accumulator_bits.max() < bits
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="hls4ml's emulation is compiled by g++")
 @pytest.mark.filterwarnings("ignore:Failed to propagate quantization bias")
-def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_network, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"n_a_bits": 1, "n_output_sums": 3}])
+def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(
+    tiny_network, tmp_path, more
+):
     hls4ml = pytest.importorskip("hls4ml")
     cleanup_model = pytest.importorskip("qonnx.util.cleanup").cleanup_model
-    network = tiny_network(np.random.default_rng(1), n_hidden=(5,), n_outputs=3, n_w_bits=2)
+    shape = {"n_hidden": (5,), "n_outputs": 3, "n_w_bits": 2} | more
+    network = tiny_network(np.random.default_rng(1), **shape)
     first, last = network.layers
     low, high = first.input_range.T
     extremes = [np.where(first.weight * sign > 0, high, low) for sign in (1, -1)]
@@ -243,4 +265,21 @@ def test_sums_that_float32_does_not_hold():
             assert sums.tolist() == [[-1032 * 127 * 128]]
             continue
         with pytest.raises(ValueError, match="Layer 0 has sums from .* n_accum_bits=25"):
+            to_qonnx(network)
+
+
+def test_totals_that_float32_does_not_hold():
+    n_in, n_sums = 700, 3
+    thresholds = np.tile(np.arange(255.0), (n_in, 1))
+    encoding = InputEncoding(thresholds, np.ones(n_in, dtype=np.int64), 8)
+    for n_nonzero in (344, 345):  # 3 * 344 * 127 * 128 is just below 2**24
+        weight = np.zeros((n_sums, n_in), dtype=np.int8)
+        weight[:, :n_nonzero] = 127
+        output = OutputLayer(weight, encoding.input_range, scale=np.ones(1), bias=np.zeros(1))
+        network = IntegerNetwork(encoding, [output], n_w_bits=8, n_accum_bits=32)
+        if n_nonzero == 344:
+            total = execute(to_qonnx(network), np.full((1, n_in), -128))["total"]
+            assert total.tolist() == [[-3 * 344 * 127 * 128]]
+            continue
+        with pytest.raises(ValueError, match="totals from .* n_accum_bits=23 or less"):
             to_qonnx(network)

@@ -37,9 +37,9 @@ def test_it_compiles_by_itself(command, tmp_path):
 
 
 TYPES = [
-    ("float", "float", "int8_t", "uint8_t", "int16_t", "int8_t"),
-    ("double", "double", "int16_t", "uint16_t", "int32_t", "int16_t"),
-    ("uint8_t", "int16_t", "int32_t", "uint32_t", "int64_t", "int64_t"),
+    ("float", "float", "int8_t", "uint8_t", "int16_t", "int8_t", "int16_t"),
+    ("double", "double", "int16_t", "uint16_t", "int32_t", "int16_t", "int16_t"),
+    ("uint8_t", "int16_t", "int32_t", "uint32_t", "int64_t", "int64_t", "int64_t"),
 ]
 
 
@@ -47,7 +47,7 @@ TYPES = [
 @pytest.mark.parametrize("types", TYPES, ids="-".join)
 @pytest.mark.parametrize("unroll", [0, 1])
 def test_it_does_the_same_as_plain_loops(command, types, unroll, tmp_path):
-    names = ["VALUE", "THRESHOLD", "ACC", "COUNT", "SCORE", "START"]
+    names = ["VALUE", "THRESHOLD", "ACC", "COUNT", "SCORE", "START", "TOTAL"]
     defined = [f"-D{name}={c_type}" for name, c_type in zip(names, types, strict=True)]
     sanitized = ["-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
     flags = [*STRICT, *sanitized, *defined, f"-DQNN_UNROLL={unroll}", f"-I{RUNTIME}"]

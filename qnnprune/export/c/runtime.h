@@ -4,7 +4,8 @@
  * tables, under names of its own.  By itself, this file compiles as C99 and as C++11, with the
  * types below or, where QNN_TYPES is defined, with types that were defined before.
  *
- * The network proves that every sum, and every part of one, fits its type.  There is no heap and
+ * The network proves that every sum, and every part of one, fits its type.  Where a value has
+ * several sums, they are added up at the end, in the wider qnn_total_t.  There is no heap and
  * nothing static, and qnn_affine alone computes with floating-point numbers.
  */
 #ifndef QNN_RUNTIME_H
@@ -18,6 +19,7 @@ typedef float qnn_threshold_t; /* what a feature or a sum is compared with */
 typedef int16_t qnn_acc_t;     /* a sum of a layer */
 typedef uint8_t qnn_count_t;   /* length of a list of weights */
 typedef int16_t qnn_sum_t;     /* a sum of the output layer */
+typedef int32_t qnn_total_t;   /* the sums of one value, added up */
 typedef int32_t qnn_score_t;   /* what orders the classes */
 typedef int16_t qnn_start_t;   /* a place in a table of scores */
 #endif
@@ -187,20 +189,31 @@ static inline int qnn_sum_exceeded(qnn_acc_t sum, const qnn_threshold_t *thresho
     return level;
 }
 
-/* The score of a class, by an affine map in integers. */
-static inline qnn_score_t qnn_score(qnn_sum_t sum, qnn_score_t multiplier, qnn_score_t offset)
+/* The sums of each of n values, added up: sum s of value k is number s * n + k. */
+static inline void qnn_add_up(const qnn_sum_t *sum, int n_sums, int n, qnn_total_t *total)
 {
-    return (qnn_score_t)((qnn_score_t)sum * multiplier + offset);
+    for (int output = 0; output < n; output++) {
+        total[output] = 0;
+        for (int part = 0; part < n_sums; part++)
+            total[output] = (qnn_total_t)(total[output] + sum[part * n + output]);
+    }
+}
+
+/* The score of a class, by an affine map in integers. */
+static inline qnn_score_t qnn_score(
+    qnn_total_t total, qnn_score_t multiplier, qnn_score_t offset)
+{
+    return (qnn_score_t)((qnn_score_t)total * multiplier + offset);
 }
 
 /* The class with the highest score, the first of equals. */
 static inline int qnn_best(
-    const qnn_sum_t *sum, int n, const qnn_score_t *multiplier, const qnn_score_t *offset)
+    const qnn_total_t *total, int n, const qnn_score_t *multiplier, const qnn_score_t *offset)
 {
-    qnn_score_t highest = qnn_score(sum[0], multiplier[0], offset[0]);
+    qnn_score_t highest = qnn_score(total[0], multiplier[0], offset[0]);
     int best = 0;
     for (int output = 1; output < n; output++) {
-        const qnn_score_t score = qnn_score(sum[output], multiplier[output], offset[output]);
+        const qnn_score_t score = qnn_score(total[output], multiplier[output], offset[output]);
         if (score > highest) {
             highest = score;
             best = output;
@@ -209,14 +222,14 @@ static inline int qnn_best(
     return best;
 }
 
-/* The class whose sum has the highest rank, the first of equals. */
+/* The class whose total has the highest rank, the first of equals. */
 static inline int qnn_best_rank(
-    const qnn_sum_t *sum, int n, const qnn_start_t *start, const qnn_score_t *rank)
+    const qnn_total_t *total, int n, const qnn_start_t *start, const qnn_score_t *rank)
 {
-    qnn_score_t highest = rank[start[0] + sum[0]];
+    qnn_score_t highest = rank[start[0] + total[0]];
     int best = 0;
     for (int output = 1; output < n; output++) {
-        const qnn_score_t score = rank[start[output] + sum[output]];
+        const qnn_score_t score = rank[start[output] + total[output]];
         if (score > highest) {
             highest = score;
             best = output;
@@ -225,12 +238,12 @@ static inline int qnn_best_rank(
     return best;
 }
 
-/* Values of the output layer, sum * scale + bias. */
+/* Values of the output layer, total * scale + bias. */
 static inline void qnn_affine(
-    const qnn_sum_t *sum, int n, const double *scale, const double *bias, double *value)
+    const qnn_total_t *total, int n, const double *scale, const double *bias, double *value)
 {
     for (int output = 0; output < n; output++) {
-        const volatile double product = sum[output] * scale[output]; /* rounded by itself */
+        const volatile double product = (double)total[output] * scale[output]; /* rounded by itself */
         value[output] = product + bias[output];
     }
 }
