@@ -203,12 +203,13 @@ class _QuantForm(_MultiThresholdForm):
         return self._add_quant(codes, n_in, "quantized_codes", n_bits)
 
     def _add_weight(self, name: str, weight: np.ndarray, n_w_bits: int) -> str:
-        source, inputs = super()._add_weight(name, weight, n_w_bits), self._scale_and_width(n_w_bits)
+        source, inputs = (
+            super()._add_weight(name, weight, n_w_bits),
+            self._scale_and_width(n_w_bits),
+        )
         output = f"quantized_{name}"
         self.values[output] = Tensor(np.dtype(np.float32), list(weight.shape))
-        return self.graph.add(
-            "Quant", source, *inputs, output=output, **_QUANT, signed=1, narrow=1
-        )
+        return self.graph.add("Quant", source, *inputs, output=output, **_QUANT, signed=1, narrow=1)
 
     def _add_thresholds(self, index: int, thresholds, output_low: int, acc: str) -> str:
         n_out, n_thresholds = thresholds.shape

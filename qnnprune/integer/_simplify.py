@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -47,6 +48,11 @@ class Simplified:
         read = np.flatnonzero(self.layers[0].weight.any(axis=0))
         return read if len(read) else np.array([0])
 
+    @property
+    def total_constant(self) -> np.ndarray:
+        """int64 array of shape (n_logits,): what the total of each logit's sums lacks."""
+        return cast(OutputLayer, self.layers[-1]).added_up(self.constant[None])[0]
+
     def layers_of_inputs(self, columns) -> tuple[HiddenLayer | OutputLayer, ...]:
         """The layers, of which the first takes some of the input codes.
 
@@ -62,11 +68,10 @@ class Simplified:
 
         Outputs are equal to those before up to the float rounding of that bias.
         """
-        *hidden, output = self.layers
-        total = output.added_up(self.constant[None])[0]
-        if not total.any():
+        if not self.total_constant.any():
             return self.layers
-        return (*hidden, replace(output, bias=output.bias + total * output.scale))
+        *hidden, output = self.layers
+        return (*hidden, replace(output, bias=output.bias + self.total_constant * output.scale))
 
 
 def simplify(layers: Sequence[HiddenLayer | OutputLayer], step: int = 1) -> Simplified:

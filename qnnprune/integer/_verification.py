@@ -94,7 +94,8 @@ def _check_hidden(where: str, layer: IntegerLayer) -> np.ndarray:
 
 
 def _check_output(where: str, layer: IntegerLayer) -> None:
-    _require(isinstance(layer, OutputLayer), f"{where}: the last layer is no OutputLayer")
+    if not isinstance(layer, OutputLayer):
+        raise ValueError(f"{where}: the last layer is no OutputLayer")
     n_out, n_logits = len(layer.weight), np.size(layer.scale)
     right = 0 < n_logits <= n_out and n_out % n_logits == 0
     _require(right, f"{where}: {n_out} sums cannot be shared out among {n_logits} logits")

@@ -254,7 +254,7 @@ class _Layer:
         self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
         self.sign = module.slope_sign.cpu().numpy().astype(np.int32)
         self.is_output = is_output
-        self.gain = module.gain if is_output else None
+        self.n_outputs = len(module.gain) if is_output else 0
         self.limits, self.live, self.rank = limits, live, rank
 
     def mask(self) -> np.ndarray:
@@ -278,20 +278,22 @@ class _Layer:
         """Rows that fit better with all signs changed.
 
         A register may hold an input but not its negative, as 8 bits hold -128 .. 127.  In the
-        output layer, where the gain takes the sign, these are the rows whose highest-ranked
-        weight fits only negated; in a hidden layer those none of whose weights fits as it is.
+        output layer, where a gain takes the sign of all sums of an output, these are the outputs
+        whose highest-ranked weight fits only negated; in a hidden layer those none of whose
+        weights fits as it is.
         """
         fits, fits_negated = self._fits_alone(self._signs()), self._fits_alone(-self._signs())
-        if self.is_output:  # all sums of an output are turned, so the best of all decides
-            n_outputs = len(self.gain)
-            rank = np.where(self.live, self.rank, -1.0)
-            by_output = [
-                a.reshape(-1, n_outputs, a.shape[1]).swapaxes(0, 1).reshape(n_outputs, -1)
-                for a in (rank, fits_negated & ~fits)
-            ]
-            return np.flatnonzero(by_output[1][np.arange(n_outputs), by_output[0].argmax(axis=1)])
+        if self.is_output:
+            best = self._by_output(np.where(self.live, self.rank, -1.0)).argmax(axis=1)
+            fits_only_negated = self._by_output(fits_negated & ~fits)
+            return np.flatnonzero(fits_only_negated[np.arange(self.n_outputs), best])
         fits, fits_negated = self.live & fits, self.live & fits_negated
         return np.flatnonzero(fits_negated.any(axis=1) & ~fits.any(axis=1))
+
+    def _by_output(self, values: np.ndarray) -> np.ndarray:
+        """(n_sums * n_outputs, n_in) values to (n_outputs, n_sums * n_in)."""
+        parts = values.reshape(-1, self.n_outputs, values.shape[1])
+        return parts.swapaxes(0, 1).reshape(self.n_outputs, -1)
 
     def leave_out_what_never_fits(self) -> None:
         """Only what fits alone can be kept, beside others even less."""

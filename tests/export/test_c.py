@@ -36,15 +36,16 @@ RUN = """
 static void run_{p}(void)
 {{
     {p}_input_t x[{p_upper}_WIDTH];
-    {p}_sum_t sum[{n_sums}];
-    double out[3 * {n_sums}] = {{0}};
+    {p}_sum_t sum[{p_upper}_N_SUMS];
+    double out[{p_upper}_N_SUMS + 2 * {p_upper}_N_VALUES] = {{0}};
+    double *value = out + {p_upper}_N_SUMS, *predicted = value + {p_upper}_N_VALUES;
     uint32_t rows;
     if (fread(&rows, sizeof rows, 1, stdin) != 1) exit(2);
     while (rows--) {{
         if (fread(x, sizeof x, 1, stdin) != 1) exit(3);
         {p}_raw(x, sum);
-        for (int k = 0; k < {n_sums}; k++) out[k] = sum[k];
-        {p}_decision(sum, out + {n_sums});
+        for (int k = 0; k < {p_upper}_N_SUMS; k++) out[k] = sum[k];
+        {p}_decision(sum, value);
         {predict};
         fwrite(out, sizeof out, 1, stdout);
     }}
@@ -68,43 +69,49 @@ def main_of(headers):
     lines = ["#include <stdio.h>", "#include <stdlib.h>"]
     for p, (network, kind) in headers.items():
         width = "N_CODES" if kind == "codes" else "N_FEATURES"
-        n_sums = len(network.layers[-1].weight)
-        predict = f"out[2 * {n_sums}] = {p}_predict(x)"
-        if network.classes is None and n_sums > 1:
-            predict = f"{p}_predict(x, out + 2 * {n_sums})"
+        predict = f"predicted[0] = {p}_predict(x)"
+        if network.classes is None and len(network.layers[-1].scale) > 1:
+            predict = f"{p}_predict(x, predicted)"
         lines += [f'#include "{p}.h"', f"#define {p.upper()}_WIDTH {p.upper()}_{width}"]
-        lines += [RUN.format(p=p, p_upper=p.upper(), n_sums=n_sums, predict=predict)]
+        lines += [RUN.format(p=p, p_upper=p.upper(), predict=predict)]
     calls = " ".join(f"run_{p}();" for p in headers)
     return "\n".join(lines) + f"\nint main(void) {{ {calls} return 0; }}\n"
 
 
+def sizes(network):
+    """How many sums, values and places for predictions there are."""
+    output = network.layers[-1]
+    return len(output.weight), len(output.scale), len(output.scale)
+
+
 def run(program, headers, rows):
-    """Sums, values and predictions of the rows of every network, as (n, 3, n_sums) each."""
+    """Sums, values and predictions of the rows of every network, side by side."""
     data = b"".join(np.uint32(len(x)).tobytes() + x.tobytes() for x in rows)
     done = subprocess.run([str(program)], input=data, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:5000]
-    sizes = [
-        len(x) * 3 * len(network.layers[-1].weight)
-        for x, (network, _) in zip(rows, headers.values(), strict=True)
-    ]
-    out = np.split(np.frombuffer(done.stdout), np.cumsum(sizes)[:-1])
-    return [o.reshape(len(x), 3, -1) for o, x in zip(out, rows, strict=True)]
+    ends = np.cumsum(
+        [len(x) * sum(sizes(net)) for x, (net, _) in zip(rows, headers.values(), strict=True)]
+    )
+    out = np.split(np.frombuffer(done.stdout), ends[:-1])
+    return [o.reshape(len(x), -1) for o, x in zip(out, rows, strict=True)]
 
 
 def expected(network, kind, X):
     """The same in Python integers."""
-    result = np.zeros((len(X), 3, len(network.layers[-1].weight)))
-    for x, row in zip(X, result, strict=True):
+    rows = []
+    for x in X:
         codes = x if kind == "codes" else oracles.encode(network.encoding, x)
-        *_, (row[0], row[1]) = oracles.walk(network.layers, codes)
-    values = result[:, 1]
-    if network.classes is None:
-        result[:, 2] = values
-    elif values.shape[1] == 1:
-        result[:, 2, 0] = values[:, 0] > 0
-    else:
-        result[:, 2, 0] = values.argmax(axis=1)
-    return result
+        *_, (sums, values) = oracles.walk(network.layers, codes)
+        rows.append([*sums, *values, *predicted(values, network.classes)])
+    return np.array(rows, dtype=np.float64)
+
+
+def predicted(values, classes):
+    """Target values, or the index of a class and zeros."""
+    if classes is None:
+        return values
+    best = values.index(max(values)) if len(values) > 1 else int(values[0] > 0)
+    return [best] + [0] * (len(values) - 1)
 
 
 TYPES = {"float": "f4", "double": "f8", "uint8": "u1", "int8": "i1", "int16": "i2", "uint16": "u2"}
@@ -147,6 +154,9 @@ SHAPES = [
     {"n_hidden": (9,), "n_outputs": 1, "n_w_bits": 2, "n_in_bits": 1},
     {"n_hidden": (300, 5), "n_outputs": 2, "n_w_bits": 2, "n_features": 20},
     {"n_hidden": (5, 270, 4), "n_outputs": 3, "n_w_bits": 8, "n_a_bits": 8},
+    {"n_hidden": (6, 30), "n_outputs": 3, "n_output_sums": 4, "n_a_bits": 1, "n_w_bits": 4},
+    {"n_hidden": (30,), "n_outputs": 1, "n_output_sums": 2, "n_a_bits": 1, "n_w_bits": 4},
+    {"n_hidden": (60, 5), "n_outputs": 2, "n_output_sums": 3, "n_w_bits": 8},
 ]
 
 
@@ -236,12 +246,14 @@ def test_compiled_header_equals_python_on_every_row(zoo, command):
     assert all(re.search(rf"typedef {kind} n\d+_score_t", texts) for kind in kinds)
     tables = ["step", "index", "weight", "rank", r"layer\d_start"]
     assert all(re.search(rf"_{table}\[", texts) for table in tables)
+    assert re.search(r"int8_t (n\d+)_sum_t;\ntypedef int16_t \1_total_t", texts)
+    assert re.search(r"_best_rank\w*\(total,", texts) and re.search(r"_score\(total\[0\],", texts)
     program = compiled(folder, main_of(headers), command)
     for p, found, result in zip(headers, run(program, headers, rows), results, strict=True):
         np.testing.assert_array_equal(found, result, err_msg=p)
 
 
-def make_estimator(kind):
+def make_estimator(kind, **settings):
     """A fitted estimator of each kind, with its training rows in float32."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 4)).astype(np.float32)
@@ -253,13 +265,14 @@ def make_estimator(kind):
         net, y = PrunedNeuralNetRegressor, X[:, 0] - X[:, 1]
     if kind == "targets":
         net, y = PrunedNeuralNetRegressor, X[:, :2] * 3 + X[:, 2:3]
-    return net((12, 6), n_w_bits=3, max_epochs=2, random_state=0).fit(X, y), X
+    return net((12, 6), n_w_bits=3, max_epochs=2, random_state=0, **settings).fit(X, y), X
 
 
 @needs_gcc
-def test_fitted_estimators_predict_the_same_in_c(tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"n_output_sums": 3, "n_a_bits": 1}])
+def test_fitted_estimators_predict_the_same_in_c(tmp_path, settings):
     kinds = ["two", "several", "target", "targets"]
-    fitted = {kind: make_estimator(kind) for kind in kinds}
+    fitted = {kind: make_estimator(kind, **settings) for kind in kinds}
     headers = {kind: (net.integer_network_, "float") for kind, (net, _) in fitted.items()}
     for kind, (net, _) in fitted.items():
         header = to_c(net, tmp_path / f"{kind}.h", prefix=kind)
@@ -267,7 +280,8 @@ def test_fitted_estimators_predict_the_same_in_c(tmp_path):
     program = compiled(tmp_path, main_of(headers), [*C99, *STRICT, *SANITIZED])
     rows = [X for _, X in fitted.values()]
     for (net, X), result in zip(fitted.values(), run(program, headers, rows), strict=True):
-        values = result[:, 2, 0] if result.shape[2] != 2 else result[:, 2]
+        n_values = len(net.integer_network_.layers[-1].scale)
+        values = result[:, -2:] if n_values == 2 else result[:, -n_values]
         labels = net.classes_[values.astype(int)] if hasattr(net, "classes_") else values
         np.testing.assert_array_equal(labels, net.predict(X))
 
@@ -410,10 +424,11 @@ def test_integers_only_has_no_float_and_no_multiplication(tiny_network, tmp_path
 @needs_gcc
 @pytest.mark.skipif(shutil.which("size") is None, reason="size (binutils) is not installed")
 @pytest.mark.parametrize("optimize", ["speed", "size"])
-def test_bytes_are_those_of_the_object_file(tiny_network, tmp_path, optimize):
+@pytest.mark.parametrize("more", [{}, {"n_output_sums": 50, "n_a_bits": 1}])
+def test_bytes_are_those_of_the_object_file(tiny_network, tmp_path, optimize, more):
     network = tiny_network(
         np.random.default_rng(3), n_features=40, n_hidden=(900, 30), n_outputs=3, n_w_bits=2,
-        classes=np.arange(3),
+        classes=np.arange(3), **more,
     )  # fmt: skip
     header = to_c(network, tmp_path / "net.h", prefix="net", optimize=optimize)
     text = (
@@ -428,6 +443,39 @@ def test_bytes_are_those_of_the_object_file(tiny_network, tmp_path, optimize):
     stack = sum(int(line.split("\t")[1]) for line in next(tmp_path.glob("*.su")).open())
     red_zone = 128  # bytes that x86-64 lends a function below its stack, uncounted
     assert header.ram_bytes - red_zone <= stack <= header.ram_bytes + 200
+
+
+@needs_gcc
+def test_totals_of_32_bit_sums_take_64(tmp_path):
+    network = wide_network(100_000, 2, None, n_sums=2)  # sums of up to 1.6e9
+    text = to_c(network, tmp_path / "net.h", prefix="net", input="codes").text
+    assert "typedef int32_t net_sum_t;\ntypedef int64_t net_total_t;" in text
+    assert "in int64_t:\n * totals lie within -3251200000..3225800000." in text
+    headers, X = {"net": (network, "codes")}, np.full((1, 100_000), -128, np.int8)
+    program = compiled(tmp_path, main_of(headers), [*C99, *STRICT, *SANITIZED])
+    (found,) = run(program, headers, [X])
+    assert found.tolist() == [[-1_625_600_000.0] * 2 + [-3_251_200_000.0] * 2]
+
+
+def test_a_code_of_one_bit_is_one_comparison(tiny_network):
+    text = to_c(tiny_network(np.random.default_rng(5), n_a_bits=1)).text
+    assert len(re.findall(r"\*out\+\+ = \(int8_t\)\(\(sum >=? \*threshold\+\+\) - 1\);", text)) == 2
+    assert "qnn_sum_" not in text.replace("qnn_sum_t", "")
+
+
+@pytest.mark.parametrize("n_sums", [1, 3])
+def test_the_header_says_where_sums_are_added_up(tiny_network, n_sums):
+    network = tiny_network(np.random.default_rng(5), n_outputs=2, n_output_sums=n_sums)
+    text = to_c(network).text
+    said = (
+        f"Each of the 2 values has {n_sums} sums.  They are added up after the layers, in int8_t:"
+    )
+    assert (
+        (said in text)
+        == (n_sums > 1)
+        == ("sum s of value k is number s * QNN_N_VALUES + k" in text)
+    )
+    assert f"#define QNN_N_SUMS {2 * n_sums}\n#define QNN_N_VALUES 2\n" in text
 
 
 def test_pruned_weights_and_unread_neurons_take_no_bytes(tiny_network):
@@ -702,14 +750,13 @@ def test_no_half_file_is_left(tiny_network, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def wide_network(n_features, n_outputs, classes):
+def wide_network(n_features, n_outputs, classes, n_sums=1):
     encoding = InputEncoding(
         np.tile(np.arange(255.0), (n_features, 1)), np.ones(n_features, dtype=np.int64), 8
     )
     weight = np.full((n_outputs, n_features), 127, dtype=np.int8)
-    output = OutputLayer(
-        weight, encoding.input_range, scale=np.ones(n_outputs), bias=np.zeros(n_outputs)
-    )
+    scale, bias = np.ones(n_outputs // n_sums), np.zeros(n_outputs // n_sums)
+    output = OutputLayer(weight, encoding.input_range, scale=scale, bias=bias)
     return IntegerNetwork(encoding, [output], n_w_bits=8, n_accum_bits=40, classes=classes)
 
 
@@ -718,6 +765,8 @@ def test_networks_too_wide_name_the_way_out():
         to_c(wide_network(140_000, 1, None), input="codes")
     with pytest.raises(ValueError, match=r"can be checked: n_accum_bits=22"):
         to_c(wide_network(300, 3, np.arange(3)), input="codes")
+    with pytest.raises(ValueError, match=r"can be checked: n_accum_bits=20"):
+        to_c(wide_network(300, 12, np.arange(3), n_sums=4), input="codes")
 
 
 def test_thresholds_beyond_float32(tiny_network):

@@ -117,9 +117,7 @@ def test_the_types_of_totals_and_of_codes_of_one_bit(tiny_network):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="hls4ml's emulation is compiled by g++")
 @pytest.mark.filterwarnings("ignore:Failed to propagate quantization bias")
 @pytest.mark.parametrize("more", [{}, {"n_a_bits": 1, "n_output_sums": 3}])
-def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(
-    tiny_network, tmp_path, more
-):
+def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_network, tmp_path, more):
     hls4ml = pytest.importorskip("hls4ml")
     cleanup_model = pytest.importorskip("qonnx.util.cleanup").cleanup_model
     shape = {"n_hidden": (5,), "n_outputs": 3, "n_w_bits": 2} | more

@@ -81,7 +81,9 @@ def test_several_sums_are_counted_as_neurons_and_said_to_be_added_up_outside(net
     assert report.to_dict()["neurons"] == [3, 2]
     first, second = report.summary.splitlines()
     assert first == "Proven for every input: no sum needs more than 5 bits (limit 5)."
-    assert second.startswith("The output layer has 2 sums for each of 1 outputs.  They are added up")
+    assert second.startswith(
+        "The output layer has 2 sums for each of 1 outputs.  They are added up"
+    )
     assert second.endswith("outside these registers.")
 
 

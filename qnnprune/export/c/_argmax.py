@@ -1,8 +1,9 @@
 """The largest logit without a float: integer scores that order as float64 logits do.
 
-A logit is ``acc * scale + bias`` in float64, and a proven range leaves each accumulator
-few values.  So all logits that can ever be compared are known.  An integer form is not hoped
-to order them alike but checked: sorted by logit, all scores must be in order as well.
+A logit is ``acc * scale + bias`` in float64, and a proven range leaves each accumulator, or the
+total of several, few values.  So all logits that can ever be compared are known.  An integer
+form is not hoped to order them alike but checked: sorted by logit, all scores must be in order
+as well.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class RankScores:
     rank: np.ndarray
 
 
-def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
+def integer_scores(ranges, scale, bias, n_sums: int = 1) -> LinearScores | RankScores:
     """Integer scores of an output layer that decide as its logits do, for every sum.
 
     With one logit, the score is positive where the logit is.  With more, the first
@@ -57,8 +58,10 @@ def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
     Parameters
     ----------
     ranges : int64 array of shape (n_logits, 2)
-        Of the accumulators, inclusive.
+        Of the accumulators, or of the totals of several, inclusive.
     scale, bias : float64 arrays of shape (n_logits,)
+    n_sums : int
+        Accumulators that each of these adds up.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
     >>> scores.multiplier, scores.offset  # -0.5 * acc + 0.8 > 0 if and only if acc <= 1
     (array([-1]), array([2]))
     """
-    _check_size(ranges)
+    _check_size(ranges, n_sums)
     sums = [np.arange(low, high + 1) for low, high in ranges]
     with np.errstate(over="ignore"):
         affine = zip(sums, scale, bias, strict=True)
@@ -86,12 +89,12 @@ def integer_scores(ranges, scale, bias) -> LinearScores | RankScores:
     return _ranks(sums, logits)
 
 
-def _check_size(ranges: np.ndarray) -> None:
-    n_sums = int((ranges[:, 1] - ranges[:, 0] + 1).sum())
-    if n_sums > _MOST_SUMS:
-        fitting = (_MOST_SUMS // len(ranges)).bit_length() - 1
+def _check_size(ranges: np.ndarray, n_sums: int) -> None:
+    n_values = int((ranges[:, 1] - ranges[:, 0] + 1).sum())
+    if n_values > _MOST_SUMS:
+        fitting = (_MOST_SUMS // (len(ranges) * n_sums)).bit_length() - 1
         raise ValueError(
-            f"The output layer's accumulators can take {n_sums} values, and at most {_MOST_SUMS} "
+            f"The output layer's accumulators can take {n_values} values, and at most {_MOST_SUMS} "
             f"can be checked: n_accum_bits={fitting} with accumulator_guarantee=True fits."
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..._version import __version__
-from ._layers import CLayer
+from ._layers import CLayer, COutputLayer
 from ._source import Source, c_type
 
 __all__ = ["Head", "header_and_source", "one_header"]
@@ -18,7 +18,7 @@ class Head:
 
     Attributes
     ----------
-    layers : sequence of CLayer
+    layers : sequence of CLayer, and a COutputLayer at the end
     input_lines : sequence of str
         What the functions take.
     constants : dict of str to int
@@ -66,7 +66,19 @@ def _layer_lines(layers: Sequence[CLayer]) -> list[str]:
         (n_out, n_in), (low, high) = layer.shape, layer.sum_range
         sums = f"{low}..{high} in {c_type(layer.sum_type)}"
         lines.append(f"{index:>5} {n_in:>7} {n_out:>7} {layer.n_kept:>8}  {sums}")
-    return lines
+    return lines + _total_lines(layers[-1])
+
+
+def _total_lines(output: COutputLayer) -> list[str]:
+    if output.n_sums == 1:
+        return []
+    low, high = output.total_range
+    return [
+        "",
+        f"Each of the {output.n_values} values has {output.n_sums} sums.  They are added up after "
+        f"the layers, in {c_type(output.total_type)}:",
+        f"totals lie within {low}..{high}.",
+    ]
 
 
 def one_header(source: Source, head: Head) -> str:

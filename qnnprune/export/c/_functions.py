@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._argmax import LinearScores, RankScores
-from ._layers import CHiddenLayer, CLayer, buffer_sizes
+from ._layers import CHiddenLayer, CLayer, COutputLayer, buffer_sizes
 from ._source import Source, c_type
 from ._tables import Comparison, SparseWeight, narrowest
 
@@ -109,6 +109,8 @@ def _finish(source: Source, layer: CLayer) -> list[str]:
     found = layer.thresholds
     types = {"acc": c_type(layer.sum_type), "threshold": c_type(found.thresholds.dtype)}
     n_thresholds = found.thresholds.shape[1]
+    if n_thresholds == 1:  # a code of 1 bit is a comparison
+        return [f"    *out++ = (int8_t)((sum {found.operator} *threshold++) - 1);"]
     half, counted = (n_thresholds + 1) // 2, source.use(f"sum_{_COUNTED[found.operator]}", **types)
     return [
         f"    *out++ = (int8_t)({counted}(sum, threshold, {half}) - {half});",
@@ -118,7 +120,7 @@ def _finish(source: Source, layer: CLayer) -> list[str]:
 
 def write_raw(source: Source, layers: Sequence[CLayer], *, encodes: bool) -> None:
     """All layers, up to the sums of the last."""
-    p, buffers = source.p, ["even", "odd"]
+    p, buffers, output = source.p, ["even", "odd"], layers[-1]
     lines = [f"{p}_encode(x, even);"] if encodes else []
     code = "even" if encodes else "x"
     for index, layer in enumerate(layers):
@@ -129,7 +131,7 @@ def write_raw(source: Source, layers: Sequence[CLayer], *, encodes: bool) -> Non
         lines.append(f"{p}_layer{index}({code}, {out});")
         code = out
     source.function(
-        f"The integer sums of the output layer, {source.macro}_N_SUMS of them.",
+        f"The integer sums of the output layer, {source.macro}_N_SUMS of them{_order(source, output)}.",
         f"void {p}_raw(const {p}_input_t *x, {p}_sum_t *sum)",
         _buffers(layers, encodes) + lines,
         public=True,
@@ -146,68 +148,90 @@ def _buffers(layers: Sequence[CLayer], encodes: bool) -> list[str]:
     return lines
 
 
-def write_classify(source: Source, scores: LinearScores | RankScores, n_sums: int) -> None:
+def _order(source: Source, output: COutputLayer) -> str:
+    """What a comment says of the order of several sums of one value."""
+    n = f"{source.macro}_N_VALUES"
+    return f":\n * sum s of value k is number s * {n} + k" if output.n_sums > 1 else ""
+
+
+def _totals(source: Source, output: COutputLayer) -> tuple[list[str], str]:
+    """C that adds up the sums of each value, and the name of the result: totals, or sums."""
+    if output.n_sums == 1:
+        return [], "sum"
+    n, add_up = output.n_values, source.use("add_up")
+    lines = [f"{source.p}_total_t total[{n}];", f"{add_up}(sum, {output.n_sums}, {n}, total);"]
+    return lines, "total"
+
+
+def write_classify(source: Source, scores: LinearScores | RankScores, output: COutputLayer) -> None:
     """The index of the class with the highest score, and the tables that scores come from."""
-    p = source.p
+    p, (added_up, total) = source.p, _totals(source, output)
     write = _write_linear if isinstance(scores, LinearScores) else _write_ranks
-    best = write(source, scores, n_sums)
+    best = write(source, scores, output.n_values, total)
     source.function(
         f"The predicted class: an index of {p}_label.",
         f"int {p}_predict(const {p}_input_t *x)",
-        [f"{p}_sum_t sum[{n_sums}];", f"{p}_raw(x, sum);", f"return {best};"],
+        [f"{p}_sum_t sum[{output.shape[0]}];", f"{p}_raw(x, sum);", *added_up, f"return {best};"],
         public=True,
     )
 
 
-def _write_linear(source: Source, scores: LinearScores, n_sums: int) -> str:
-    """Tables of affine scores; C that gives the class."""
+def _write_linear(source: Source, scores: LinearScores, n: int, total: str) -> str:
+    """Tables of affine scores; C that gives the class of so many totals."""
     p, dtype = source.p, np.dtype({15: "int16", 31: "int32", 62: "int64"}[scores.n_bits])
     source.add(
-        "/* Scores of the classes, checked for every two classes at any two sums: they compare as\n"
-        " * the logits sum * scale + bias do in float64. */"
+        f"/* Scores of the classes, checked for every two classes at any two {total}s: they compare\n"
+        f" * as the logits {total} * scale + bias do in float64. */"
     )
     source.add(f"typedef {c_type(dtype)} {p}_score_t;")
     source.table("multiplier", scores.multiplier.astype(dtype))
     source.table("offset", scores.offset.astype(dtype))
-    if n_sums == 1:
-        return f"{source.use('score')}(sum[0], {p}_multiplier[0], {p}_offset[0]) > 0"
-    return f"{source.use('best')}(sum, {n_sums}, {p}_multiplier, {p}_offset)"
+    types = {"total": f"{p}_{total}_t"}
+    if n == 1:
+        score = source.use("score", **types)
+        return f"{score}({total}[0], {p}_multiplier[0], {p}_offset[0]) > 0"
+    return f"{source.use('best', **types)}({total}, {n}, {p}_multiplier, {p}_offset)"
 
 
-def _write_ranks(source: Source, scores: RankScores, n_sums: int) -> str:
-    """Tables of ranks; C that gives the class."""
+def _write_ranks(source: Source, scores: RankScores, n: int, total: str) -> str:
+    """Tables of ranks; C that gives the class of so many totals."""
     p, dtype = source.p, narrowest(scores.rank, signed=False)
     start = scores.start.astype(narrowest(scores.start))
     source.add(
-        "/* Ranks of the classes' sums: the places of the logits sum * scale + bias among all that\n"
-        " * can occur. */"
+        f"/* Ranks of the classes' {total}s: the places of the logits {total} * scale + bias among\n"
+        " * all that can occur. */"
     )
     source.add(f"typedef {c_type(dtype)} {p}_score_t;")
     source.table("start", start)
     source.table("rank", scores.rank.astype(dtype))
-    best = source.use("best_rank", start=c_type(start.dtype))
-    return f"{best}(sum, {n_sums}, {p}_start, {p}_rank)"
+    best = source.use("best_rank", start=c_type(start.dtype), total=f"{p}_{total}_t")
+    return f"{best}({total}, {n}, {p}_start, {p}_rank)"
 
 
-def write_decision(source: Source, scale: np.ndarray, bias: np.ndarray) -> None:
-    """The affine map of the sums, in float64."""
-    p, affine = source.p, source.use("affine")
+def write_decision(
+    source: Source, scale: np.ndarray, bias: np.ndarray, output: COutputLayer
+) -> None:
+    """The affine map of the sums, or of their totals, in float64."""
+    p, (added_up, total) = source.p, _totals(source, output)
+    affine = source.use("affine", total=f"{p}_{total}_t")
     source.table("scale", scale, counted=False)
     source.table("bias", bias, counted=False)
+    several = f",\n * where total adds up the {output.n_sums} sums of a value"
     source.function(
-        "The output layer's values, sum * scale + bias.",
+        f"The output layer's values, {total} * scale + bias{several if added_up else ''}.",
         f"void {p}_decision(const {p}_sum_t *sum, double *value)",
-        [f"{affine}(sum, {len(scale)}, {p}_scale, {p}_bias, value);"],
+        [*added_up, f"{affine}({total}, {len(scale)}, {p}_scale, {p}_bias, value);"],
         public=True,
     )
 
 
-def write_regress(source: Source, n_sums: int) -> None:
+def write_regress(source: Source, output: COutputLayer) -> None:
     """The predicted value, returned, or several of them, written."""
     p = source.p
     signature = f"void {p}_predict(const {p}_input_t *x, double *value)"
-    lines = [f"{p}_sum_t sum[{n_sums}];", f"{p}_raw(x, sum);", f"{p}_decision(sum, value);"]
-    if n_sums == 1:
+    lines = [f"{p}_sum_t sum[{output.shape[0]}];"]
+    lines += [f"{p}_raw(x, sum);", f"{p}_decision(sum, value);"]
+    if output.n_values == 1:
         signature = f"double {p}_predict(const {p}_input_t *x)"
         lines = [lines[0], "double value[1];", *lines[1:], "return value[0];"]
     source.function("The predicted value of every target.", signature, lines, public=True)

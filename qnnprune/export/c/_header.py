@@ -31,7 +31,7 @@ from ._functions import (
 )
 from ._inputs import code_lines, feature_lines, input_thresholds, needed_segments
 from ._labels import checked_labels, write_labels
-from ._layers import buffer_sizes, c_layers
+from ._layers import COutputLayer, buffer_sizes, c_layers
 from ._source import Source
 from ._tables import narrowest
 
@@ -106,10 +106,13 @@ def to_c(
 
     and for both
 
-    - ``void qnn_raw(const qnn_input_t *x, qnn_sum_t *sum)``: the integer sums of the
-      output layer,
+    - ``void qnn_raw(const qnn_input_t *x, qnn_sum_t *sum)``: the ``QNN_N_SUMS`` integer sums
+      of the output layer, as they are proven,
     - ``void qnn_decision(const qnn_sum_t *sum, double *value)``: ``sum * scale + bias``, the
-      logits or target values.
+      ``QNN_N_VALUES`` logits or target values.
+
+    Where a logit has several sums (`n_output_sums`), ``qnn_predict`` and ``qnn_decision`` add
+    them up in ``qnn_total_t``, the narrowest type that holds the total.
 
     ``#define QNN_INTEGER_ONLY`` ahead of the include leaves out whatever computes with
     doubles.  Headers of different prefixes get along.
@@ -187,7 +190,7 @@ def to_c(
     lowered = c_layers(layers, simplified.constant, steps=optimize == "size")
     write_layers(source, lowered, unroll=optimize == "speed")
     write_raw(source, lowered, encodes=input != "codes")
-    _write_output(source, layers[-1], simplified.constant, labels)
+    _write_output(source, layers[-1], lowered[-1], labels)
     head = _head(source, network, lowered, input, inputs)
     return _written(source, head, path)
 
@@ -223,35 +226,41 @@ def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplifie
     return lines, simplified.layers_of_inputs(n_segments[encoding.feature] > 0)
 
 
-def _write_output(source: Source, layer: OutputLayer, constant, labels: np.ndarray | None) -> None:
-    n_sums = len(layer.weight)
+def _write_output(
+    source: Source, layer: OutputLayer, output: COutputLayer, labels: np.ndarray | None
+) -> None:
     if labels is not None:
-        ranges = layer.accumulator_range + constant[:, None]
-        write_classify(source, integer_scores(ranges, layer.scale, layer.bias), n_sums)
+        ranges = layer.total_range + layer.added_up(output.start[None]).T
+        scores = integer_scores(ranges, layer.scale, layer.bias, layer.n_sums)
+        write_classify(source, scores, output)
         write_labels(source, labels)
     source.everywhere(f"#ifndef {source.macro}_INTEGER_ONLY")
-    write_decision(source, layer.scale, layer.bias)
+    write_decision(source, layer.scale, layer.bias, output)
     if labels is None:
-        write_regress(source, n_sums)
+        write_regress(source, output)
     source.everywhere("#endif")
 
 
 def _head(source: Source, network: IntegerNetwork, layers, input: str, input_lines) -> Head:
-    n_sums, sum_type = layers[-1].shape[0], layers[-1].sum_type
+    output = layers[-1]
+    n_sums = output.shape[0]
     constants = {"N_FEATURES": network.n_features_in}
     if input == "codes":
         constants = {"N_CODES": layers[0].shape[1]}
-    constants["N_SUMS"] = n_sums
+    constants |= {"N_SUMS": n_sums, "N_VALUES": output.n_values}
     if network.classes is not None:
         constants["N_CLASSES"] = len(network.classes)
     counts = {
         "flash_bytes": source.flash_bytes,
         "ram_bytes": sum(buffer_sizes(layers, encodes=input != "codes"))
-        + n_sums * sum_type.itemsize,
+        + n_sums * output.sum_type.itemsize
+        + (output.n_values * output.total_type.itemsize if output.n_sums > 1 else 0),
         "nonzeros": sum(layer.n_kept for layer in layers),
         "macs": sum(layer.weight.size for layer in network.layers),
     }
-    types = {"input_t": _INPUT_TYPES[input], "sum_t": sum_type}
+    types = {"input_t": _INPUT_TYPES[input], "sum_t": output.sum_type}
+    if output.n_sums > 1:
+        types["total_t"] = output.total_type
     return Head(layers, input_lines, constants, types, counts)
 
 

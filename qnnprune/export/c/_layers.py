@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...integer import IntegerLayer
+from ...integer import IntegerLayer, OutputLayer
 from ._tables import Comparison, SparseWeight, compare, narrowest, spaced_size, sparse_weight
 
 __all__ = ["CHiddenLayer", "CLayer", "COutputLayer", "buffer_sizes", "c_layers"]
@@ -81,9 +81,25 @@ class COutputLayer(CLayer):
     ----------
     start : int64 array of shape (neurons,)
         What sums begin with.
+    n_sums : int
+        Sums that are added up to each value.
+    total_range : tuple of int
+        What such a total, and every part of it, lies within, inclusive.
     """
 
     start: np.ndarray
+    n_sums: int
+    total_range: tuple[int, int]
+
+    @property
+    def n_values(self) -> int:
+        """Logits or target values."""
+        return self.shape[0] // self.n_sums
+
+    @property
+    def total_type(self) -> np.dtype:
+        """The narrowest type that holds the totals."""
+        return narrowest(self.total_range)
 
     @property
     def tables(self) -> dict[str, np.ndarray]:
@@ -99,7 +115,7 @@ def c_layers(layers, constant: np.ndarray, *, steps: bool) -> list[CLayer]:
     ----------
     layers : sequence of HiddenLayer, and an OutputLayer at the end
         Simplified.
-    constant : int64 array of shape (n_logits,)
+    constant : int64 array of shape (n_out,)
         What the output layer's sums begin with.
     steps : bool
         Whether lists may be packed, which runs slower.
@@ -115,8 +131,20 @@ def c_layers(layers, constant: np.ndarray, *, steps: bool) -> list[CLayer]:
         ranges = layer.accumulator_range
         thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
         found.append(CHiddenLayer(**_sums(index, layer, ranges, steps), thresholds=thresholds))
+    return [*found, _output_layer(len(hidden), output, constant, steps)]
+
+
+def _output_layer(index: int, output: OutputLayer, constant, steps: bool) -> COutputLayer:
     ranges = output.accumulator_range + constant[:, None]
-    return [*found, COutputLayer(**_sums(len(hidden), output, ranges, steps), start=constant)]
+    low, high = output.added_up(
+        np.stack([ranges.min(axis=1, initial=0), ranges.max(axis=1, initial=0)])
+    )
+    return COutputLayer(
+        **_sums(index, output, ranges, steps),
+        start=constant,
+        n_sums=output.n_sums,
+        total_range=(int(low.min()), int(high.max())),
+    )
 
 
 def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, steps: bool) -> dict:

@@ -243,7 +243,8 @@ static inline void qnn_affine(
     const qnn_total_t *total, int n, const double *scale, const double *bias, double *value)
 {
     for (int output = 0; output < n; output++) {
-        const volatile double product = (double)total[output] * scale[output]; /* rounded by itself */
+        /* rounded by itself */
+        const volatile double product = (double)total[output] * scale[output];
         value[output] = product + bias[output];
     }
 }

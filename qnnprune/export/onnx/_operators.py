@@ -67,9 +67,8 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
         n_bits = len(layer.thresholds[0]).bit_length()
     total = _add_up(graph, output, _add_sums(graph, len(hidden), output, codes, n_bits))
     exact = graph.add("Cast", total, to=np.dtype(np.float64))
-    constant = output.added_up(simplified.constant[None])[0]
-    if constant.any():
-        exact = graph.add("Add", exact, constant.astype(np.float64))
+    if simplified.total_constant.any():
+        exact = graph.add("Add", exact, simplified.total_constant.astype(np.float64))
     return graph.add("Add", graph.add("Mul", exact, output.scale), output.bias)
 
 
