@@ -131,7 +131,12 @@ def test_widths_in_the_circuit_are_the_proven_ones(encrypted, network):
     assert 0 < report.p_error_row == report.lookups * 2.0**-40
 
 
-@pytest.mark.parametrize("shape", [{"n_hidden": ()}, {"n_in_bits": 1}, {"n_a_bits": 3}])
+_SUMS = {"n_output_sums": 3, "n_a_bits": 1}
+
+
+@pytest.mark.parametrize(
+    "shape", [{"n_hidden": ()}, {"n_in_bits": 1}, {"n_a_bits": 3}, {"n_a_bits": 1}, _SUMS]
+)
 def test_other_shapes(tiny_network, shape):
     network = tiny_network(np.random.default_rng(3), n_outputs=2, **shape)
     encrypted = compile_fhe(network)
@@ -148,6 +153,24 @@ def test_a_fitted_estimator_and_no_rows():
     assert np.array_equal(encrypted.predict(X[:20], mode="simulate"), estimator.predict(X[:20]))
     for mode in ("clear", "simulate", "encrypted"):
         assert encrypted.predict(X[:0], mode=mode).shape == (0,)
+
+
+def test_the_client_adds_up_the_sums_of_a_logit(tiny_network, tmp_path):
+    labels = np.array(["ant", "bee"])
+    network = tiny_network(np.random.default_rng(5), n_w_bits=2, classes=labels, **_SUMS)
+    encrypted = compile_fhe(network)
+    assert encrypted.report.neurons[-1] == 3  # what comes back are the proven sums
+    bits = network.layers[-1].accumulator_bits.max()
+    assert encrypted.report.sum_bits[-1] <= max(2, bits)
+    encrypted.save_client(tmp_path / "client")
+    encrypted.save_server(tmp_path / "server")
+    client, server = FheClient.load(tmp_path / "client"), FheServer.load(tmp_path / "server")
+    client.keygen()
+    server.accept_keys(client.evaluation_keys())
+    responses = [server.run(request) for request in client.encrypt(_ROWS)]
+    decision = client.decrypt_decision(responses)
+    assert decision.shape == (3, 1) and np.array_equal(decision, network.decision(_ROWS))
+    assert np.array_equal(client.decrypt(responses), network.predict(_ROWS))
 
 
 _CLIENT = """

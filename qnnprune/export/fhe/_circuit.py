@@ -1,6 +1,7 @@
 """Encrypted prediction: the integer network as a TFHE circuit of Concrete.
 
-The circuit takes encrypted input codes and gives encrypted sums of the output layer.
+The circuit takes encrypted input codes and gives encrypted sums of the output layer, as they are
+proven: the client adds up those of one logit after decryption, as their total is wider.
 Every width in it comes from the weights, so no calibration rows are needed and no input
 can overflow it.  Encoding, the last affine map and labels stay with the client, in the
 clear.

@@ -26,7 +26,7 @@ class Ends:
         Encoding, scale, bias, labels and column names; its only weights are 0.
     inputs : int64 array of shape (n_sent,)
         The input codes that are sent.
-    constant : int64 array of shape (n_logits,)
+    constant : int64 array of shape (n_out,)
         What the sums that come back lack of the output layer's accumulators.
     """
 
@@ -55,7 +55,10 @@ class Ends:
         return self.network.quantize_input(X)[:, self.inputs].astype(np.int64)
 
     def decision(self, sums) -> np.ndarray:
-        """Logits or target values, float64: of the shape of `sums`, (n_samples, n_logits)."""
+        """Logits or target values, float64: (n_samples, n_out) sums to (n_samples, n_logits).
+
+        The sums of one logit are added up here, in the clear.
+        """
         return self.network.layers[0].decision(np.asarray(sums) + self.constant)
 
     def predictions(self, sums) -> np.ndarray:
@@ -90,9 +93,9 @@ class Ends:
         return ends
 
     def _check(self) -> None:
-        n_logits, n_in = self.network.layers[-1].weight.shape
+        n_out, n_in = self.network.layers[-1].weight.shape
         whole = {self.inputs.dtype.kind, self.constant.dtype.kind} == {"i"}
-        if not whole or self.inputs.ndim != 1 or self.constant.shape != (n_logits,):
+        if not whole or self.inputs.ndim != 1 or self.constant.shape != (n_out,):
             raise ValueError("not integers of the right number")
         if self.inputs.min() < 0 or self.inputs.max() >= n_in:
             raise ValueError("an input that the network does not have")

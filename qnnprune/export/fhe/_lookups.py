@@ -65,7 +65,7 @@ class LookupNetwork:
     inputs : int64 array of shape (n_sent,)
         The input codes that are read, as columns of the network's codes.
     layers : tuple of LookupLayer
-    constant : int64 array of shape (n_logits,)
+    constant : int64 array of shape (n_out,)
         What the last sums lack of the accumulators of the output layer.
     """
 
@@ -82,7 +82,7 @@ class LookupNetwork:
 
         Returns
         -------
-        int64 array of shape (n_samples, n_logits)
+        int64 array of shape (n_samples, n_out)
         """
         codes = np.asarray(codes, dtype=np.int64)
         for layer in self.layers[:-1]:
