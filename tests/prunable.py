@@ -10,13 +10,13 @@ from qnnprune.pruning.limits import LayerLimits
 from qnnprune.training.module import NetworkShape, PrunableMLP
 
 
-def make_network(n_w_bits=3, n_a_bits=2, hidden=(6, 5), n_features=7, seed=0):
+def make_network(n_w_bits=3, n_a_bits=2, hidden=(6, 5), n_features=7, seed=0, n_output_sums=1):
     """A network on features of which the last is constant, with slopes of either sign."""
     rng = np.random.default_rng(seed)
     columns = [*rng.normal(size=(n_features - 1, 40)), np.ones(40)]
     encoding = fit_encoding(columns, None, n_segments=2, n_bits=n_a_bits)
     torch.manual_seed(seed)
-    shape = NetworkShape(hidden, 3, "relu", n_w_bits, n_a_bits)
+    shape = NetworkShape(hidden, 3, "relu", n_w_bits, n_a_bits, n_output_sums=n_output_sums)
     return PrunableMLP(encoding, shape), encoding
 
 

@@ -14,8 +14,11 @@ from qnnprune.training.quantizers import optimal_step
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
 @pytest.mark.parametrize(
     ("n_w_bits", "n_a_bits", "n_accum_bits", "budget"),
-    [(2, 2, 2, None), (2, 2, 6, 3), (3, 3, 3, None), (4, 2, None, 1), (8, 4, 8, None)],
-)
+    [
+        (2, 2, 2, None), (2, 2, 6, 3), (3, 3, 3, None), (4, 2, None, 1), (8, 4, 8, None),
+        (2, 1, 1, None), (3, 1, 3, None),
+    ],
+)  # fmt: skip
 def test_limits_hold_whatever_the_weights_do(
     n_w_bits, n_a_bits, n_accum_bits, budget, schedule, regrow
 ):
@@ -32,6 +35,46 @@ def test_limits_hold_whatever_the_weights_do(
         assert_limits_hold(network, limits)
         # One weight always fits, so that no neuron is dead.
         assert all(codes.any(axis=1).all() for codes in integer_weights(network))
+
+
+@pytest.mark.parametrize("regrow", [False, True])
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+# In registers of as many bits as the codes have, weights of one sign alone fit.
+@pytest.mark.parametrize(("n_a_bits", "n_accum_bits"), [(2, 2), (1, 1), (2, 6)])
+def test_the_sums_of_an_output_share_a_scale_whatever_the_weights_do(
+    n_a_bits, n_accum_bits, schedule, regrow
+):
+    rng = np.random.default_rng(3)
+    network, encoding = make_network(2, n_a_bits, n_output_sums=4)
+    limits = make_limits(network, encoding, n_a_bits, n_accum_bits)
+    pruner = Pruner(limits, schedule, regrow=regrow)
+    quantizer = network.output.linear.weight_quant.tensor_quant
+    before = quantizer.scale.clone()
+    for progress in (0.0, 0.4, 0.9, 1.0, 1.0, 1.0):
+        drift(network, rng)
+        pruner.prune(network, progress)
+        by_output = quantizer.scale.reshape(4, 3)
+        assert (by_output == by_output[0]).all()
+    assert not torch.equal(quantizer.scale, before)
+    assert_limits_hold(network, limits)
+    *_, codes = integer_weights(network)
+    assert codes.reshape(4, 3, 5).any(axis=(0, 2)).all()  # no output is without weights
+
+
+def test_an_output_is_turned_by_the_best_weight_of_all_its_sums():
+    network, encoding = make_network(2, 2, n_output_sums=2)
+    with torch.no_grad():
+        weight = network.output.linear.weight.view(2, 3, 5)
+        weight.uniform_(0.1, 1.0)
+        weight[1] *= -1
+        weight[0, 1, 2], weight[1, 2, 3] = 5.0, -5.0  # the best of outputs 1 and 2
+        weight[1, 0, 0] = -1.5  # the best of output 0
+        gain = network.output.gain.clone()
+    Pruner(make_limits(network, encoding, n_accum_bits=2)).prune(network, 1.0)
+    assert (network.output.gain / gain).tolist() == [-1, 1, -1]
+    *_, codes = integer_weights(network)
+    assert codes.min() == 0  # what fits is +1 on codes of -2..1
+    assert (codes.reshape(2, 3, 5).any(axis=2)[[1, 0, 1], [0, 1, 2]]).all()
 
 
 def test_a_layer_of_zeros_gets_one_weight_a_row():

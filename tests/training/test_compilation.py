@@ -29,13 +29,13 @@ def build(
     n_accum_bits=None,
     hidden=(12, 8),
     n_rounding_bits=0,
+    n_output_sums=1,
 ):
     """A pruned network with slopes of either sign, and the levels of real rows."""
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=n_in_bits)
     torch.manual_seed(0)
-    network = PrunableMLP(
-        encoding, NetworkShape(hidden, 3, activation, n_w_bits, n_a_bits, n_rounding_bits)
-    )
+    shape = NetworkShape(hidden, 3, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums)
+    network = PrunableMLP(encoding, shape)
     levels = torch.from_numpy(encoding.levels(X))
     with torch.no_grad():
         for layer in network.hidden:
@@ -84,6 +84,7 @@ def integer_codes(layers, codes):
 
 CASES = [(a, w, w) for a in sorted(ACTIVATIONS) for w in range(2, 9)]
 CASES += [("relu", 2, 8), ("tanh", 8, 2), ("sigmoid", 4, 6)]
+CASES += [(a, w, 1) for a in sorted(ACTIVATIONS) for w in (2, 8)]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_integer_codes_equal_the_modules_codes(activation, n_w_bits, n_a_bits):
     # In float64 nothing differs, from the first layer to the last.
     for codes, integers in zip(module_codes(network.double(), levels), found, strict=True):
         np.testing.assert_array_equal(codes, integers)
-        assert len(np.unique(integers)) > 2
+        assert len(np.unique(integers)) >= min(3, 2**n_a_bits)
 
 
 @pytest.mark.parametrize("n_rounding_bits", [1, 4])
@@ -137,11 +138,15 @@ def test_input_widths(n_in_bits):
 
 
 @pytest.mark.parametrize(("mean", "scale"), [(0.0, 1.0), (1e6, 250.0)])
-def test_output_map_equals_the_modules_output(mean, scale):
-    network, encoding, levels = build("relu", 3, 3)
+@pytest.mark.parametrize("n_sums", [1, 3])
+@pytest.mark.parametrize("n_a_bits", [1, 3])
+def test_output_map_equals_the_modules_output(mean, scale, n_sums, n_a_bits):
+    network, encoding, levels = build("tanh", 3, n_a_bits, n_accum_bits=6, n_output_sums=n_sums)
     layers = compiled(network, encoding, mean, scale)
     *_, codes = integer_codes(layers, encoding.codes(levels.numpy()))
-    output = layers[-1].accumulate(codes).astype(np.float64) * layers[-1].scale + layers[-1].bias
+    totals = [oracles.added_up(row, 3) for row in layers[-1].accumulate(codes).tolist()]
+    assert layers[-1].n_sums == n_sums and layers[-1].scale.shape == (3,)
+    output = np.array(totals) * layers[-1].scale + layers[-1].bias
     with torch.no_grad():
         expected = network.double()(levels).numpy() * scale + mean
     np.testing.assert_allclose(output, expected, rtol=1e-9, atol=1e-9 * scale)
@@ -176,7 +181,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("n_a_bits", [2, 5, 8])
+@pytest.mark.parametrize("n_a_bits", [1, 2, 5, 8])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_thresholds_by_brute_force(activation, n_a_bits):
     network, encoding, _ = build(activation, 3, n_a_bits, hidden=(5, 4), n_accum_bits=8)

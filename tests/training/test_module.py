@@ -15,9 +15,10 @@ def make_encoding(n_segments, n_bits, seed=0):
     return fit_encoding(columns, None, n_segments=n_segments, n_bits=n_bits), np.array(columns).T
 
 
-def make_network(encoding, activation="relu", n_w_bits=3, n_a_bits=3, hidden=(16, 8), n_outputs=2):
+def make_network(encoding, activation="relu", n_w_bits=3, n_a_bits=3, n_output_sums=1):
     torch.manual_seed(0)
-    network = PrunableMLP(encoding, NetworkShape(hidden, n_outputs, activation, n_w_bits, n_a_bits))
+    shape = NetworkShape((16, 8), 2, activation, n_w_bits, n_a_bits, n_output_sums=n_output_sums)
+    network = PrunableMLP(encoding, shape)
     with torch.no_grad():
         for layer in network.hidden:
             layer.norm.running_mean.normal_(std=0.3)
@@ -83,16 +84,17 @@ def by_hand(network, encoding, X, activation, n_w_bits, n_a_bits):
             low, high = ACTIVATIONS[activation].window
             step = (high - low) / (2**n_a_bits - 1)
             x = np.clip(np.round((x - low) / step), 0, 2**n_a_bits - 1) * step + low
-    return product(x, network.output.linear) * double(network.output.gain) + double(
-        network.output.bias
-    )
+    sums = product(x, network.output.linear)  # those of two outputs take turns
+    totals = np.column_stack([sums[:, ::2].sum(axis=1), sums[:, 1::2].sum(axis=1)])
+    return totals * double(network.output.gain) + double(network.output.bias)
 
 
-@pytest.mark.parametrize("bits", [(2, 2), (3, 3), (8, 8), (None, None)])
+@pytest.mark.parametrize("bits", [(2, 1), (2, 2), (3, 3), (8, 8), (None, None)])
+@pytest.mark.parametrize("n_sums", [1, 3])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_forward_pass_by_hand(activation, bits):
+def test_forward_pass_by_hand(activation, n_sums, bits):
     encoding, X = make_encoding(3, 2)
-    network = make_network(encoding, activation, *bits)
+    network = make_network(encoding, activation, *bits, n_output_sums=n_sums)
     output = network(torch.from_numpy(encoding.levels(X))).detach().numpy()
     expected = by_hand(network, encoding, X, activation, *bits)
     # A value within float rounding of a tie may fall on the other side: of 60 rows, few do.
@@ -112,6 +114,36 @@ def test_codes_of_are_the_codes_of_the_forward_pass(activation):
         codes = (layer.requantize(layer.activation(layer.norm(value))) - low) / ((high - low) / 7)
         torch.testing.assert_close(layer.codes_of(value.T).T, codes.round())
     assert len(codes.round().unique()) > 2
+
+
+def scales(linear):
+    return linear.weight_quant.tensor_quant.scale[:, 0]
+
+
+def test_the_sums_of_an_output_share_the_scale_of_all_their_weights():
+    encoding, _ = make_encoding(3, 2)
+    network = make_network(encoding, n_output_sums=3).seed(1)
+    linear = network.output.linear
+    assert linear.weight.shape == (6, 8)
+    for output in range(2):
+        alone = PrunableMLP(encoding, NetworkShape((48,), 1, "relu", 3, 3)).output.linear
+        with torch.no_grad():  # all weights of the output, as those of one sum
+            alone.weight[:, :24] = linear.weight[output::2].reshape(1, 24)
+        alone.weight_quant.tensor_quant.set_mask(np.arange(48)[None] < 24)
+        alone.weight_quant.tensor_quant.refresh_scale(alone.weight)
+        torch.testing.assert_close(scales(linear)[output::2], scales(alone).repeat(3))
+
+
+@pytest.mark.parametrize("n_sums", [1, 3])
+def test_turned_outputs_stay_what_they_were(n_sums):
+    encoding, X = make_encoding(3, 2)
+    network = make_network(encoding, n_output_sums=n_sums)
+    levels = torch.from_numpy(encoding.levels(X))
+    before, weight = network(levels), network.output.linear.weight.detach().clone()
+    network.turn(2, np.array([1]))
+    torch.testing.assert_close(network(levels), before)
+    assert torch.equal(network.output.linear.weight[1::2], -weight[1::2])
+    assert torch.equal(network.output.linear.weight[::2], weight[::2])
 
 
 def test_state_moves_between_networks():

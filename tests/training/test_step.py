@@ -18,11 +18,21 @@ from qnnprune.training.step import TrainingStep
 N_ROWS = 40
 
 
-def make(activation="relu", n_w_bits=3, n_a_bits=3, n_outputs=3, hidden=(12, 7), n_rounding_bits=0):
+def make(
+    activation="relu",
+    n_w_bits=3,
+    n_a_bits=3,
+    n_outputs=3,
+    hidden=(12, 7),
+    n_rounding_bits=0,
+    n_output_sums=1,
+):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(N_ROWS, 4)), np.arange(N_ROWS) % 2])
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=2)
-    shape = NetworkShape(hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits)
+    shape = NetworkShape(
+        hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums
+    )
     network = PrunableMLP(encoding, shape).seed(0).train()
     with torch.no_grad():
         for layer in network.hidden:
@@ -48,16 +58,19 @@ def step(network, loss, levels, y, weight, dropout=0.0, seed=0):
 
 
 @pytest.mark.parametrize("dense_gradient", [False, True])
-@pytest.mark.parametrize("bits", [(2, 2), (3, 4), (8, 8), (None, None)])
+@pytest.mark.parametrize("n_sums", [1, 3])
+@pytest.mark.parametrize("bits", [(2, 1), (2, 2), (3, 4), (8, 8), (None, None)])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_step_equals_autograd_through_the_module(activation, bits, dense_gradient):
-    (network, levels), (same, _) = make(activation, *bits), make(activation, *bits)
+def test_step_equals_autograd_through_the_module(activation, bits, n_sums, dense_gradient):
+    network, levels = make(activation, *bits, n_output_sums=n_sums)
+    same, _ = make(activation, *bits, n_output_sums=n_sums)
     same.load_state_dict(network.state_dict())
     if bits[0] is not None:
         for linear in (*network.linears, *same.linears):
             linear.weight_quant.tensor_quant.dense_gradient = dense_gradient
     y, weight = targets(multiclass_loss, 3)
     output = same(levels)
+    assert output.shape == (N_ROWS, 3) and len(same.output.linear.weight) == 3 * n_sums
     output.backward(multiclass_loss(output.detach().clone(), y, weight)[1])
     _, mine = step(network, multiclass_loss, levels, y, weight)
     torch.testing.assert_close(mine, output.detach(), rtol=0, atol=0)
@@ -72,9 +85,10 @@ def test_step_equals_autograd_through_the_module(activation, bits, dense_gradien
 @pytest.mark.parametrize(
     ("loss", "n_outputs"), [(binary_loss, 1), (multiclass_loss, 4), (squared_loss, 2)]
 )
-def test_gradients_are_those_of_finite_differences(loss, n_outputs):
+@pytest.mark.parametrize("n_sums", [1, 3])
+def test_gradients_are_those_of_finite_differences(loss, n_outputs, n_sums):
     # Without quantization the loss is smooth, so that differences tell.
-    network, levels = make("tanh", None, None, n_outputs)
+    network, levels = make("tanh", None, None, n_outputs, n_output_sums=n_sums)
     network = network.double()
     y, weight = targets(loss, n_outputs)
     weight = weight.double()
