@@ -307,9 +307,9 @@ class PrunableMLP(nn.Module):
 def _linear(n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1) -> nn.Linear:
     if n_w_bits is None:
         return nn.Linear(n_in, n_out, bias=False)
-    layer = QuantLinear(n_in, n_out, bias=False, weight_quant=weight_quantizer(n_w_bits))
+    weight_quant = weight_quantizer(n_w_bits, n_shared)
+    layer = QuantLinear(n_in, n_out, bias=False, weight_quant=weight_quant)
     layer.weight_quant.skip_create_quant_tensor = True
-    quantizer(layer).n_shared = n_shared
     quantizer(layer).refresh_scale(layer.weight)
     return layer
 

@@ -40,6 +40,8 @@ class MaskedWeightQuant(nn.Module):
     ----------
     bit_width : int
         2 to 8 bits.
+    n_shared : int
+        Parts of equal size that the rows fall into; rows at the same place of each share a scale.
     tracked_parameter_list : list of Tensor
         The layer's weight, handed over by Brevitas.
 
@@ -51,17 +53,15 @@ class MaskedWeightQuant(nn.Module):
         1 where a weight is kept, 0 where it is pruned.
     dense_gradient : bool
         Whether pruned weights get a gradient too, and so may come back.
-    n_shared : int
-        Parts of equal size that the rows fall into; rows at the same place of each share a scale.
     """
 
-    def __init__(self, bit_width: int, tracked_parameter_list: list):
+    def __init__(self, bit_width: int, n_shared: int, tracked_parameter_list: list):
         super().__init__()
         weight = tracked_parameter_list[0]
         self.largest = weight_max(bit_width)
         self.step = optimal_step(bit_width)
         self.dense_gradient = False
-        self.n_shared = 1
+        self.n_shared = n_shared
         self.register_buffer("scale", torch.ones(len(weight), 1))
         self.register_buffer("mask", torch.ones_like(weight, requires_grad=False))
         self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
@@ -169,13 +169,17 @@ class ActivationQuant(nn.Module):
         return ((x - self.low) / self.scale).round().clamp(0, self.n_steps)
 
 
-def weight_quantizer(n_bits: int) -> type[ExtendedInjector]:
-    """Brevitas weight quantizer of `n_bits`, to pass as ``weight_quant``."""
+def weight_quantizer(n_bits: int, n_parts: int = 1) -> type[ExtendedInjector]:
+    """Brevitas weight quantizer of `n_bits`, to pass as ``weight_quant``.
+
+    Brevitas makes a `MaskedWeightQuant` of it, and another whenever a state is loaded.
+    """
 
     class WeightQuantizer(ExtendedInjector):
         proxy_class = WeightQuantProxyFromInjector
         tensor_quant = MaskedWeightQuant
         bit_width = n_bits
+        n_shared = n_parts
         signed = True
         narrow_range = True
 

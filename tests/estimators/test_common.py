@@ -7,6 +7,14 @@ from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
 _SMALL = {"hidden_layer_sizes": (32,), "max_epochs": 20}
 _CLASSIFIER, _REGRESSOR = PrunedNeuralNetClassifier(**_SMALL), PrunedNeuralNetRegressor(**_SMALL)
+_SUMS = {"n_output_sums": 2, "n_a_bits": 1}
+_OTHERS = [
+    _REGRESSOR,
+    _CLASSIFIER.float_twin(),
+    _REGRESSOR.float_twin(),
+    PrunedNeuralNetClassifier(**_SMALL, **_SUMS),
+    PrunedNeuralNetRegressor(**_SMALL, **_SUMS),
+]
 
 
 # scikit-learn skips one check unless SCIPY_ARRAY_API is set, and says so by a warning.
@@ -18,6 +26,6 @@ def test_sklearn_checks(estimator, check):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([_REGRESSOR, _CLASSIFIER.float_twin(), _REGRESSOR.float_twin()])
+@parametrize_with_checks(_OTHERS)
 def test_sklearn_checks_of_the_others(estimator, check):
     check(estimator)

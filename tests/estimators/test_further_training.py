@@ -46,6 +46,7 @@ def test_warm_start_narrows_the_accumulator():
     [
         {"hidden_layer_sizes": (9,)}, {"hidden_layer_sizes": (8, 8)}, {"n_w_bits": 3},
         {"activation": "tanh"}, {"n_a_bits": 3}, {"n_in_bits": 4}, {"n_input_segments": 2},
+        {"n_output_sums": 2},
     ],
     ids=str,
 )  # fmt: skip

@@ -157,6 +157,19 @@ def test_state_moves_between_networks():
     torch.testing.assert_close(second.eval()(levels), first(levels), rtol=0, atol=0)
 
 
+def test_sums_share_a_scale_in_a_network_whose_state_was_loaded():
+    encoding, _ = make_encoding(3, 2)
+    first, second = (make_network(encoding, n_output_sums=3) for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    linear = second.output.linear
+    with torch.no_grad():
+        linear.weight.normal_()
+    before = scales(linear).clone()
+    linear.weight_quant.tensor_quant.refresh_scale(linear.weight)
+    assert (scales(linear) != before).all()
+    assert torch.equal(scales(linear), scales(linear)[:2].repeat(3))
+
+
 def test_linears_go_from_input_to_output():
     encoding, _ = make_encoding(3, 2)
     shapes = [tuple(linear.weight.shape) for linear in make_network(encoding).linears]
