@@ -194,10 +194,10 @@ def _integer_sizes(network, model) -> dict:
     n_thresholds = layers[0].thresholds.shape[1]
     nonzeros = np.concatenate([np.count_nonzero(layer.weight, axis=1) for layer in layers])
     left, n_hidden = int(nonzeros.sum()), sum(len(layer.weight) for layer in layers[:-1])
-    dense_size = dense + n_thresholds * sum(hidden) + 2 * widths[-1]
+    dense_size = dense + n_thresholds * sum(hidden) + 2 * layers[-1].n_logits
     return _nonzeros(nonzeros) | {
         "proven_bits": max(int(layer.accumulator_bits.max()) for layer in layers),
-        "compression": dense_size / (left + n_thresholds * n_hidden + 2 * widths[-1]),
+        "compression": dense_size / (left + n_thresholds * n_hidden + 2 * layers[-1].n_logits),
         "speedup": dense / max(left, 1),
         "neurons": len(nonzeros),
         "dead": sum(map(_dead_neurons, layers[:-1])) + _dead_logits(layers[-1]),

@@ -208,7 +208,7 @@ def _target(model, y):
         target = torch.from_numpy((y - mean) / scale).float()
         return target, nn.functional.mse_loss, mean, scale
     target = torch.from_numpy(np.searchsorted(model.classes_, y))
-    n_outputs = len(model.integer_network_.layers[-1].weight)
+    n_outputs = model.integer_network_.layers[-1].n_logits
     unit = np.zeros(n_outputs), np.ones(n_outputs)
     if n_outputs > 1:
         return target, nn.functional.cross_entropy, *unit

@@ -213,9 +213,9 @@ class OutputLayer(IntegerLayer):
 
     @property
     def total_range(self) -> np.ndarray:
-        """int64 array of shape (n_logits, 2), inclusive: holds the total of each logit's sums.
+        """Range that holds the total of each logit's sums, inclusive: int64 of shape (n_logits, 2).
 
-        And every part of that total, in any order of addition.
+        It holds every part of a total too, in any order of addition.
         """
         return self.added_up(self.accumulator_range.T).T
 
