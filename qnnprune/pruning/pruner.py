@@ -4,7 +4,9 @@ From the end of the pruning phase on, every row respects its two limits, whateve
 Later calls only remove weights.  Exception: a row that training leaves without any gets its
 highest-ranked one back.
 
-The network is a `PrunableMLP`.  Weights, masks and codes are read from it as numpy arrays.
+All arrays are numpy's.  The network is anything that has `layers` as
+`qnnprune.training.prunable.PrunableLayer` describes them, ``layer_inputs(levels)`` and
+``turn(index, rows)``.
 """
 
 from __future__ import annotations
@@ -100,9 +102,7 @@ class Pruner:
         narrower : bool
             Whether the limits are narrower than those that the network was pruned to.
         """
-        masks = [
-            linear.weight_quant.tensor_quant.mask.cpu().numpy() > 0 for linear in network.linears
-        ]
+        masks = [layer.mask for layer in network.layers]
         self._allowed = masks
         if not narrower:
             self._fixed = list(masks)
@@ -116,8 +116,8 @@ class Pruner:
         ----------
         network : PrunableMLP
         """
-        for linear in network.linears:
-            linear.weight_quant.tensor_quant.dense_gradient = self.regrow
+        for layer in network.layers:
+            layer.let_pruned_learn(self.regrow)
 
     def watch(self, table) -> None:
         """Measure activations on training rows.
@@ -147,30 +147,28 @@ class Pruner:
         if stage != self._stage:
             self._look(network)
             self._remove_neurons(network, self.schedule.excess(stage))
-        for index, module in enumerate((*network.hidden, network.output)):
-            layer = self._layer(index, module)
+        for index, prunable in enumerate(network.layers):
+            layer = self._layer(index, prunable)
             if not self.limits[index].holds_both_signs:
                 network.turn(index, layer.rows_to_turn())
                 layer.leave_out_what_never_fits()
             if progress >= 1:
                 self._fix(index, layer)
             elif isinstance(self.schedule, SparseSchedule):
-                layer.set_mask(self._rewired(self.schedule, index, layer))
+                prunable.set_mask(self._rewired(self.schedule, index, layer))
             elif stage != self._stage:
-                layer.set_mask(self._scheduled(layer, stage))
+                prunable.set_mask(self._scheduled(layer, stage))
             if progress < 1:
-                layer.refresh_scale()
+                prunable.refresh_scale()
             dense = progress < 1 and not isinstance(self.schedule, SparseSchedule)
-            layer.quantizer.dense_gradient = dense or self.regrow
+            prunable.let_pruned_learn(dense or self.regrow)
         self._stage = stage
 
-    def _layer(self, index, module) -> _Layer:
-        is_output = index + 1 == len(self.limits)
-        rows = np.ones(len(module.linear.weight), bool) if is_output else self._feeding[index + 1]
-        magnitude = np.abs(module.linear.weight.detach().cpu().numpy())
+    def _layer(self, index, prunable) -> _Layer:
+        magnitude, is_output = np.abs(prunable.weight), index + 1 == len(self.limits)
+        rows = np.ones(len(magnitude), bool) if is_output else self._feeding[index + 1]
         return _Layer(
-            module,
-            is_output=is_output,
+            prunable,
             limits=self.limits[index],
             live=np.outer(rows, self._feeding[index]) & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
@@ -184,14 +182,13 @@ class Pruner:
     def _remove_neurons(self, network, excess):
         if not isinstance(self.criterion, NeuronCriterion):
             return
-        for index, linear in enumerate(network.linears[:-1], start=1):
+        for index, layer in enumerate(network.layers[:-1], start=1):
             kept = self._feeding[index]
             n_removed = min(round(self.neuron_sparsity * len(kept)), len(kept) - 1)
             keep = len(kept) - n_removed + math.ceil(n_removed * excess)
             if kept.sum() > keep:
-                weight = linear.weight.detach() * linear.weight_quant.tensor_quant.mask
                 self._feeding[index] = self.criterion.surviving(
-                    kept, keep, weight.cpu().numpy(), self._seen[index]
+                    kept, keep, layer.weight * layer.mask, self._seen[index]
                 )
 
     def _scheduled(self, layer, progress):
@@ -207,16 +204,16 @@ class Pruner:
         if target is None:
             self._target[index] = target = self._first_target(layer)
             return schedule.start(layer.rank, layer.live, target, self._random)
-        return schedule.rewire(layer.mask(), layer.rank, layer.live, target, self._random)
+        return schedule.rewire(layer.prunable.mask, layer.rank, layer.live, target, self._random)
 
     @staticmethod
     def _first_target(layer):
         """How many weights of each row fit, before any of them has learned."""
         fits = layer.what_fits(layer.live).sum(axis=1)
         # What fits depends on the scale, and the scale on what is kept.
-        layer.set_mask(largest(layer.rank, layer.live, fits))
-        layer.refresh_scale()
-        fits_now = (layer.what_fits(layer.live) & (layer.codes() != 0)).sum(axis=1)
+        layer.prunable.set_mask(largest(layer.rank, layer.live, fits))
+        layer.prunable.refresh_scale()
+        fits_now = (layer.what_fits(layer.live) & (layer.prunable.codes != 0)).sum(axis=1)
         return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
@@ -225,24 +222,23 @@ class Pruner:
         The first call also fixes the scale and which weights may be kept.  With `regrow`, every
         call does.
         """
-        candidates = self._fixed[index]
+        candidates, prunable = self._fixed[index], layer.prunable
         if candidates is None:
             started_sparse = self._target[index] is not None
-            candidates = layer.mask() if started_sparse else self._scheduled(layer, 1.0)
-            layer.set_mask(candidates & layer.live)
-            layer.refresh_scale()
+            candidates = prunable.mask if started_sparse else self._scheduled(layer, 1.0)
+            prunable.set_mask(candidates & layer.live)
+            prunable.refresh_scale()
             candidates = layer.revive(layer.what_fits(candidates))
             self._fixed[index] = None if self.regrow else candidates
-        layer.set_mask(layer.revive(layer.what_fits(candidates)))
+        prunable.set_mask(layer.revive(layer.what_fits(candidates)))
 
 
 class _Layer:
-    """One layer of the network as it is pruned.
+    """One layer, its limits, and what its weights are worth at one call of `Pruner.prune`.
 
     Parameters
     ----------
-    module : HiddenBlock or OutputBlock
-    is_output : bool
+    prunable : PrunableLayer
     limits : LayerLimits
     live : bool array of shape (n_out, n_in)
         Weights that may be kept.
@@ -250,28 +246,13 @@ class _Layer:
         What they are ranked by, not negative.
     """
 
-    def __init__(self, module, *, is_output, limits, live, rank):
-        self.weight, self.quantizer = module.linear.weight, module.linear.weight_quant.tensor_quant
-        self.sign = module.slope_sign.cpu().numpy().astype(np.int32)
-        self.is_output = is_output
-        self.n_outputs = len(module.gain) if is_output else 0
+    def __init__(self, prunable, *, limits, live, rank):
+        self.prunable, self.sign = prunable, prunable.slope_sign
         self.limits, self.live, self.rank = limits, live, rank
-
-    def mask(self) -> np.ndarray:
-        return self.quantizer.mask.cpu().numpy() > 0
-
-    def set_mask(self, mask):
-        self.quantizer.set_mask(mask)
-
-    def refresh_scale(self):
-        self.quantizer.refresh_scale(self.weight)
-
-    def codes(self) -> np.ndarray:
-        return self.quantizer.codes(self.weight).cpu().numpy().astype(np.int32)
 
     def what_fits(self, candidates) -> np.ndarray:
         """Candidates that fit the limits, with the codes that they have now."""
-        codes = self.codes() * self.sign[:, None]
+        codes = self.prunable.codes * self.sign[:, None]
         return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
 
     def rows_to_turn(self) -> np.ndarray:
@@ -283,17 +264,18 @@ class _Layer:
         weights fits as it is.
         """
         fits, fits_negated = self._fits_alone(self._signs()), self._fits_alone(-self._signs())
-        if self.is_output:
+        if self.prunable.n_outputs is not None:
             best = self._by_output(np.where(self.live, self.rank, -1.0)).argmax(axis=1)
             fits_only_negated = self._by_output(fits_negated & ~fits)
-            return np.flatnonzero(fits_only_negated[np.arange(self.n_outputs), best])
+            return np.flatnonzero(fits_only_negated[np.arange(len(best)), best])
         fits, fits_negated = self.live & fits, self.live & fits_negated
         return np.flatnonzero(fits_negated.any(axis=1) & ~fits.any(axis=1))
 
     def _by_output(self, values: np.ndarray) -> np.ndarray:
         """(n_sums * n_outputs, n_in) values to (n_outputs, n_sums * n_in)."""
-        parts = values.reshape(-1, self.n_outputs, values.shape[1])
-        return parts.swapaxes(0, 1).reshape(self.n_outputs, -1)
+        n_outputs = self.prunable.n_outputs
+        parts = values.reshape(-1, n_outputs, values.shape[1])
+        return parts.swapaxes(0, 1).reshape(n_outputs, -1)
 
     def leave_out_what_never_fits(self) -> None:
         """Only what fits alone can be kept, beside others even less."""
@@ -304,7 +286,7 @@ class _Layer:
 
         The weight keeps its sign, on which the rows that read this one rely.
         """
-        dead = ((self.codes() != 0) & mask).sum(axis=1) == 0
+        dead = ((self.prunable.codes != 0) & mask).sum(axis=1) == 0
         if not dead.any():
             return mask
         mask, signs = mask.copy(), self._signs()
@@ -312,12 +294,12 @@ class _Layer:
             column = int(np.where(self.live[row], self.rank[row], -1.0).argmax())
             mask[row] = False
             mask[row, column] = True
-            self.quantizer.set_code(self.weight, row, column, int(signs[row, column]))
+            self.prunable.set_code(int(row), column, int(signs[row, column]))
         return mask
 
     def _signs(self) -> np.ndarray:
         """Sign of every weight, 1 or -1."""
-        return np.where(self.weight.detach().cpu().numpy() >= 0, 1, -1)
+        return np.where(self.prunable.weight >= 0, 1, -1)
 
     def _fits_alone(self, codes) -> np.ndarray:
         """Codes that fit the register as the only weight of their row."""

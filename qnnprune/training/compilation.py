@@ -15,6 +15,7 @@ from ..exceptions import AccumulatorProofError
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ..integer._simplify import simplify
 from ..integer._verification import check_network, verify_layers
+from .module import quantizer as quantizer_of
 from .session import module_of
 from .spec import Trained
 from .threads import one_thread
@@ -96,7 +97,7 @@ def _linear_map(linear, source):
 
     Inputs are (code - zero_point) * scale, so the shift is a constant of the row.
     """
-    quantizer = linear.weight_quant.tensor_quant
+    quantizer = quantizer_of(linear)
     codes = _double(quantizer.codes(linear.weight) * quantizer.mask).astype(np.int64)
     scale = _double(quantizer.scale)[:, 0] * source.scale
     return codes, scale, -scale * source.zero_point * codes.sum(axis=1)

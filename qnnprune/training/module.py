@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..accumulators import code_range
 from ..encoding import InputEncoding
+from .prunable import PrunableLayer
 from .quantizers import activation_quantizer, weight_quantizer
 from .spec import NetworkShape
 
@@ -225,6 +226,11 @@ class PrunableMLP(nn.Module):
             if isinstance(linear, QuantLinear):
                 quantizer(linear).refresh_scale(linear.weight)
         return self
+
+    @property
+    def layers(self) -> list[PrunableLayer]:
+        """The layers as the pruner sees them, from the input to the output."""
+        return [PrunableLayer(block) for block in (*self.hidden, self.output)]
 
     @property
     def linears(self) -> list[nn.Linear]:
