@@ -7,7 +7,8 @@ import torch
 from qnnprune.accumulators import code_range
 from qnnprune.encoding._fit import fit_encoding
 from qnnprune.pruning.limits import LayerLimits
-from qnnprune.training.module import NetworkShape, PrunableMLP
+from qnnprune.training.module import PrunableMLP
+from qnnprune.training.spec import NetworkShape
 
 
 def make_network(n_w_bits=3, n_a_bits=2, hidden=(6, 5), n_features=7, seed=0, n_output_sums=1):

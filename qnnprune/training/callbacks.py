@@ -149,9 +149,9 @@ class WeightsLeft(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Count the masks."""
         if net.pruner is not None:
-            masks = [linear.weight_quant.tensor_quant.mask for linear in net.module_.linears]
-            kept = sum(float(mask.sum()) for mask in masks)
-            net.history.record("weights_left", kept / sum(mask.numel() for mask in masks))
+            masks = [layer.mask for layer in net.module_.layers]
+            kept = sum(int(mask.sum()) for mask in masks)
+            net.history.record("weights_left", kept / sum(mask.size for mask in masks))
 
 
 class ProgressBar(OwnCallback):

@@ -15,7 +15,7 @@ from ..exceptions import AccumulatorProofError
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ..integer._simplify import simplify
 from ..integer._verification import check_network, verify_layers
-from .module import quantizer as quantizer_of
+from .blocks import quantizer as quantizer_of
 from .session import module_of
 from .spec import Trained
 from .threads import one_thread

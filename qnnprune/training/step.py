@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .module import quantizer
+from .blocks import quantizer
 
 __all__ = ["TrainingStep"]
 

@@ -23,7 +23,7 @@ from skorch.callbacks import Callback
 from qnnprune.exceptions import AccumulatorProofError
 from qnnprune.pruning.criteria import CRITERIA, NeuronCriterion
 from qnnprune.pruning.schedules import SCHEDULES
-from qnnprune.training.module import quantizer
+from qnnprune.training.blocks import quantizer
 
 # Limits are tried where they leave few weights, too.
 pytestmark = pytest.mark.filterwarnings("ignore::qnnprune.exceptions.FewWeightsWarning")

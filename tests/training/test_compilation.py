@@ -14,8 +14,10 @@ from qnnprune.encoding._fit import fit_encoding
 from qnnprune.exceptions import AccumulatorProofError
 from qnnprune.pruning.limits import LayerLimits
 from qnnprune.pruning.pruner import Pruner
+from qnnprune.training.blocks import ACTIVATIONS
 from qnnprune.training.compilation import compile_layers
-from qnnprune.training.module import ACTIVATIONS, NetworkShape, PrunableMLP
+from qnnprune.training.module import PrunableMLP
+from qnnprune.training.spec import NetworkShape
 
 X = load_breast_cancer().data[:, :10]
 X = np.hstack([X, np.ones((len(X), 1))])  # a constant feature

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from qnnprune.encoding._fit import fit_encoding
-from qnnprune.training.module import ACTIVATIONS, NetworkShape, PrunableMLP
+from qnnprune.training.blocks import ACTIVATIONS
+from qnnprune.training.module import PrunableMLP
+from qnnprune.training.spec import NetworkShape
 
 
 def make_encoding(n_segments, n_bits, seed=0):

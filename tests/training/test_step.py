@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from qnnprune.encoding._fit import fit_encoding
+from qnnprune.training.blocks import ACTIVATIONS
 from qnnprune.training.losses import binary_loss, multiclass_loss, squared_loss
-from qnnprune.training.module import ACTIVATIONS, PrunableMLP
+from qnnprune.training.module import PrunableMLP
 from qnnprune.training.spec import NetworkShape
 from qnnprune.training.step import TrainingStep
 

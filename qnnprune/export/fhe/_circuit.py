@@ -17,11 +17,12 @@ import numpy as np
 
 from ...integer import IntegerNetwork
 from .._common import integer_network_of, require
+from ._client import FheClient
 from ._cost import CircuitReport, key_sizes, warn_of_cost
-from ._deployment import FheClient, FheServer
 from ._ends import Ends
 from ._lookups import LookupNetwork, lookup_network
 from ._messages import digest
+from ._server import FheServer
 
 __all__ = ["EncryptedNetwork", "compile_fhe"]
 

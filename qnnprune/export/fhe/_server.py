@@ -1,0 +1,166 @@
+"""The server of encrypted prediction: computes on ciphertexts that it cannot read.
+
+It holds the circuit, and of each client only the evaluation keys.  Every message carries the ids
+of its model and of its keys; what does not match is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .._common import require
+from ._files import checked_folder, whole_folder
+from ._messages import (
+    EVALUATION_KEYS,
+    REQUEST,
+    RESPONSE,
+    digest,
+    refusals,
+    seal,
+    short,
+    unseal,
+)
+
+__all__ = ["FheServer"]
+
+
+class FheServer:
+    """Computes on ciphertexts of any number of clients.
+
+    Made by `load` from what `EncryptedNetwork.save_server` wrote.  Several threads may use one
+    server; rows of several threads run beside each other.
+
+    Each client's keys stay in memory until `forget_keys`: ``report.held_key_bytes`` of the
+    compiled network per client, without a bound of its own.  A server that starts anew has
+    none: keep the bytes that `accept_keys` took, or ask the clients again.
+
+    The ids tell mix-ups, not forgeries.  Let authenticated clients alone send keys: forged
+    ones can bring the process down.
+
+    Parameters
+    ----------
+    server : concrete.fhe.Server
+        The compiled circuit.
+    model_id : str
+        Digest of the network; clients must have the same.
+    """
+
+    def __init__(self, server, model_id: str):
+        self._server, self.model_id = server, model_id
+        self._keys: dict[str, object] = {}  # by id; each access is one atomic operation
+
+    @staticmethod
+    def load(folder) -> FheServer:
+        """Read the folder that `EncryptedNetwork.save_server` wrote.
+
+        Parameters
+        ----------
+        folder : str or path-like
+
+        Returns
+        -------
+        FheServer
+            Without keys.
+
+        Raises
+        ------
+        OSError
+            If a file is missing.
+        InvalidNetworkFileError
+            If a file is damaged, or from another folder.
+        """
+        fhe, folder = require("concrete.fhe", "fhe"), Path(folder)
+        model_id = checked_folder(folder)
+        return FheServer(fhe.Server.load(folder / "server.zip"), model_id)
+
+    def save(self, folder) -> None:
+        """Write the server's files, without keys.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Must not exist yet, or be empty.
+
+        Raises
+        ------
+        OSError
+            If the folder is there already or cannot be written; nothing is left then.
+        """
+        with whole_folder(folder, self.model_id) as unfinished:
+            self._server.save(unfinished / "server.zip")
+
+    def accept_keys(self, evaluation_keys: bytes) -> str:
+        """Compute for one more client from now on.
+
+        Parameters
+        ----------
+        evaluation_keys : bytes
+            What `FheClient.evaluation_keys` gave.
+
+        Returns
+        -------
+        str
+            Id of the keys, for `forget_keys`.
+
+        Raises
+        ------
+        TypeError
+            If it is not bytes.
+        ValueError
+            If the bytes are damaged, no evaluation keys, or keys for another model.
+        """
+        keys_id, body = unseal(evaluation_keys, EVALUATION_KEYS, self.model_id)
+        if digest(body) != keys_id:  # else one client could replace the keys of another
+            raise ValueError("The evaluation keys are damaged: they carry the id of other keys.")
+        with refusals():
+            self._keys[keys_id] = require("concrete.fhe", "fhe").EvaluationKeys.deserialize(body)
+        return keys_id
+
+    def forget_keys(self, keys_id: str) -> None:
+        """Compute no longer for a client, and free the memory of its keys.
+
+        Parameters
+        ----------
+        keys_id : str
+            What `accept_keys` returned.
+
+        Raises
+        ------
+        ValueError
+            If there are no such keys.
+        """
+        if self._keys.pop(keys_id, None) is None:
+            raise ValueError(f"There are no keys {keys_id!r}: pass an id that accept_keys gave.")
+
+    def run(self, request: bytes) -> bytes:
+        """Turn an encrypted row into encrypted sums.
+
+        Parameters
+        ----------
+        request : bytes
+            One of those that `FheClient.encrypt` gave.
+
+        Returns
+        -------
+        bytes
+            The response, for `FheClient.decrypt`.
+
+        Raises
+        ------
+        TypeError
+            If the request is not bytes.
+        ValueError
+            If it is damaged, no request, for another model, or encrypted with keys that
+            were not accepted.
+        """
+        keys_id, body = unseal(request, REQUEST, self.model_id)
+        keys = self._keys.get(keys_id)
+        if keys is None:
+            raise ValueError(
+                f"This server does not hold the keys {short(keys_id)} of the request: pass that "
+                "client's evaluation_keys() to accept_keys first."
+            )
+        with refusals():
+            value = require("concrete.fhe", "fhe").Value.deserialize(body)
+            result = self._server.run(value, evaluation_keys=keys)
+        return seal(RESPONSE, self.model_id, keys_id, result.serialize())

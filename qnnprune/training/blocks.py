@@ -1,0 +1,209 @@
+"""Parts of the torch module: input codes, hidden layers, and the output layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from brevitas.nn import QuantIdentity, QuantLinear
+from torch import Tensor, nn
+
+from ..accumulators import code_range
+from ..encoding import InputEncoding
+from .quantizers import activation_quantizer, weight_quantizer
+from .spec import NetworkShape
+
+__all__ = ["ACTIVATIONS", "HiddenBlock", "InputCodes", "OutputBlock", "quantizer"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation: float module, the window its quantizer covers, and the gradient
+    of its input from (gradient of its output, input, output)."""
+
+    module: type[nn.Module]
+    window: tuple[float, float]
+    gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+_ATEN = torch.ops.aten
+
+ACTIVATIONS = {
+    "relu": Activation(
+        nn.ReLU, (0.0, 2.0), lambda grad, x, y: _ATEN.threshold_backward(grad, y, 0)
+    ),
+    "identity": Activation(nn.Identity, (-2.0, 2.0), lambda grad, x, y: grad),
+    "hardtanh": Activation(
+        nn.Hardtanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.hardtanh_backward(grad, x, -1, 1)
+    ),
+    "sigmoid": Activation(
+        nn.Sigmoid, (0.0, 1.0), lambda grad, x, y: _ATEN.sigmoid_backward(grad, y)
+    ),
+    "tanh": Activation(nn.Tanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.tanh_backward(grad, y)),
+}
+
+
+class InputCodes(nn.Module):
+    """Levels of the features to values of the input codes, from -1 to 1."""
+
+    def __init__(self, encoding: InputEncoding):
+        super().__init__()
+        self.steps = encoding.steps
+        self.low = code_range(encoding.n_bits)[0]
+        feature, offset = torch.from_numpy(encoding.feature), torch.from_numpy(encoding.offset)
+        self.register_buffer("feature", feature, persistent=False)
+        self.register_buffer("offset", offset.to(torch.float32), persistent=False)
+        # Segments a feature has; None if that depends on the feature.
+        counts = np.unique(np.maximum(encoding.n_segments, 1))
+        self.n_segments = int(counts[0]) if len(counts) == 1 else None
+
+    @property
+    def scale(self) -> float:
+        """Value of one code step."""
+        return 2.0 / self.steps
+
+    @property
+    def zero_point(self) -> float:
+        """The code whose value is 0: value = (code - zero_point) * scale."""
+        return self.low + self.steps / 2
+
+    def forward(self, levels: Tensor) -> Tensor:
+        """(n, n_features) integer levels to (n, n_in) values."""
+        risen = levels.to(self.offset.dtype)
+        if self.n_segments is None:
+            risen = risen.index_select(1, self.feature).sub_(self.offset)
+        elif self.n_segments > 1:
+            risen = (risen[:, :, None] - self.offset[: self.n_segments]).flatten(1)
+        return risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
+
+
+class HiddenBlock(nn.Module):
+    """Linear, batch normalisation, activation; the linear layer is what gets pruned."""
+
+    def __init__(self, n_in: int, n_out: int, shape: NetworkShape, source):
+        super().__init__()
+        self.input_scale, self.input_zero_point = source.scale, source.zero_point
+        self.cell = 2**shape.n_rounding_bits
+        self.rounds = False  # in training; in evaluation it always does
+        self.linear = _linear(n_in, n_out, shape.n_w_bits)
+        self.norm = nn.BatchNorm1d(n_out)
+        self.function = ACTIVATIONS[shape.activation]
+        self.activation = self.function.module()
+        self.requantize = nn.Identity()
+        if shape.n_a_bits is not None:
+            self.requantize = QuantIdentity(
+                activation_quantizer(shape.n_a_bits, self.function.window)
+            )
+            self.requantize.act_quant.skip_create_quant_tensor = True
+
+    @property
+    def quantizer(self):
+        """The `ActivationQuant` at the end of the layer; None if the layer is not quantized."""
+        if not isinstance(self.requantize, QuantIdentity):
+            return None
+        return self.requantize.act_quant.fused_activation_quant_proxy.tensor_quant
+
+    @property
+    def slope_sign(self) -> Tensor:
+        """Tensor of shape (n_out,): -1 where the output falls as the sum rises, else 1.
+
+        Output codes count the thresholds that a sum reaches, so they must rise with it: the
+        integer network stores a row of sign -1 negated.
+        """
+        weight = self.norm.weight.detach()
+        return 1 - 2 * (weight < 0).to(weight.dtype)
+
+    def codes_of(self, value: Tensor) -> Tensor:
+        """Output codes, counted from 0, of the linear layer's values.
+
+        Parameters
+        ----------
+        value : float64 tensor of shape (n_out, n)
+            One row a neuron.
+        """
+        norm = self.norm
+        mean, var, gain, offset = (
+            t.detach().cpu().double()[:, None]
+            for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        )
+        value = (value - mean) / torch.sqrt(var + norm.eps) * gain + offset
+        return self.quantizer.codes(self.activation(value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_in) values to (n, n_out) values."""
+        value = self.linear(x)
+        if self.cell > 1:
+            value = self.rounded(value, quantizer(self.linear).value(self.linear.weight))
+        return self.requantize(self.activation(self.norm(value)))
+
+    def rounded(self, value: Tensor, weight: Tensor) -> Tensor:
+        """Values of sums whose low `n_rounding_bits` are forgotten.
+
+        Each takes the middle of its cell, the ``2**n_rounding_bits`` sums that only these
+        bits tell apart, so all thresholds come to lie between cells.  The gradient goes
+        straight through.
+
+        Parameters
+        ----------
+        value : tensor of shape (n, n_out)
+            What the linear layer puts out.
+        weight : tensor of shape (n_out, n_in)
+            Its quantized weights.
+        """
+        if self.cell == 1 or (self.training and not self.rounds):
+            return value
+        weight = weight.detach()
+        # As the integer network has it: rows of negative slope are negated.
+        scale = quantizer(self.linear).scale[:, 0] * self.input_scale * self.slope_sign
+        shift = self.input_scale * self.input_zero_point * weight.sum(dim=1)
+        acc = (value.detach() + shift) / scale
+        # The half is for float errors: without dropout the sums are integers.
+        middle = torch.floor((acc + 0.5) / self.cell) * self.cell + (self.cell - 1) / 2
+        return value + (middle - acc) * scale
+
+
+class OutputBlock(nn.Module):
+    """Linear, sums of the sums of each output, then a gain and a bias for each output.
+
+    Row ``s * n_outputs + j`` of the weight is sum ``s`` of output ``j``.  The sums of one output
+    share a scale, so that adding them up is exact in integers.
+    """
+
+    def __init__(self, n_in: int, shape: NetworkShape):
+        super().__init__()
+        n_out, self.n_sums = shape.n_outputs, shape.n_output_sums
+        self.linear = _linear(n_in, n_out * self.n_sums, shape.n_w_bits, n_shared=self.n_sums)
+        self.gain = nn.Parameter(torch.full((n_out,), self.n_sums**-0.5))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    @property
+    def slope_sign(self) -> Tensor:
+        """Tensor of shape (n_out,): 1, as sums leave the network as they are."""
+        return torch.ones_like(self.gain).detach().repeat(self.n_sums)
+
+    def added_up(self, sums: Tensor) -> Tensor:
+        """(n, n_sums * n_outputs) values to (n, n_outputs)."""
+        if self.n_sums == 1:
+            return sums
+        return sums.view(len(sums), self.n_sums, -1).sum(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_in) values to (n, n_out) logits."""
+        return torch.addcmul(self.bias, self.added_up(self.linear(x)), self.gain)
+
+
+def _linear(n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1) -> nn.Linear:
+    if n_w_bits is None:
+        return nn.Linear(n_in, n_out, bias=False)
+    weight_quant = weight_quantizer(n_w_bits, n_shared)
+    layer = QuantLinear(n_in, n_out, bias=False, weight_quant=weight_quant)
+    layer.weight_quant.skip_create_quant_tensor = True
+    quantizer(layer).refresh_scale(layer.weight)
+    return layer
+
+
+def quantizer(linear: nn.Linear):
+    """The `MaskedWeightQuant` inside a linear layer; None if it is not quantized."""
+    return linear.weight_quant.tensor_quant if isinstance(linear, QuantLinear) else None
