@@ -114,12 +114,15 @@ def check_callbacks(callbacks: Sequence, *, holds_back: bool) -> None:
     """
     recorded, all_known = _RECORDED | (_RECORDED_OF_HELD_BACK if holds_back else set()), True
     for _, callback in named_callbacks(callbacks):
+        # A class of the user's own may record anything, and do without what it inherits.
+        if not type(callback).__module__.startswith(("skorch.", __package__)):
+            all_known = False
+            continue
         _check_kind(callback)
         if not holds_back:
             _check_scores_training_rows(callback)
         if all_known:
             _check_monitor(callback, recorded)
-        all_known &= type(callback).__module__.startswith(("skorch.", __package__))
         recorded = recorded | _recorded_by(callback)
 
 

@@ -171,6 +171,20 @@ def test_a_callback_of_the_users_own_may_record_what_another_one_monitors():
     assert classifier(callbacks=[Mine(), stop], max_epochs=40).fit(X, Y).n_iter_ < 40
 
 
+def test_callbacks_of_the_users_own_classes_are_taken_as_they_are():
+    class Plateau(EarlyStopping):  # monitors no key
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    class Mine(EpochScoring):  # scores rows of its own
+        def on_epoch_end(self, net, **kwargs):
+            self._record_score(net.history, net.score(X[:9], Y[:9]))
+
+    model = classifier(callbacks=[Mine("accuracy"), Plateau()], max_epochs=30).fit(X, Y)
+    assert model.n_iter_ < 30 and 0 <= model.history_[-1]["accuracy"] <= 1
+
+
 # ------------------------------------------------------------------- names
 
 
