@@ -379,20 +379,23 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     early_stopping : bool, default=False
         Hold back `validation_fraction` of the rows, stop when their score has not risen
         by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
-        Only epochs at the final limits count.
+        Only epochs at the final limits count.  Where the score stops rising before, pruning
+        begins at once and the rest of the schedule is shortened, so a large `max_epochs` is no
+        more than an upper bound.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
     warm_start : bool, default=False
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
-        Instances, classes or pairs of a name and one of these.  While `max_epochs` "auto"
-        chooses, only ``GradientNormClipping`` and learning-rate schedulers take part, of
-        these not ``ReduceLROnPlateau``.
+        Instances, classes or pairs of a name and one of these.  They see the rows, labels and
+        predictions of `fit`.  One that stops before the limits hold shortens the rest of the
+        schedule.  During the trials of `max_epochs` "auto" only ``GradientNormClipping`` and
+        ``LRScheduler`` run; one of ``ReduceLROnPlateau`` does not, because trials record no score.
     device : str or torch.device, default="cpu"
         Where training runs; prediction is always numpy.
     verbose : int, default=0
-        1 shows a progress bar with loss, score and share of weights left.
+        1 shows a progress bar with loss, score and share of weights left, and one per trial.
     random_state : int, RandomState or None, default=None
         The same int gives the same integer network, bit for bit, on one machine.
     class_weight : dict, "balanced" or None, default=None

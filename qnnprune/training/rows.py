@@ -44,10 +44,6 @@ class TrainingTable:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index):
-        """One row, as torch's `Dataset` has it: (levels, (y, weight))."""
-        return self.levels(self.rows[[index]])[0], (self.y[index], self.weight[index])
-
     def levels(self, rows: np.ndarray) -> np.ndarray:
         """Levels of some rows of `source`, of shape (len(rows), n_features)."""
         if hasattr(self.source, "toarray"):
