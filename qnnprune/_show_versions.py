@@ -9,7 +9,16 @@ from ._version import __version__
 
 __all__ = ["show_versions"]
 
-_REQUIRED = ("numpy", "scipy", "scikit-learn", "torch", "brevitas", "skorch", "tqdm")
+_REQUIRED = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "brevitas",
+    "skorch",
+    "threadpoolctl",
+    "tqdm",
+)
 _OPTIONAL = (
     "concrete-python", "matplotlib", "onnx", "onnxruntime", "pandas", "polars", "pyarrow", "qonnx",
     "skl2onnx",

@@ -168,12 +168,10 @@ def test_validation_batches_keep_the_order():
     np.testing.assert_array_equal(levels, table.levels(table.rows))
 
 
-def test_subset_and_items():
+def test_subset():
     table = make_table(6)
     part = table.subset(np.array([4, 1]))
     assert contents(part) == [contents(table)[4], contents(table)[1]]
-    levels, (y, weight) = part[0]
-    assert (tuple(levels), (y,), weight) == contents(table)[4]
 
 
 @pytest.mark.parametrize("n_keys", [1, 2, 7])
