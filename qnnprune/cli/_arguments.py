@@ -58,9 +58,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """
     parser = _parser()
     args = parser.parse_intermixed_args(argv)
-    *_, last = args.accum_bits
-    if args.file is None and not last.isdecimal() and Path(last).exists():
-        args.file = args.accum_bits.pop()  # which follows the widths
+    for values in (args.accum_bits, args.drop, args.categories, args.missing or []):
+        if args.file is None and values and _is_a_file(values[-1]):
+            args.file = values.pop()  # which follows the values of an option that takes many
     try:
         args.accum_bits = [_width(1, _MOST_BITS)(text) for text in args.accum_bits]
     except argparse.ArgumentTypeError as error:
@@ -74,6 +74,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     if args.file is not None and args.target is None:
         raise InputError(f"Name the column of {args.file} to predict: --target COLUMN")
     return args
+
+
+def _is_a_file(text: str) -> bool:
+    return not text.isdecimal() and Path(text).is_file()
 
 
 def _width(low: int, high: int):

@@ -189,14 +189,15 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             X, y, weight = self._validate_rows(X, y, sample_weight, reset=previous is None)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             y = self._encode_target(y, weight, previous, classes)
-            repeats, weight = weight, self._weigh(y, weight)
+            weight = self._weigh(y, weight)
             encoding = (
                 self._encode_input(X, weight, seed) if previous is None else previous.encoding
             )
-            rows = merge_rows(X, y, weight, encoding, repeats=repeats)
+            rows = merge_rows(X, y, weight, encoding)
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
+            y_merged = rows.y
             rows, mean, scale = self._scale_target(rows, previous)
-            spec = self._spec(encoding, *self._settled(rows.y, mean, scale, mode))
+            spec = self._spec(encoding, *self._settled(y_merged, mean, scale, mode))
             user = UserRows(X, y, getattr(self, "classes_", None))
             trained = training.session.train(
                 rows, spec, mode, user=user, seed=seed, previous=previous

@@ -85,6 +85,11 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             scale = np.where(known, previous.spec.output_scale, scale)
         return replace(rows, y=_standardised(rows.y, mean, scale)), mean, scale
 
+    def _settled(self, y, mean, scale, mode):
+        """A target that does not vary is predicted exactly; in `partial_fit` others may follow."""
+        constant = (y == y[0]).all(axis=0) & (mode is not Mode.PARTIAL_FIT)
+        return np.where(constant, y[0], mean), np.where(constant, 0.0, scale)
+
     def _n_outputs(self) -> int:
         return self.n_outputs_
 

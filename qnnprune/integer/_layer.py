@@ -48,6 +48,10 @@ class IntegerLayer:
     weight: np.ndarray
     input_range: np.ndarray
 
+    def __post_init__(self):
+        # One row has many possible strides, and hashes of copies see them.
+        object.__setattr__(self, "weight", np.array(self.weight, order="C"))
+
     @cached_property
     def accumulator_range(self) -> np.ndarray:
         """Exact range of every sum, inclusive: int64 array of shape (n_out, 2)."""

@@ -167,8 +167,11 @@ class Pruner:
     def _layer(self, index, prunable) -> _Layer:
         magnitude, is_output = np.abs(prunable.weight), index + 1 == len(self.limits)
         rows = np.ones(len(magnitude), bool) if is_output else self._feeding[index + 1]
+        # A sparse schedule trains what it keeps; the signs of other weights mean nothing.
+        started = isinstance(self.schedule, SparseSchedule) and self._target[index] is not None
         return _Layer(
             prunable,
+            trained=prunable.mask if started else True,
             limits=self.limits[index],
             live=np.outer(rows, self._feeding[index]) & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
@@ -240,15 +243,17 @@ class _Layer:
     ----------
     prunable : PrunableLayer
     limits : LayerLimits
+    trained : bool array of shape (n_out, n_in), or True
+        Weights that have learned a sign.
     live : bool array of shape (n_out, n_in)
         Weights that may be kept.
     rank : float array of shape (n_out, n_in)
         What they are ranked by, not negative.
     """
 
-    def __init__(self, prunable, *, limits, live, rank):
+    def __init__(self, prunable, *, trained, limits, live, rank):
         self.prunable, self.sign = prunable, prunable.slope_sign
-        self.limits, self.live, self.rank = limits, live, rank
+        self.limits, self.live, self.rank, self.trained = limits, live, rank, trained
 
     def what_fits(self, candidates) -> np.ndarray:
         """Candidates that fit the limits, with the codes that they have now."""
@@ -264,12 +269,18 @@ class _Layer:
         weights fits as it is.
         """
         fits, fits_negated = self._fits_alone(self._signs()), self._fits_alone(-self._signs())
+        live = self._first_choice()
         if self.prunable.n_outputs is not None:
-            best = self._by_output(np.where(self.live, self.rank, -1.0)).argmax(axis=1)
+            best = self._by_output(np.where(live, self.rank, -1.0)).argmax(axis=1)
             fits_only_negated = self._by_output(fits_negated & ~fits)
             return np.flatnonzero(fits_only_negated[np.arange(len(best)), best])
-        fits, fits_negated = self.live & fits, self.live & fits_negated
+        fits, fits_negated = live & fits, live & fits_negated
         return np.flatnonzero(fits_negated.any(axis=1) & ~fits.any(axis=1))
+
+    def _first_choice(self) -> np.ndarray:
+        """Of every row the weights that may be kept and have learned; all where none has."""
+        learned = self.live & self.trained
+        return np.where(learned.any(axis=1, keepdims=True), learned, self.live)
 
     def _by_output(self, values: np.ndarray) -> np.ndarray:
         """(n_sums * n_outputs, n_in) values to (n_outputs, n_sums * n_in)."""
@@ -289,9 +300,9 @@ class _Layer:
         dead = ((self.prunable.codes != 0) & mask).sum(axis=1) == 0
         if not dead.any():
             return mask
-        mask, signs = mask.copy(), self._signs()
-        for row in np.flatnonzero(dead & self.live.any(axis=1)):
-            column = int(np.where(self.live[row], self.rank[row], -1.0).argmax())
+        mask, signs, choice = mask.copy(), self._signs(), self._first_choice()
+        for row in np.flatnonzero(dead & choice.any(axis=1)):
+            column = int(np.where(choice[row], self.rank[row], -1.0).argmax())
             mask[row] = False
             mask[row, column] = True
             self.prunable.set_code(int(row), column, int(signs[row, column]))

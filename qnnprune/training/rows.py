@@ -79,9 +79,7 @@ class TrainingTable:
         return replace(self, weight=weight, copies=copies).subset(np.flatnonzero(copies))
 
 
-def merge_rows(
-    X, y, weight, encoding: InputEncoding, *, repeats: np.ndarray | None = None
-) -> TrainingTable:
+def merge_rows(X, y, weight, encoding: InputEncoding) -> TrainingTable:
     """Turn rows into levels and merge those with equal levels and targets.
 
     Equal rows become one row with the sum of their weights, rows of weight 0 leave, and
@@ -96,8 +94,6 @@ def merge_rows(
     y : int64 or float64 array of shape (n_samples,) or (n_samples, n_outputs)
     weight : float64 array of shape (n_samples,)
     encoding : InputEncoding
-    repeats : float64 array of shape (n_samples,), optional
-        How often each row is there, where `weight` is more than that; `weight` by default.
 
     Returns
     -------
@@ -120,9 +116,9 @@ def merge_rows(
 
     order, starts = _groups(keys, weight, contents, width=X.shape[1] + targets.shape[1])
     rows = order[starts]
-    repeats = np.add.reduceat((weight if repeats is None else repeats)[order], starts)
+    counts = np.diff(np.append(starts, len(order)))
     weight = np.add.reduceat(weight[order], starts)
-    return TrainingTable(source, encoding, rows, y[rows], weight, _copies(repeats))
+    return TrainingTable(source, encoding, rows, y[rows], weight, _copies(weight, counts))
 
 
 def _groups(keys, weight, contents, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,13 +162,16 @@ def _strangers(order, new, contents, width: int) -> np.ndarray:
     return np.concatenate(found) if found else again
 
 
-def _copies(repeats: np.ndarray) -> np.ndarray:
-    """Counts in the ratio of `repeats`: whole ones by their common divisor, others by the least."""
-    whole = (repeats == np.rint(repeats)).all() and repeats.max(initial=0) < 2**53
-    unit = np.gcd.reduce(repeats.astype(np.int64)) if whole else repeats.min()
-    copies = repeats / unit
+def _copies(weight: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """How many rows each merged row stands for when rows are held out.
+
+    Whole weights count repeated rows, in units of their common divisor.  Others say how much a
+    row matters, and the rows themselves are counted.
+    """
+    if (weight == np.rint(weight)).all() and weight.max(initial=0) < 2**53:
+        counts = weight / np.gcd.reduce(weight.astype(np.int64))
     # No more than are of use: each becomes an entry of an array.
-    copies = copies / max(1.0, copies.sum() / max(_MOST_COPIES, len(copies)))
+    copies = counts / max(1.0, counts.sum() / max(_MOST_COPIES, len(counts)))
     return np.maximum(1, np.rint(copies)).astype(np.int64)
 
 

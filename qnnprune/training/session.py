@@ -256,9 +256,8 @@ def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
     -------
     float64 array of shape (n_samples, n_outputs)
     """
-    module = module_of(trained).double()
-    with one_thread(), torch.no_grad():
-        output = module(torch.from_numpy(levels)).numpy()
+    with one_thread(), torch.no_grad():  # converting takes threads, too
+        output = module_of(trained).double()(torch.from_numpy(levels)).numpy()
     return output * trained.spec.output_scale + trained.spec.output_mean
 
 

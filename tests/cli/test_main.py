@@ -165,6 +165,7 @@ def test_an_overflow_fails_the_job(csv, capsys, monkeypatch):
         ["CSV", "--target", "kind", "--accum-bits", "6", "8"],
         ["--target", "kind", "CSV", "--accum-bits", "6", "8"],
         ["--target", "kind", "--accum-bits", "6", "8", "CSV"],
+        ["--accum-bits", "6", "8", "--target", "kind", "--drop", "price", "CSV"],
         ["--accum-bits", "6", "8", "CSV", "--target", "kind"],
         ["--accum-bits", "6", "8", "--target", "kind", "CSV"],
     ],

@@ -38,3 +38,17 @@ def test_a_target_that_varies_later_is_learned(further):
     for _ in range(1 if further == "warm_start" else 30):
         model.fit(X, y) if further == "warm_start" else model.partial_fit(X, y)
     assert model.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("further", ["warm_start", "prune"])
+def test_a_target_that_varied_before_and_is_constant_now(further):
+    model = net(warm_start=True, max_epochs=10).fit(X, X[:, 0])
+    y = np.full(80, 3.0)
+    model.fit(X, y) if further == "warm_start" else model.prune(X, y, n_accum_bits=7)
+    assert (model.predict(X) == 3).all()
+
+
+def test_a_batch_of_one_value_is_no_constant_target():
+    model = net(max_epochs=30).fit(X, X[:, 0])
+    model.partial_fit(X[:5], np.full(5, 3.0))
+    assert np.ptp(model.predict(X)) > 1

@@ -35,6 +35,18 @@ def test_labels_are_not_inverted_where_only_one_sign_fits(widths, falls):
 
 
 @pytest.mark.filterwarnings(FEW)
+@pytest.mark.parametrize("schedule", ["before_training", "after_training", "one_shot"])
+def test_no_schedule_forces_a_sign_that_was_not_learned(schedule):
+    # A sparse schedule used to fall back on weights that had never been trained.
+    y = X[:, 0] < 0
+    for seed in (4, 11, 12):
+        net = PrunedNeuralNetClassifier(
+            (32,), n_a_bits=8, pruning_schedule=schedule, max_epochs=40, random_state=seed
+        ).fit(X[:, :1], y)
+        assert net.score(X[:, :1], y) > 0.45
+
+
+@pytest.mark.filterwarnings(FEW)
 @pytest.mark.parametrize("slope", [-1, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_neuron_without_a_weight_that_fits_is_turned_around(slope):
     for seed in range(4):  # one weight in the hidden layer, of either sign

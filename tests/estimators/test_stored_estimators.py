@@ -1,5 +1,6 @@
 """Fitted estimators in pickles, hashes and files of skops."""
 
+import copy
 import pickle
 
 import joblib
@@ -34,6 +35,13 @@ def test_use_changes_neither_hash_nor_pickle(fitted):
     before = [(joblib.hash(item), len(pickle.dumps(item))) for item in (fitted, network)]
     use(fitted)
     assert before == [(joblib.hash(item), len(pickle.dumps(item))) for item in (fitted, network)]
+
+
+def test_copies_have_the_hash_of_the_original(fitted):
+    two_labels = PrunedNeuralNetClassifier((16,), max_epochs=5, random_state=0).fit(X, Y == 1)
+    for model in (fitted, two_labels):
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert joblib.hash(twin) == joblib.hash(model)
 
 
 def test_float_twins_too():

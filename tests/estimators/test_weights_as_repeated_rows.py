@@ -24,8 +24,7 @@ def test_class_weights_are_sample_weights(early_stopping):
     by_copies = fit(X[repeated], Y[repeated], early_stopping=early_stopping)
     expected = by_row.decision_function(X)
     assert (by_copies.decision_function(X) == expected).all()
-    if not early_stopping:  # held back is a share of the rows, whatever their classes weigh
-        assert (by_class.decision_function(X) == expected).all()
+    assert (by_class.decision_function(X) == expected).all()
 
 
 def test_a_class_of_weight_0_is_one_that_is_not_there():

@@ -22,7 +22,9 @@ X = np.random.default_rng(0).normal(size=(400, 8))
 y = X[:, 0] > 0
 
 def fit(seed):
-    return PrunedNeuralNetClassifier(max_epochs=2, random_state=seed).fit(X, y).score(X, y)
+    net = PrunedNeuralNetClassifier(max_epochs=2, random_state=seed).fit(X, y)
+    net.float_twin().fit(X, y).score(X, y)
+    return net.score(X, y)
 
 if __name__ == "__main__":
     net = PrunedNeuralNetClassifier(max_epochs=2, random_state=0).fit(X, y)
