@@ -1,5 +1,10 @@
 """Fixtures that every test module may use."""
 
+import os
+
+# Before numpy and torch look: two processes of tests share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings

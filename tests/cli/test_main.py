@@ -110,7 +110,7 @@ def test_regression_twice_is_the_same_text(csv, capsys):
         (["--no-such-option"], "unrecognized arguments"),
         (["--accum-bits", "6", "none.csv"], "'none.csv' is not an integer from 1 to 62"),
         (["--accum-bits", "CSV", "--target", "kind"], "no width before the FILE"),
-        (["--drop", "kind", "CSV", "--target", "price"], "belong to a FILE: name it first"),
+        (["--drop", "kind", "none.csv", "--target", "price"], "belong to a FILE: name it first"),
         (["--decimal", ","], "--decimal belong to a FILE"),
         (["CSV", "--target", "kind", "--sep", "ab"], "'ab' is not a character, tab or space"),
         (["CSV", "--target", "kind", "--drop", "colours"], "did you mean 'colour'"),
