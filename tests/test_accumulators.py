@@ -16,7 +16,7 @@ from qnnprune.accumulators import (
     weight_max,
 )
 from qnnprune.exceptions import AccumulatorProofError
-from qnnprune.integer._verification import verify_layers
+from qnnprune.integer._proof import verify_layers
 
 seeds = st.integers(0, 2**32 - 1)
 

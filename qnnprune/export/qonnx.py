@@ -17,8 +17,8 @@ import numpy as np
 from .._files import write_whole
 from ..accumulators import accumulator_bits
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
+from ..integer._consistency import check_network
 from ..integer._simplify import simplify
-from ..integer._verification import check_network
 from ._common import integer_network_of, require
 from .onnx._graph import Graph, Tensor, model_proto
 

@@ -19,10 +19,10 @@ from .._utils import row_blocks, state_without_caches
 from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
+from ._consistency import check_network
 from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._simulation import MODES, SimulationResult, Watch
 from ._storage import pack, read_bounded, unpack
-from ._verification import check_network
 
 __all__ = ["IntegerNetwork", "decode"]
 

@@ -13,8 +13,9 @@ import torch
 from ..accumulators import accumulator_range, code_range
 from ..exceptions import AccumulatorProofError
 from ..integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
+from ..integer._consistency import check_network
+from ..integer._proof import verify_layers
 from ..integer._simplify import simplify
-from ..integer._verification import check_network, verify_layers
 from .blocks import quantizer as quantizer_of
 from .session import module_of
 from .spec import Trained

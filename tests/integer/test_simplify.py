@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from qnnprune import IntegerNetwork
 from qnnprune.integer import HiddenLayer, OutputLayer
+from qnnprune.integer._consistency import check_network
+from qnnprune.integer._proof import verify_layers
 from qnnprune.integer._simplify import simplify
-from qnnprune.integer._verification import check_network, verify_layers
 
 
 def sums(layers, codes):

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..._files import write_whole
 from ...integer import IntegerNetwork, OutputLayer
+from ...integer._consistency import check_network
 from ...integer._simplify import Simplified, simplify
-from ...integer._verification import check_network
 from .._common import integer_network_of
 from ._argmax import integer_scores
 from ._files import Head, header_and_source, one_header

@@ -21,7 +21,7 @@ import numpy as np
 from ..._files import write_whole
 from ..._utils import plain_labels
 from ...integer import IntegerNetwork
-from ...integer._verification import check_network
+from ...integer._consistency import check_network
 from .._common import integer_network_of, require
 from ._graph import Graph, Tensor, attributes_of, element_type, model_proto
 from ._operators import add_logits

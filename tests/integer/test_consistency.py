@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnnprune import IntegerNetwork
-from qnnprune.integer._verification import check_network
+from qnnprune.integer._consistency import check_network
 
 # The contradictions that a file can hold are in test_storage.py; here are those it cannot.
 
