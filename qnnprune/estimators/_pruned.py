@@ -44,26 +44,28 @@ class Pruned(Narrowing, IntegerPrediction):
                 f"n_accum_bits={self.n_accum_bits}, as rounding would leave nothing of a sum."
             )
 
+    def _input_bits(self) -> list[int]:
+        """Width of the inputs of every layer, in bits."""
+        return [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
+
     def _limits(self, encoding) -> tuple[LayerLimits, ...]:
         """The two limits of every layer, from the input to the output."""
         hidden_range = np.array(code_range(self.n_a_bits), dtype=np.int64)
         ranges = [encoding.input_range]
         ranges += [np.tile(hidden_range, (n, 1)) for n in self._hidden_sizes()]
-        bits = [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
         n_accum_bits, multiplier = self.n_accum_bits, self.n_hidden_neurons_multiplier
         guaranteed = n_accum_bits if self.accumulator_guarantee else None
         limits = tuple(
             LayerLimits(r, guaranteed, weight_budget(self.n_w_bits, b, n_accum_bits, multiplier))
-            for r, b in zip(ranges, bits, strict=True)
+            for r, b in zip(ranges, self._input_bits(), strict=True)
         )
         self._warn_of_few_weights(limits)
         return limits
 
     def _warn_of_few_weights(self, limits):
         """Say so before the training where a neuron can keep only a few weights."""
-        names = ["n_in_bits"] + ["n_a_bits"] * (len(limits) - 1)
-        for index, (limit, name) in enumerate(zip(limits, names, strict=True)):
-            bits, n_in = self._in_bits if index == 0 else self.n_a_bits, len(limit.input_range)
+        for index, (limit, bits) in enumerate(zip(limits, self._input_bits(), strict=True)):
+            name, n_in = "n_a_bits" if index else "n_in_bits", len(limit.input_range)
             fitting = np.inf if limit.budget is None else limit.budget
             if limit.n_accum_bits is not None:
                 fitting = min(fitting, ordinary_weights(self.n_w_bits, bits, self.n_accum_bits))
