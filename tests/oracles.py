@@ -66,11 +66,16 @@ def reached(thresholds, value):
 
 
 def encode(encoding, x):
-    """Codes of one row of features: the steps that each segment has risen."""
+    """Codes of one row of numbers: a row of a table, or the steps that each segment has risen."""
     codes, steps, lowest = [], 2**encoding.n_bits - 1, -(2 ** (encoding.n_bits - 1))
-    features = zip(encoding.thresholds.tolist(), encoding.n_segments.tolist(), x, strict=True)
-    for thresholds, n_segments, value in features:
-        level = reached(thresholds, float(value))
+    for feature, value in enumerate(map(float, x)):
+        level = reached(encoding.thresholds[feature].tolist(), value)
+        if value != value:
+            level = encoding.missing_level[feature]
+        if encoding.tables[feature] is not None:
+            codes += encoding.tables[feature][level].tolist()
+            continue
+        n_segments = int(encoding.n_segments[feature])
         risen = [min(max(level - segment * steps, 0), steps) for segment in range(n_segments)]
         codes += [lowest + n for n in risen] or [0]
     return codes

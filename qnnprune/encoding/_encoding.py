@@ -1,16 +1,20 @@
-"""Input encoding: features in the clear to integer codes, by sorted thresholds.
+"""Input encoding: features in the clear to levels, and levels to integer codes.
 
-Every feature is cut into quantile segments, and every segment is one input of the
-network: a piecewise-linear ramp clip((x - q_t) / (q_{t+1} - q_t), 0, 1), quantized
-to codes of ``n_bits`` (Gorishniy et al. 2022, "On Embeddings for Numerical Features
-in Tabular Deep Learning", with the ramps quantized).  All codes of one feature
-follow from one number, its *level*: how many of its sorted thresholds x reaches.
-Levels are small integers, so a table is stored once, in one or two bytes a value.
+Every feature has *levels*: how many of its sorted thresholds x reaches, or a level of its own
+for a gap.  All codes of a feature follow from its level, in one of two ways:
+
+- A *ramp*.  The feature is cut into quantile segments, and every segment is one input of the
+  network: a piecewise-linear ramp clip((x - q_t) / (q_{t+1} - q_t), 0, 1), quantized to codes of
+  ``n_bits`` (Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep
+  Learning", with the ramps quantized).
+- A *table*: one row of codes per level.  Categories, and numbers with gaps, have one.
+
+Levels are small integers, so rows are stored once, in one or two bytes per value.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
 
@@ -18,6 +22,7 @@ import numpy as np
 
 from .._utils import state_without_caches
 from ..accumulators import code_range
+from ._rows import numbers_of
 from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]
@@ -34,27 +39,55 @@ class InputEncoding:
 
     Attributes
     ----------
-    thresholds : float64 array of shape (n_features, n_levels)
-        Ascending in each row; rows of features with fewer levels end in +inf.
+    thresholds : float64 array of shape (n_features, n_thresholds)
+        Ascending in each row; rows of features with fewer of them end in +inf.  Those of a
+        categorical feature are 0.5, 1.5, and so on, one per category.
     n_segments : int64 array of shape (n_features,)
-        Segments of each feature: 0 for a constant one, which gets one code that
-        never changes.
+        Segments of the ramp of each feature: 0 for a categorical one, and for a constant one,
+        which gets one code that never changes.
     n_bits : int
         Width of a code, in bits.
+    tables : tuple of None or int8 arrays of shape (n_levels, n_codes)
+        One entry per feature: None for a plain ramp, else the codes at each of its levels.
+    categories : tuple of None or arrays of shape (n_categories,)
+        One entry per feature: None for numbers, else the known values, of one type: category i
+        is level i.  Level ``n_categories`` is that of all others, rare and unknown ones alike.
+    missing_level : int64 array of shape (n_features,)
+        Level of a gap; -1 where gaps are refused.
+    is_date : bool array of shape (n_features,)
+        Whether values are dates, which count as days since 1970-01-01.
     """
 
     thresholds: np.ndarray
     n_segments: np.ndarray
     n_bits: int
+    tables: tuple = ()
+    categories: tuple = ()
+    missing_level: np.ndarray = field(default_factory=lambda: np.empty(0))
+    is_date: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self):
         object.__setattr__(self, "n_bits", index(self.n_bits))
+        n_features = len(self.n_segments)
+        none = {
+            "tables": (None,) * n_features,
+            "categories": (None,) * n_features,
+            "missing_level": np.full(n_features, -1),
+            "is_date": np.zeros(n_features, dtype=bool),
+        }
+        for name, value in none.items():
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, value)
 
     def __getstate__(self):
         return state_without_caches(self)
 
     def __setstate__(self, state):
-        self.__dict__.update(state)
+        # Pickles from before there were tables lack some attributes.
+        empty = np.empty(0)
+        later = {"tables": (), "categories": (), "missing_level": empty, "is_date": empty}
+        self.__dict__.update(later | state)
+        self.__post_init__()
 
     @property
     def n_features(self) -> int:
@@ -67,34 +100,81 @@ class InputEncoding:
         return 2**self.n_bits - 1
 
     @cached_property
+    def n_codes(self) -> np.ndarray:
+        """Codes of each feature: int64 array of shape (n_features,)."""
+        ramps = np.maximum(self.n_segments, 1).tolist()
+        pairs = zip(ramps, self.tables, strict=True)
+        return np.array([n if t is None else t.shape[1] for n, t in pairs], dtype=np.int64)
+
+    @cached_property
     def feature(self) -> np.ndarray:
         """Feature that each code comes from: int64 array of shape (n_in,)."""
-        return np.repeat(np.arange(self.n_features), np.maximum(self.n_segments, 1))
+        return np.repeat(np.arange(self.n_features), self.n_codes)
 
     @cached_property
     def offset(self) -> np.ndarray:
-        """Level at which each code starts to rise: int64 array of shape (n_in,)."""
-        first = np.concatenate([[0], np.cumsum(np.maximum(self.n_segments, 1))[:-1]])
+        """Level at which each code of a ramp starts to rise: int64 array of shape (n_in,).
+
+        That of a code of a table is its place among the codes of its feature, times `steps`.
+        """
+        first = np.concatenate([[0], np.cumsum(self.n_codes)[:-1]])
         return (np.arange(len(self.feature)) - first[self.feature]) * self.steps
 
     @cached_property
     def input_range(self) -> np.ndarray:
-        """Smallest and largest code, inclusive: int64 array of shape (n_in, 2)."""
+        """Smallest and largest code, inclusive, and 0: int64 array of shape (n_in, 2)."""
         ranges = np.tile(np.array(code_range(self.n_bits), dtype=np.int64), (len(self.feature), 1))
         ranges[self.n_segments[self.feature] == 0] = 0
+        for feature, table in self._tabled:
+            ends = table.min(axis=0, initial=0), table.max(axis=0, initial=0)
+            ranges[self.feature == feature] = np.stack(ends, axis=1)
         return ranges
 
-    @property
+    @cached_property
+    def _tabled(self) -> list:
+        """The features that have a table, each with it."""
+        return [(f, table) for f, table in enumerate(self.tables) if table is not None]
+
+    @cached_property
+    def _is_plain(self) -> np.ndarray:
+        """Which features are ramps and nothing else."""
+        return np.array([table is None for table in self.tables], dtype=bool)
+
+    @cached_property
     def level_dtype(self) -> np.dtype:
         """The smallest unsigned type that holds every level."""
-        return np.min_scalar_type(self.thresholds.shape[1])
+        return np.min_scalar_type(max(self.thresholds.shape[1], *self.missing_level.tolist(), 0))
+
+    def numbers(self, X, names=None) -> np.ndarray:
+        """Turn raw rows into numbers: categories into their places, gaps into NaN.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or dict of columns, of shape (n_samples, n_features)
+            Numbers; categories where those were fitted; dates where dates were.  Frames of
+            pandas, polars and pyarrow.
+        names : sequence of str of shape (n_features,), optional
+            Names that the columns of a frame must have.
+
+        Returns
+        -------
+        real array of shape (n_samples, n_features)
+            As it came where it holds numbers already.
+
+        Raises
+        ------
+        ValueError
+            If a column is not what was fitted; it is named.
+        """
+        return numbers_of(X, self, names)
 
     def levels(self, X: np.ndarray) -> np.ndarray:
-        """Count the thresholds that each value reaches.
+        """Count the thresholds that each value reaches; a gap has its own level.
 
         Parameters
         ----------
         X : real array of shape (n_samples, n_features)
+            What `numbers` returns: NaN where a value is missing.
 
         Returns
         -------
@@ -102,6 +182,15 @@ class InputEncoding:
         """
         if X.dtype != np.float32:
             X = X.astype(np.float64, copy=False)
+        levels = self._reached(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            may_have_gaps = not np.isfinite(X.sum())
+        if may_have_gaps:
+            rows, columns = np.nonzero(np.isnan(X))
+            levels[rows, columns] = self.missing_level[columns]
+        return levels
+
+    def _reached(self, X: np.ndarray) -> np.ndarray:
         n_levels = self.thresholds.shape[1]
         if X.size * n_levels <= _COMPARED_AT_ONCE:
             reached = X[:, :, None] >= self.thresholds
@@ -136,17 +225,24 @@ class InputEncoding:
         int8 array of shape (n_samples, n_in)
         """
         codes = self.codes_by_segment(levels)
-        return codes if len(self._segments) == 1 else codes[:, np.argsort(self.order_by_segment)]
+        return codes if self._in_order else codes[:, np.argsort(self.order_by_segment)]
 
     @cached_property
     def order_by_segment(self) -> np.ndarray:
-        """Codes, first segments of all features first: int64 array of shape (n_in,)."""
-        return np.argsort(self.offset, kind="stable")
+        """Codes, first segments of all ramps first, tables last: int64 array of shape (n_in,)."""
+        return np.lexsort(
+            (self.offset * self._is_plain[self.feature], ~self._is_plain[self.feature])
+        )
+
+    @cached_property
+    def _in_order(self) -> bool:
+        """Whether `order_by_segment` is that of the codes."""
+        return bool((self.order_by_segment[:-1] < self.order_by_segment[1:]).all())
 
     @cached_property
     def _segments(self) -> list:
-        """Features that have a first segment, a second one, and so on."""
-        counts = np.maximum(self.n_segments, 1)
+        """Ramps that have a first segment, a second one, and so on."""
+        counts = self.n_codes * self._is_plain
         features = [np.flatnonzero(counts > segment) for segment in range(counts.max(initial=1))]
         return [slice(None) if len(f) == self.n_features else f for f in features]
 
@@ -165,13 +261,18 @@ class InputEncoding:
         -------
         int8 array of shape (n_samples, n_in)
         """
-        count = levels if len(self._segments) == 1 else self._spread(levels)
+        one_each = len(self._segments) == 1 and not self._tabled
+        count = levels if one_each else self._spread(levels)
         codes = shifted(count, code_range(self.n_bits)[0])
         codes[:, self._constant] = 0
+        start = self.n_codes[self._is_plain].sum()
+        for feature, table in self._tabled:
+            codes[:, start : start + table.shape[1]] = table[levels[:, feature]]
+            start += table.shape[1]
         return codes
 
     def _spread(self, levels: np.ndarray) -> np.ndarray:
-        """Steps that each segment has risen, of at most 255."""
+        """Steps that each segment has risen, of at most 255; anything for codes of tables."""
         risen, start = np.empty((len(levels), len(self.feature)), dtype=np.uint8), 0
         for segment, features in enumerate(self._segments):
             part, begins = levels[:, features], segment * self.steps
@@ -183,7 +284,7 @@ class InputEncoding:
     @cached_property
     def _constant(self) -> np.ndarray:
         """Positions by segment of the codes that never change: first segments all of them."""
-        return np.flatnonzero(self.n_segments == 0)
+        return np.flatnonzero(self.n_segments[self._is_plain] == 0)
 
 
 def shifted(count: np.ndarray, low: int) -> np.ndarray:

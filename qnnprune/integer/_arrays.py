@@ -9,6 +9,10 @@ n_w_bits, n_accum_bits       int64     ()                    widths, in bits
 encoding.thresholds          float64   (n_features, levels)  ascending, rows end in +inf
 encoding.n_segments          int64     (n_features,)         segments of each feature
 encoding.n_bits              int64     ()                    width of an input code, in bits
+encoding.missing_level       int64     (n_features,)         level of a gap, -1: refused [3]_
+encoding.is_date             bool      (n_features,)         dates, in days since 1970 [3]_
+encoding.tables.F            int8      (n_levels, n_codes)   codes at each level of feature F [3]_
+encoding.categories.F        [1]_      (n_categories,)       known values of feature F [3]_
 layers.L.weight              int8      (n_out, n_in)         codes
 layers.L.input_range         int64     (n_in, 2)             codes of each input
 layers.L.accumulator_range   int64     (n_out, 2)            the proof: exact ranges
@@ -18,11 +22,13 @@ layers.L.output_low          int64     ()                    lowest code; hidden
 layers.L.scale, .bias        float64   (n_logits,)           finite; the last layer only [2]_
 classes                      [1]_      (n_classes,)          labels; a classifier's only
 feature_names                str       (n_features,)         where they are known
+model_id                     str       ()                    SHA-256 of the other arrays [3]_
 ===========================  ========  ====================  ===============================
 
 .. [1] bool, integer or float of at most 8 bytes, or str.
 .. [2] n_logits divides n_out of that layer: row ``s * n_logits + j`` of the weight is sum s of
    logit j.
+.. [3] Since version 2 of the format.  Features without a table or categories have no such key.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ from .._utils import plain_labels
 from ..encoding._encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._layer import HiddenLayer, OutputLayer
-from ._storage import check_arrays
+from ._storage import check_arrays, digest_of
 
 __all__ = ["arrays_of", "check_proof", "parts_from"]
 
@@ -41,6 +47,8 @@ __all__ = ["arrays_of", "check_proof", "parts_from"]
 _INT, _INTS, _PAIRS = ("<i8", 0), ("<i8", 1), ("<i8", 2)
 _NETWORK = {"n_w_bits": _INT, "n_accum_bits": _INT}
 _ENCODING = {"thresholds": ("<f8", 2), "n_segments": _INTS, "n_bits": _INT}
+_GAPS = {"missing_level": _INTS, "is_date": ("|b1", 1)}
+_BY_FEATURE = {"tables": ("|i1", 2), "categories": (None, 1)}
 _PROOF = {"accumulator_range": _PAIRS, "accumulator_bits": _INTS}
 _LAYER = {"weight": ("|i1", 2), "input_range": _PAIRS, **_PROOF}
 _HIDDEN = {**_LAYER, "thresholds": ("<i8", 2), "output_low": _INT}
@@ -61,12 +69,20 @@ def arrays_of(network) -> dict[str, np.ndarray]:
         If labels or names are not bool, int, float or str, or an array has values that its
         dtype in the table above cannot hold.
     """
-    kinds = _kinds(len(network.layers))
+    kinds = _kinds(len(network.layers)) | _of_encoding(_GAPS)
     arrays = {key: _exactly(key, _attribute(network, key), kinds[key][0]) for key in kinds}
     for key in _OPTIONAL:
         if getattr(network, key) is not None:
             arrays[key] = _labels(key, getattr(network, key))
-    return arrays
+    for feature, table in enumerate(network.encoding.tables):
+        if table is not None:
+            key = f"encoding.tables.{feature}"
+            arrays[key] = _exactly(key, table, "|i1")
+    for feature, known in enumerate(network.encoding.categories):
+        if known is not None:
+            key = f"encoding.categories.{feature}"
+            arrays[key] = _labels(key, known)
+    return arrays | {"model_id": np.array(digest_of(arrays))}
 
 
 def parts_from(arrays: dict[str, np.ndarray]) -> dict:
@@ -79,9 +95,15 @@ def parts_from(arrays: dict[str, np.ndarray]) -> dict:
         dimensions.
     """
     n_layers = sum(key.startswith("layers.") and key.endswith(".weight") for key in arrays)
-    check_arrays(arrays, _kinds(n_layers), _OPTIONAL)
+    by_feature = {
+        f"encoding.{name}.{feature}": kind
+        for name, kind in _BY_FEATURE.items()
+        for feature in range(np.size(arrays.get("encoding.n_segments", ())))
+    }
+    later = _of_encoding(_GAPS) | by_feature | {"model_id": ("U", 0)}
+    check_arrays(arrays, _kinds(n_layers), _OPTIONAL | later)
     return {
-        "encoding": InputEncoding(**_fields(arrays, "encoding.", _ENCODING)),
+        "encoding": _encoding(arrays),
         "layers": [_layer(arrays, index, n_layers) for index in range(n_layers)],
         **_fields(arrays, "", _NETWORK | _OPTIONAL),
     }
@@ -107,11 +129,26 @@ def check_proof(network, arrays: dict[str, np.ndarray]) -> None:
                 raise InvalidNetworkFileError(
                     f"{key} differs from what weight and input_range give"
                 )
+    others = {key: array for key, array in arrays.items() if key != "model_id"}
+    if "model_id" in arrays and arrays["model_id"] != digest_of(others):
+        raise InvalidNetworkFileError("model_id is not that of the other arrays")
+
+
+def _encoding(arrays: dict) -> InputEncoding:
+    fields = _fields(arrays, "encoding.", _ENCODING | _GAPS)
+    for name in _BY_FEATURE:
+        keys = [f"encoding.{name}.{feature}" for feature in range(len(fields["n_segments"]))]
+        fields[name] = tuple(map(arrays.get, keys))
+    return InputEncoding(**fields)
+
+
+def _of_encoding(kinds: dict) -> dict:
+    return {f"encoding.{name}": kind for name, kind in kinds.items()}
 
 
 def _kinds(n_layers: int) -> dict:
     """Dtype and number of dimensions by key, of a network of so many layers."""
-    kinds = _NETWORK | {f"encoding.{name}": kind for name, kind in _ENCODING.items()}
+    kinds = _NETWORK | _of_encoding(_ENCODING)
     for index in range(n_layers):
         fields = _HIDDEN if index < n_layers - 1 else _OUTPUT
         kinds |= {f"layers.{index}.{name}": kind for name, kind in fields.items()}

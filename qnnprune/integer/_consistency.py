@@ -61,10 +61,49 @@ def _check_encoding(encoding) -> None:
     _require(right, f"encoding: shapes {thresholds.shape} and {n_segments.shape} do not match")
     right = _ascending(thresholds) and (thresholds > -np.inf).all()
     _require(right, "encoding.thresholds is not ascending")
-    # The bound comes first: a product of huge counts could wrap around to the right one.
-    right = (n_segments >= 0).all() and n_segments.max() <= thresholds.shape[1]
-    right &= np.array_equal(n_segments * encoding.steps, np.isfinite(thresholds).sum(axis=1))
+    right = n_segments.min() >= 0 and n_segments.max() <= thresholds.shape[1]
     _require(right, "encoding.n_segments does not match the finite thresholds")
+    n_finite = np.isfinite(thresholds).sum(axis=1)
+    shapes = (encoding.missing_level.shape, encoding.is_date.shape)
+    right = shapes == (n_segments.shape,) * 2
+    right &= len(encoding.tables) == len(encoding.categories) == len(n_segments)
+    _require(right, f"encoding: missing_level and is_date have shapes {shapes}")
+    for feature, known in enumerate(encoding.categories):
+        ramp = n_segments[feature] * encoding.steps
+        if known is not None:
+            _check_categories(f"encoding.categories.{feature}", known, thresholds[feature])
+            right, ramp = n_segments[feature] == 0, len(known)
+            _require(right, f"encoding.n_segments of categorical feature {feature} is not 0")
+        right = n_finite[feature] == ramp
+        _require(right, "encoding.n_segments does not match the finite thresholds")
+        _check_levels(encoding, feature, int(ramp))
+
+
+def _check_categories(where: str, known: np.ndarray, thresholds: np.ndarray) -> None:
+    right = len(known) > 0 and len(set(known.tolist())) == len(known)
+    _require(right, f"{where} are not one or more different values")
+    right = known.dtype.kind != "f" or np.isfinite(known).all()
+    _require(right, f"{where} are not finite")
+    right = np.array_equal(thresholds[: len(known)], np.arange(len(known)) + 0.5)
+    _require(right, f"{where}: their thresholds are not 0.5, 1.5 and so on")
+
+
+def _check_levels(encoding, feature: int, highest: int) -> None:
+    """Check the table of a feature, and where its gaps go; thresholds lead to level `highest`."""
+    table, gap = encoding.tables[feature], encoding.missing_level[feature]
+    if table is None:
+        right = encoding.categories[feature] is None
+        _require(right, f"encoding.tables.{feature}: there is none for its categories")
+        n_levels = highest + 1
+    else:
+        n_levels = len(table)
+        right = highest + 1 <= n_levels <= highest + 2 and table.shape[1] > 0
+        _require(right, f"encoding.tables.{feature} has shape {table.shape}")
+        low, high = code_range(encoding.n_bits)
+        right = low <= table.min() and table.max() <= high
+        _require(right, f"encoding.tables.{feature} has codes beyond {encoding.n_bits} bits")
+    right = -1 <= gap < n_levels
+    _require(right, f"encoding.missing_level of feature {feature} is {gap}, not below {n_levels}")
 
 
 def _check_weight(where: str, layer: IntegerLayer, codes: np.ndarray, n_w_bits: int) -> None:

@@ -30,26 +30,6 @@ __all__ = ["IntegerNetwork", "decode"]
 _BLOCK_VALUES = 2**18
 
 
-def _all_finite(X: np.ndarray) -> bool:
-    # A sum is the quickest to say yes; it may overflow, though.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum())) or bool(np.isfinite(X).all())
-
-
-def _column_names(X) -> list:
-    names = getattr(X, "column_names", None)  # pyarrow's; its columns are data
-    return names if isinstance(names, list) else list(X.columns)
-
-
-def _doubles(X: np.ndarray) -> np.ndarray:
-    try:
-        return X.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:  # pandas' NA among others
-        raise ValueError(
-            f"X is no table of real numbers ({error}): impute, convert or drop such values first."
-        ) from error
-
-
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     """Turn the output layer's values into labels or, where `classes` is None, target values.
 
@@ -127,11 +107,11 @@ class IntegerNetwork:
         return sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
 
     def quantize_input(self, X) -> np.ndarray:
-        """Encode features into the integer codes of the first layer.
+        """Encode raw rows into the integer codes of the first layer.
 
         Parameters
         ----------
-        X : array-like of real numbers, of shape (n_samples, n_features)
+        X : array-like, DataFrame or dict of columns, of shape (n_samples, n_features)
 
         Returns
         -------
@@ -140,9 +120,9 @@ class IntegerNetwork:
         Raises
         ------
         ValueError
-            If X is not a finite table of that many columns.
+            If a column is not what was fitted.
         """
-        return self.encoding.codes(self.encoding.levels(self._checked(X)))
+        return self.encoding.codes(self.encoding.levels(self._numbers(X)))
 
     @cached_property
     def _layers_by_segment(self) -> tuple[HiddenLayer | OutputLayer, ...]:
@@ -150,31 +130,8 @@ class IntegerNetwork:
         first = self.layers[0].with_inputs(self.encoding.order_by_segment)
         return (first, *self.layers[1:])
 
-    def _checked(self, X):
-        if hasattr(X, "columns") and self.feature_names is not None:
-            self._check_names(_column_names(X))
-        if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-            raise ValueError("X has masked values: fill them first, X.filled(value).")
-        X = np.asarray(X)
-        if X.dtype.kind in "cmM":
-            raise ValueError(f"X has dtype {X.dtype}, but this network takes real numbers.")
-        if X.dtype.kind not in "biuf" or X.dtype.itemsize > 8:
-            X = _doubles(X)
-        if X.ndim != 2 or X.shape[1] != self.n_features_in:
-            raise ValueError(
-                f"X has shape {X.shape}, but this network expects {self.n_features_in} columns."
-            )
-        if X.dtype.kind == "f" and not _all_finite(X):
-            raise ValueError("X contains NaN or infinity: impute or drop these values first.")
-        return X
-
-    def _check_names(self, names):
-        expected = list(self.feature_names)
-        if names != expected:
-            raise ValueError(
-                f"X has the columns {names}, but this network was fitted on {expected}, in that "
-                "order: X[list(network.feature_names)] selects them."
-            )
+    def _numbers(self, X) -> np.ndarray:
+        return self.encoding.numbers(X, self.feature_names)
 
     def run(self, codes) -> np.ndarray:
         """Evaluate the network on input codes, with unbounded accumulators.
@@ -245,10 +202,10 @@ class IntegerNetwork:
 
     def _decide(self, X, watch):
         sparse = hasattr(X, "toarray")
-        X = X.tocsr() if sparse else self._checked(X)
+        X = X.tocsr() if sparse else self._numbers(X)
         result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
         for rows in self._blocks(X.shape[0]):
-            block = self._checked(X[rows].toarray()) if sparse else X[rows]
+            block = self._numbers(X[rows].toarray()) if sparse else X[rows]
             codes = self.encoding.codes_by_segment(self.encoding.levels(block))
             result[rows] = self._run_block(codes, watch, rows.start, scratch)
         return result

@@ -5,7 +5,7 @@ Besides the arrays that it is given, a file holds:
 ==================  =====  =====  ======================================
 key                 dtype  shape  holds
 ==================  =====  =====  ======================================
-format_version      int64  ()     1
+format_version      int64  ()     2; 1 had no tables, categories and gaps
 package_version     str    ()     version that wrote the file
 checksum            str    ()     SHA-256 of all other arrays [1]_
 ==================  =====  =====  ======================================
@@ -29,9 +29,9 @@ from .._utils import is_plain
 from .._version import __version__
 from ..exceptions import InvalidNetworkFileError
 
-__all__ = ["FORMAT_VERSION", "check_arrays", "pack", "read_bounded", "unpack"]
+__all__ = ["FORMAT_VERSION", "check_arrays", "digest_of", "pack", "read_bounded", "unpack"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _LARGEST = 2**30  # bytes of a file, and of what it unpacks to
 _OWN = {"format_version": ("<i8", 0), "package_version": ("U", 0), "checksum": ("U", 0)}
@@ -49,7 +49,7 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
     whole: dict[str, Any] = {"format_version": version, "package_version": np.array(__version__)}
     whole |= arrays
     buffer = BytesIO()
-    np.savez_compressed(buffer, **whole, checksum=np.array(_checksum(whole)))
+    np.savez_compressed(buffer, **whole, checksum=np.array(digest_of(whole)))
     return buffer.getvalue()
 
 
@@ -67,12 +67,12 @@ def unpack(data: bytes) -> dict[str, np.ndarray]:
     arrays = _read(data)
     version = arrays.get("format_version", "none")
     _require(
-        np.array_equal(version, FORMAT_VERSION),
-        f"its format version is {version}, and this package reads {FORMAT_VERSION}",
+        any(np.array_equal(version, known) for known in range(1, FORMAT_VERSION + 1)),
+        f"its format version is {version}, and this package reads 1 to {FORMAT_VERSION}",
     )
     own = {key: arrays.pop(key) for key in _OWN if key in arrays}
     check_arrays(own, _OWN)
-    found = _checksum(arrays | {k: v for k, v in own.items() if k != "checksum"})
+    found = digest_of(arrays | {k: v for k, v in own.items() if k != "checksum"})
     _require(own["checksum"] == found, "its checksum does not match")
     return arrays
 
@@ -118,7 +118,8 @@ def _require(condition, otherwise: str) -> None:
         raise InvalidNetworkFileError(otherwise)
 
 
-def _checksum(arrays: dict) -> str:
+def digest_of(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of arrays, as 64 hexadecimal digits; see the top of this module."""
     digest = hashlib.sha256()
     for key in sorted(arrays):
         digest.update(f"{key} {arrays[key].dtype.str} {arrays[key].shape}\n".encode())

@@ -281,9 +281,9 @@ def test_no_rows(tiny_network):
         (np.zeros(3), r"shape \(3,\)"),
         (np.zeros((2, 2)), r"shape \(2, 2\)"),
         (np.zeros((2, 3, 1)), r"shape \(2, 3, 1\)"),
-        ([[0.0, np.nan, 0.0]], "NaN or infinity"),
-        ([[0.0, np.inf, 0.0]], "NaN or infinity"),
-        ([["a", "b", "c"]], "could not convert"),
+        ([[0.0, np.nan, 0.0]], "Column 1 contains NaN"),
+        ([[0.0, np.inf, 0.0]], "Column 1 contains infinity"),
+        ([["a", "b", "c"]], "Column 0 holds text"),
     ],
 )
 def test_bad_features(tiny_network, X, message):

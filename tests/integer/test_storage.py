@@ -256,18 +256,18 @@ def test_the_checksum_is_as_documented(arrays):
     assert arrays["checksum"] == _checksum(arrays)
 
 
-@pytest.mark.parametrize("version", [0, 2, -1])
+@pytest.mark.parametrize("version", [0, 3, -1])
 def test_other_versions_are_both_named(load, arrays, version):
     changed = arrays | {"format_version": np.array(version), "something.new": np.zeros(1)}
-    text = f"version is {version}, and this package reads {storage.FORMAT_VERSION}"
+    text = f"version is {version}, and this package reads 1 to {storage.FORMAT_VERSION}"
     with pytest.raises(InvalidNetworkFileError, match=text):
         load(changed)
 
 
 def test_missing_and_unknown_keys_are_named(load, arrays):
-    optional = {"classes", "feature_names"}
+    optional = {"classes", "feature_names", "model_id"}
     for key in arrays.keys() - optional - {"checksum", "format_version"}:
-        with pytest.raises(InvalidNetworkFileError, match="lacks|unknown keys"):
+        with pytest.raises(InvalidNetworkFileError, match="lacks|unknown keys|model_id"):
             load({k: v for k, v in arrays.items() if k != key})
     with pytest.raises(InvalidNetworkFileError, match=r"lacks layers\.0\.output_low"):
         load({k: v for k, v in arrays.items() if k != "layers.0.output_low"})

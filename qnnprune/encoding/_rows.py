@@ -1,0 +1,293 @@
+"""Raw rows as numbers: what each column holds, categories as their places, gaps as NaN.
+
+Columns of frames are taken one by one, without importing what made the frame: pandas, polars and
+pyarrow all give numpy arrays.  All that can be wrong with a column is said here, by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from numbers import Real
+
+import numpy as np
+
+__all__ = ["columns_of", "is_frame", "kind_of", "label", "names_of", "numbers_of"]
+
+# Kinds of values, in words.
+_WORDS = {"number": "numbers", "text": "text", "bool": "truth values", "date": "dates"}
+_PLAIN = "biuf"
+
+
+def is_frame(X) -> bool:
+    """Whether X has named columns: a DataFrame of any kind, or a dict of columns."""
+    return isinstance(X, Mapping) or hasattr(X, "columns")
+
+
+def names_of(X) -> list:
+    """Names of the columns of a frame."""
+    if isinstance(X, Mapping):
+        return list(X)
+    names = getattr(X, "column_names", None)  # pyarrow's; its columns are data
+    return names if isinstance(names, list) else list(X.columns)
+
+
+def columns_of(X) -> list[np.ndarray]:
+    """Columns of a frame, or of an array of rows, one array each.
+
+    Raises
+    ------
+    ValueError
+        If X is no table.
+    """
+    if not is_frame(X):
+        return list(_rows(X).T)
+    if isinstance(X, Mapping):
+        return _of_one_length([_array(values) for values in X.values()])
+    if hasattr(X, "iloc"):  # by place, as names may be there twice
+        return [_array(X.iloc[:, place]) for place in range(X.shape[1])]
+    return [_array(X[place]) for place in names_of(X)]
+
+
+def _of_one_length(columns: list) -> list:
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1 or any(column.ndim != 1 for column in columns):
+        raise ValueError(f"X has columns of different lengths: {sorted(lengths)}.")
+    return columns
+
+
+def _rows(X) -> np.ndarray:
+    """Rows in an array that keeps the type of each value."""
+    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if array.dtype.kind in "USV" and not isinstance(X, np.ndarray):
+        array = np.array(X, dtype=object)  # numpy turns numbers among texts into texts
+    if array.ndim != 2:
+        raise ValueError(
+            f"X has shape {array.shape}, but rows of one value per column are needed: "
+            "a single row is X.reshape(1, -1)."
+        )
+    return array
+
+
+def _array(column) -> np.ndarray:
+    array = np.asarray(column)
+    if isinstance(column, (list, tuple)) and array.dtype.kind in "US":
+        array = np.array(column, dtype=object)
+    if array.dtype.kind == "O" and hasattr(column, "dt") and hasattr(column.dt, "tz_convert"):
+        array = np.asarray(column.dt.tz_convert(None))  # pandas' dates with a time zone
+    return array.astype(object) if array.dtype.kind in "UT" else array
+
+
+def kind_of(values: np.ndarray) -> str:
+    """What a column holds, gaps aside: "number", "text", "bool", "date", "mixed" or another type.
+
+    "number" where it holds nothing but gaps.
+    """
+    if values.dtype.kind in _PLAIN:
+        return "bool" if values.dtype.kind == "b" else "number"
+    if values.dtype.kind == "M":
+        return "date"
+    if values.dtype.kind != "O":
+        return "text" if values.dtype.kind in "UT" else str(values.dtype)
+    types = {type(value) for value in values if not is_missing(value)}
+    kinds = {_kind_of_type(kind) for kind in types}
+    if kinds == {"bool", "number"}:
+        return "number"
+    return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "number"
+
+
+def _kind_of_type(kind: type) -> str:
+    if issubclass(kind, (bool, np.bool_)):
+        return "bool"
+    if issubclass(kind, np.timedelta64):  # numpy counts them among the integers
+        return kind.__name__
+    known = {(Real, Decimal): "number", (str,): "text", (date, np.datetime64): "date"}
+    return next((name for types, name in known.items() if issubclass(kind, types)), kind.__name__)
+
+
+def is_missing(value) -> bool:
+    """Whether a value is None, NaN, NaT or pandas' NA, which is not even unequal to itself."""
+    if value is None:
+        return True
+    if type(value) in (str, int, float, bool):
+        return value != value  # noqa: PLR0124
+    if type(value).__name__ == "NAType":
+        return True
+    same = value == value  # noqa: PLR0124
+    return isinstance(same, (bool, np.bool_)) and not same
+
+
+def label(place: int, names) -> str:
+    """A column as messages name it."""
+    return f"Column {place}" if names is None else f"Column {names[place]!r}"
+
+
+def numbers_of(X, encoding, names=None) -> np.ndarray:
+    """What `InputEncoding.numbers` returns."""
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError("X has masked values: fill them first, X.filled(value).")
+    if is_frame(X):
+        check_names(names_of(X), names, encoding.n_features)
+    numbers = _plain(X, encoding)
+    if numbers is None:
+        numbers = _by_column(X, encoding, names)
+    _check_width(numbers.shape, encoding)
+    _check_values(numbers, encoding, names)
+    return numbers
+
+
+def check_names(found: list, names, n_features: int) -> None:
+    """Refuse a frame whose columns are not those that were fitted, in that order.
+
+    Raises
+    ------
+    ValueError
+    """
+    if names is None or found == list(names):
+        return
+    expected = list(names)
+    lacking = [name for name in expected if name not in found]
+    unknown = [name for name in found if name not in expected]
+    said = [f"lacks the columns {_few(lacking)}"] * bool(lacking)
+    said += [f"has the columns {_few(unknown)}, which were not fitted"] * bool(unknown)
+    if not said:
+        said = [f"has the columns {_few(found)} where {_few(expected)} were fitted, in that order"]
+    raise ValueError(
+        f"X {' and '.join(said)}: X[list(network.feature_names)] selects what is needed."
+    )
+
+
+def _few(names: list, most: int = 5) -> str:
+    return str(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _plain(X, encoding) -> np.ndarray | None:
+    """X as an array, where that holds real numbers and needs nothing looked up."""
+    looked_up = any(known is not None for known in encoding.categories)
+    in_frame = is_frame(X)
+    if isinstance(X, Mapping) or looked_up or (in_frame and encoding.is_date.any()):
+        return None
+    try:
+        array = np.asarray(X)
+    except (TypeError, ValueError):  # rows of different lengths, types that do not mix
+        return None
+    return array if array.dtype.kind in _PLAIN and array.dtype.itemsize <= 8 else None
+
+
+def _by_column(X, encoding, names) -> np.ndarray:
+    columns = columns_of(X)
+    _check_width((len(columns[0]) if columns else 0, len(columns)), encoding)
+    numbers = np.empty((len(columns[0]), len(columns)))
+    for place, values in enumerate(columns):
+        where, known = label(place, names), encoding.categories[place]
+        if known is not None:
+            numbers[:, place] = places_of(values, known, where)
+        elif encoding.is_date[place] and (is_frame(X) or kind_of(values) != "number"):
+            numbers[:, place] = days_of(values, where)
+        else:
+            numbers[:, place] = reals_of(values, where)
+    return numbers
+
+
+def _check_width(shape: tuple, encoding) -> None:
+    if len(shape) != 2 or shape[1] != encoding.n_features:
+        raise ValueError(
+            f"X has shape {shape}, but this network expects {encoding.n_features} columns."
+        )
+
+
+def _check_values(numbers: np.ndarray, encoding, names) -> None:
+    """Refuse infinity, and gaps where they have no level."""
+    if numbers.dtype.kind != "f":
+        return
+    # A sum is the quickest to say that all is finite; it may overflow, though.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(numbers.sum()):
+            return
+    infinite = np.isinf(numbers).any(axis=0)
+    if infinite.any():
+        place = int(infinite.argmax())
+        raise ValueError(
+            f"{label(place, names)} contains infinity: only finite numbers and gaps are taken."
+        )
+    refused = np.isnan(numbers).any(axis=0) & (encoding.missing_level < 0)
+    if refused.any():
+        raise ValueError(
+            f"{label(int(refused.argmax()), names)} contains NaN, for which this network has no "
+            "code: impute or drop these values first."
+        )
+
+
+def places_of(values: np.ndarray, categories: np.ndarray, where: str) -> np.ndarray:
+    """Place of each value among the categories; their number for others, NaN for gaps.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples,)
+    categories : array of shape (n_categories,)
+    where : str
+        The column, as messages name it.
+
+    Returns
+    -------
+    float64 array of shape (n_samples,)
+    """
+    _expect({"text"} if kind_of(categories) == "text" else {"number", "bool"}, values, where)
+    index = {value: float(place) for place, value in enumerate(categories.tolist())}
+    inverse: np.ndarray | slice = slice(None)
+    if values.dtype.kind in _PLAIN:
+        values, inverse = np.unique(values, return_inverse=True)
+    listed, others = values.tolist(), float(len(categories))
+    places = np.array([index.get(value, others) for value in listed], dtype=np.float64)
+    for place in np.flatnonzero(places == others):
+        if is_missing(listed[place]):
+            places[place] = np.nan
+    return places[inverse]
+
+
+def days_of(values: np.ndarray, where: str) -> np.ndarray:
+    """Days since 1970-01-01 of dates, NaN for gaps; times of day are fractions."""
+    _expect({"date"}, values, where)
+    if values.dtype.kind == "O":
+        values = np.array([_moment(value) for value in values], dtype="M8[us]")
+    if values.dtype.kind in _PLAIN:  # gaps, all of them
+        return np.full(len(values), np.nan)
+    return (values - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
+
+
+def _moment(value):
+    """A date without its time zone: in UTC."""
+    if is_missing(value):
+        return "NaT"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(timezone.utc).replace(tzinfo=None)
+    return np.datetime64(value)
+
+
+def reals_of(values: np.ndarray, where: str) -> np.ndarray:
+    """Real numbers of a column, NaN for gaps."""
+    _expect({"number", "bool"}, values, where)
+    if values.dtype.kind != "O":
+        return values
+    try:
+        numbers = [np.nan if is_missing(value) else float(value) for value in values]
+    except OverflowError as error:
+        raise ValueError(f"{where} has values too large for float64.") from error
+    return np.array(numbers, dtype=np.float64)
+
+
+def _expect(kinds: set[str], values: np.ndarray, where: str) -> None:
+    """Refuse a column of another kind; one that holds nothing but gaps is of any."""
+    found = kind_of(values)
+    if found in kinds or (found == "number" and _all_missing(values)):
+        return
+    expected = "numbers" if "number" in kinds else _WORDS[min(kinds)]
+    what = "values of different kinds" if found == "mixed" else _WORDS.get(found, found)
+    raise ValueError(f"{where} holds {what}, but {expected} were fitted: convert it first.")
+
+
+def _all_missing(values: np.ndarray) -> bool:
+    if values.dtype.kind == "f":
+        return bool(np.isnan(values).all())
+    return values.dtype.kind == "O" and all(map(is_missing, values))
