@@ -22,7 +22,7 @@ import numpy as np
 
 from .._utils import state_without_caches
 from ..accumulators import code_range
-from ._rows import numbers_of
+from ._rows import all_finite, label, numbers_of
 from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]
@@ -166,7 +166,15 @@ class InputEncoding:
         ValueError
             If a column is not what was fitted; it is named.
         """
-        return numbers_of(X, self, names)
+        numbers = numbers_of(X, self.categories, self.is_date, names)
+        if self.missing_level.min() < 0 and not all_finite(numbers):
+            refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
+            if refused.any():
+                raise ValueError(
+                    f"{label(int(refused.argmax()), names)} contains NaN, for which this network "
+                    "has no code: impute or drop these values first."
+                )
+        return numbers
 
     def levels(self, X: np.ndarray) -> np.ndarray:
         """Count the thresholds that each value reaches; a gap has its own level.
@@ -183,9 +191,7 @@ class InputEncoding:
         if X.dtype != np.float32:
             X = X.astype(np.float64, copy=False)
         levels = self._reached(X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            may_have_gaps = not np.isfinite(X.sum())
-        if may_have_gaps:
+        if not all_finite(X):
             rows, columns = np.nonzero(np.isnan(X))
             levels[rows, columns] = self.missing_level[columns]
         return levels

@@ -1,13 +1,16 @@
-"""Encoding fitted on training rows: quantile segments of every feature."""
+"""Encoding fitted on training rows: quantile segments, and codes for gaps and categories."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
 from operator import index
 
 import numpy as np
 
-from ._encoding import InputEncoding
+from ..accumulators import code_range
+from ._encoding import InputEncoding, shifted
 
 __all__ = ["auto_n_input_segments", "fit_encoding", "fit_input_encoding"]
 
@@ -21,12 +24,15 @@ _SEGMENTS = 192  # of all features together
 _MOST_SEGMENTS = 16
 
 
-def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> InputEncoding:
+def fit_input_encoding(
+    X, weight, *, n_segments, n_bits: int, random_state, categories=(), is_date=()
+) -> InputEncoding:
     """Fit the input encoding on the rows of `X` that have a positive weight.
 
     Parameters
     ----------
     X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+        Numbers: places of categories among those that are known, NaN for gaps.
     weight : float64 array of shape (n_samples,)
     n_segments : int or "auto"
         Segments a feature gets; "auto" depends on how many have more than two values.
@@ -35,11 +41,14 @@ def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> I
     random_state : numpy.random.RandomState
         Draws the rows where there are more than 200,000; up to there the encoding does not
         depend on the order of the rows, nor on whether one is repeated or weighted.
+    categories, is_date : sequences of length n_features, optional
+        As in `InputEncoding`.
 
     Returns
     -------
     InputEncoding
     """
+    categories = tuple(categories) or (None,) * X.shape[1]
     rows = np.flatnonzero(weight > 0)
     if len(rows) > _QUANTILE_ROWS:
         rows = np.sort(random_state.choice(rows, _QUANTILE_ROWS, replace=False))
@@ -47,8 +56,14 @@ def fit_input_encoding(X, weight, *, n_segments, n_bits: int, random_state) -> I
     weight = weight[rows]
     table = X if every else X[rows]
     if n_segments == "auto":
-        n_segments = auto_n_input_segments(sum(map(_is_graded, _columns(table))))
-    return fit_encoding(_columns(table), weight, n_segments=n_segments, n_bits=n_bits)
+        pairs = zip(_columns(table), categories, strict=True)
+        n_segments = auto_n_input_segments(
+            sum(known is None and _is_graded(column) for column, known in pairs)
+        )
+    return fit_encoding(
+        _columns(table), weight, n_segments=n_segments, n_bits=n_bits, categories=categories,
+        is_date=is_date,
+    )  # fmt: skip
 
 
 def _columns(table) -> Iterator[np.ndarray]:
@@ -67,8 +82,13 @@ def _dense_columns(table) -> Iterator[np.ndarray]:
 
 
 def _is_graded(column: np.ndarray) -> bool:
-    """Whether a feature has more than two values."""
-    return bool(((column != column.min()) & (column != column.max())).any())
+    """Whether a feature has more than two values, gaps aside."""
+    column = column[~_gaps(column)]
+    return bool(len(column) and ((column != column.min()) & (column != column.max())).any())
+
+
+def _gaps(column: np.ndarray) -> np.ndarray:
+    return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), dtype=bool)
 
 
 def auto_n_input_segments(n_graded: int) -> int:
@@ -80,20 +100,22 @@ def auto_n_input_segments(n_graded: int) -> int:
 
 
 def fit_encoding(
-    columns, weight: np.ndarray | None, *, n_segments: int, n_bits: int
+    columns, weight: np.ndarray | None, *, n_segments: int, n_bits: int, categories=(), is_date=()
 ) -> InputEncoding:
     """Fit the quantile segments of every feature on the training rows.
 
     Parameters
     ----------
     columns : iterable of float arrays of shape (n_samples,)
-        One array a feature.
+        One array per feature, NaN for gaps; places for categories.
     weight : float64 array of shape (n_samples,), or None
         Sample weights: an integer weight counts as that many rows.
     n_segments : int
         Segments a feature gets; fewer where it has too few distinct values.
     n_bits : int
         Width of a code, in bits.
+    categories, is_date : sequences of length n_features, optional
+        As in `InputEncoding`.
 
     Returns
     -------
@@ -109,21 +131,93 @@ def fit_encoding(
     array([-2, -1,  0,  1], dtype=int8)
     """
     n_segments, n_bits = index(n_segments), index(n_bits)
-    values, edges = [], []
-    for column in columns:
-        distinct, mass = _distinct(column, weight)
-        values.append(distinct)
-        edges.append(_segment_edges(distinct, mass, n_segments))
-    counts = np.array([len(e) - 1 for e in edges], dtype=np.int64)
-    steps = 2**n_bits - 1
+    features = [
+        _ramp(column, weight, n_segments, n_bits)
+        if known is None
+        else _categorical(column, weight, len(known), n_bits)
+        for column, known in zip(columns, categories or repeat(None), strict=False)
+    ]
+    longest = max([2**n_bits - 1, *(len(feature.thresholds) for feature in features)])
+    thresholds = np.full((len(features), longest), np.inf)
+    for row, feature in zip(thresholds, features, strict=True):
+        row[: len(feature.thresholds)] = feature.thresholds
+    return InputEncoding(
+        thresholds,
+        np.array([feature.n_segments for feature in features], dtype=np.int64),
+        n_bits,
+        tuple(feature.table for feature in features),
+        categories,
+        np.array([feature.missing_level for feature in features], dtype=np.int64),
+        np.array(is_date, dtype=bool),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Feature:
+    """What `InputEncoding` holds of one feature."""
+
+    thresholds: np.ndarray
+    n_segments: int
+    table: np.ndarray | None
+    missing_level: int
+
+
+def _ramp(column, weight, n_segments: int, n_bits: int) -> _Feature:
+    """Segments of numbers; where there are gaps, the ramp at the median and a code that tells."""
+    gaps = _gaps(column)
+    if gaps.all():
+        return _Feature(np.empty(0), 0, None, 0)
+    if gaps.any():
+        column, weight = column[~gaps], None if weight is None else weight[~gaps]
+    values, mass = _distinct(column, weight)
+    edges, steps = _segment_edges(values, mass, n_segments), 2**n_bits - 1
     ramp = (np.arange(steps) + 0.5) / steps
-    thresholds = np.full((len(edges), max(1, counts.max(initial=0)) * steps), np.inf)
-    for row, edge, distinct in zip(thresholds, edges, values, strict=True):
-        ramps = edge[:-1, None] * (1 - ramp) + edge[1:, None] * ramp
-        # Between neighbouring floats a ramp may be rounded down to its foot.
-        ramps = np.maximum(ramps, np.nextafter(edge[:-1, None], np.inf)).ravel()
-        row[: ramps.size] = np.maximum.accumulate(_apart(ramps, distinct))
-    return InputEncoding(thresholds, counts, n_bits)
+    ramps = edges[:-1, None] * (1 - ramp) + edges[1:, None] * ramp
+    # Between neighbouring floats a ramp may be rounded down to its foot.
+    ramps = np.maximum(ramps, np.nextafter(edges[:-1, None], np.inf)).ravel()
+    thresholds = np.maximum.accumulate(_apart(ramps, values))
+    median = int(np.searchsorted(thresholds, _median(values, mass), side="right"))
+    n_found = len(edges) - 1
+    if not gaps.any():
+        return _Feature(thresholds, n_found, None, median)
+    return _Feature(thresholds, n_found, _with_indicator(n_found, median, n_bits), len(ramps) + 1)
+
+
+def _median(values: np.ndarray, mass: np.ndarray) -> float:
+    """The lower median; weights that are rounded otherwise give the same one."""
+    cumulative = np.cumsum(mass)
+    return values[np.searchsorted(cumulative, cumulative[-1] * 0.5 * (1 - 1e-9))]
+
+
+def _with_indicator(n_segments: int, median: int, n_bits: int) -> np.ndarray:
+    """Codes at each level of a ramp and, last, at a gap."""
+    low, high = code_range(n_bits)
+    steps = 2**n_bits - 1
+    levels = np.append(np.arange(n_segments * steps + 1), median)
+    risen = np.clip(levels[:, None] - np.arange(n_segments) * steps, 0, steps)
+    tells = np.where(np.arange(len(levels)) == len(levels) - 1, high, low).astype(np.int8)
+    return np.column_stack([shifted(risen, low), tells])
+
+
+def _categorical(column, weight, n_known: int, n_bits: int) -> _Feature:
+    """A code for each category, one for rare ones, and one for gaps, where training has such."""
+    thresholds = np.arange(n_known) + 0.5
+    gaps = _gaps(column)
+    levels = np.where(gaps, n_known + 1, column).astype(np.intp)
+    seen = np.bincount(levels, weight, minlength=n_known + 2) > 0
+    missing_level = n_known + int(gaps.any())
+    return _Feature(thresholds, 0, _one_hot(seen[: missing_level + 1], n_bits), missing_level)
+
+
+def _one_hot(seen: np.ndarray, n_bits: int) -> np.ndarray:
+    """A code for each level that was seen; one code where two were, none that changes for one."""
+    low, high = code_range(n_bits)
+    if seen.sum() == 1:
+        return np.zeros((len(seen), 1), dtype=np.int8)
+    codes = np.flatnonzero(seen)
+    if len(codes) == 2:
+        codes = codes[1:]
+    return np.where(np.arange(len(seen))[:, None] == codes, high, low).astype(np.int8)
 
 
 def _distinct(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

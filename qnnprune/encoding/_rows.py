@@ -13,10 +13,23 @@ from numbers import Real
 
 import numpy as np
 
-__all__ = ["columns_of", "is_frame", "kind_of", "label", "names_of", "numbers_of"]
+__all__ = [
+    "all_finite",
+    "columns_of",
+    "is_frame",
+    "is_missing",
+    "kind_of",
+    "label",
+    "names_of",
+    "numbers_of",
+    "words_of",
+]
 
 # Kinds of values, in words.
-_WORDS = {"number": "numbers", "text": "text", "bool": "truth values", "date": "dates"}
+_WORDS = {
+    "number": "numbers", "text": "text", "bool": "truth values", "date": "dates",
+    "mixed": "values of different kinds",
+}  # fmt: skip
 _PLAIN = "biuf"
 
 
@@ -97,6 +110,11 @@ def kind_of(values: np.ndarray) -> str:
     return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "number"
 
 
+def words_of(kind: str) -> str:
+    """A kind of values as messages call it."""
+    return _WORDS.get(kind, f"values of type {kind}")
+
+
 def _kind_of_type(kind: type) -> str:
     if issubclass(kind, (bool, np.bool_)):
         return "bool"
@@ -123,21 +141,38 @@ def label(place: int, names) -> str:
     return f"Column {place}" if names is None else f"Column {names[place]!r}"
 
 
-def numbers_of(X, encoding, names=None) -> np.ndarray:
-    """What `InputEncoding.numbers` returns."""
+def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
+    """Turn raw rows into numbers; gaps, and nothing else, become NaN.
+
+    Parameters
+    ----------
+    X : array-like, DataFrame or dict of columns, of shape (n_samples, n_features)
+    categories : sequence of None or arrays, of length n_features
+    is_date : bool array of shape (n_features,)
+    names : sequence of str of shape (n_features,), optional
+
+    Returns
+    -------
+    real array of shape (n_samples, n_features)
+
+    Raises
+    ------
+    ValueError
+        See `InputEncoding.numbers`.
+    """
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError("X has masked values: fill them first, X.filled(value).")
     if is_frame(X):
-        check_names(names_of(X), names, encoding.n_features)
-    numbers = _plain(X, encoding)
+        check_names(names_of(X), names)
+    numbers = _plain(X, categories, is_date)
     if numbers is None:
-        numbers = _by_column(X, encoding, names)
-    _check_width(numbers.shape, encoding)
-    _check_values(numbers, encoding, names)
+        numbers = _by_column(X, categories, is_date, names)
+    _check_width(numbers.shape, len(categories))
+    _check_finite(numbers, names)
     return numbers
 
 
-def check_names(found: list, names, n_features: int) -> None:
+def check_names(found: list, names) -> None:
     """Refuse a frame whose columns are not those that were fitted, in that order.
 
     Raises
@@ -162,11 +197,10 @@ def _few(names: list, most: int = 5) -> str:
     return str(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _plain(X, encoding) -> np.ndarray | None:
+def _plain(X, categories, is_date) -> np.ndarray | None:
     """X as an array, where that holds real numbers and needs nothing looked up."""
-    looked_up = any(known is not None for known in encoding.categories)
-    in_frame = is_frame(X)
-    if isinstance(X, Mapping) or looked_up or (in_frame and encoding.is_date.any()):
+    looked_up = any(known is not None for known in categories)
+    if isinstance(X, Mapping) or looked_up or (is_frame(X) and is_date.any()):
         return None
     try:
         array = np.asarray(X)
@@ -175,48 +209,39 @@ def _plain(X, encoding) -> np.ndarray | None:
     return array if array.dtype.kind in _PLAIN and array.dtype.itemsize <= 8 else None
 
 
-def _by_column(X, encoding, names) -> np.ndarray:
+def _by_column(X, categories, is_date, names) -> np.ndarray:
     columns = columns_of(X)
-    _check_width((len(columns[0]) if columns else 0, len(columns)), encoding)
+    _check_width((len(columns[0]) if columns else 0, len(columns)), len(categories))
     numbers = np.empty((len(columns[0]), len(columns)))
-    for place, values in enumerate(columns):
-        where, known = label(place, names), encoding.categories[place]
+    for place, (values, known) in enumerate(zip(columns, categories, strict=True)):
+        where = label(place, names)
         if known is not None:
             numbers[:, place] = places_of(values, known, where)
-        elif encoding.is_date[place] and (is_frame(X) or kind_of(values) != "number"):
+        elif is_date[place] and (is_frame(X) or kind_of(values) != "number"):
             numbers[:, place] = days_of(values, where)
         else:
             numbers[:, place] = reals_of(values, where)
     return numbers
 
 
-def _check_width(shape: tuple, encoding) -> None:
-    if len(shape) != 2 or shape[1] != encoding.n_features:
-        raise ValueError(
-            f"X has shape {shape}, but this network expects {encoding.n_features} columns."
-        )
+def _check_width(shape: tuple, n_features: int) -> None:
+    if len(shape) != 2 or shape[1] != n_features:
+        raise ValueError(f"X has shape {shape}, but this network expects {n_features} columns.")
 
 
-def _check_values(numbers: np.ndarray, encoding, names) -> None:
-    """Refuse infinity, and gaps where they have no level."""
-    if numbers.dtype.kind != "f":
-        return
-    # A sum is the quickest to say that all is finite; it may overflow, though.
+def all_finite(numbers: np.ndarray) -> bool:
+    """Whether no value is infinite or NaN; False may also mean that their sum overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(numbers.sum()):
-            return
+        return numbers.dtype.kind != "f" or bool(np.isfinite(numbers.sum()))
+
+
+def _check_finite(numbers: np.ndarray, names) -> None:
+    if all_finite(numbers):
+        return
     infinite = np.isinf(numbers).any(axis=0)
     if infinite.any():
-        place = int(infinite.argmax())
-        raise ValueError(
-            f"{label(place, names)} contains infinity: only finite numbers and gaps are taken."
-        )
-    refused = np.isnan(numbers).any(axis=0) & (encoding.missing_level < 0)
-    if refused.any():
-        raise ValueError(
-            f"{label(int(refused.argmax()), names)} contains NaN, for which this network has no "
-            "code: impute or drop these values first."
-        )
+        where = label(int(infinite.argmax()), names)
+        raise ValueError(f"{where} contains infinity: only finite numbers and gaps are taken.")
 
 
 def places_of(values: np.ndarray, categories: np.ndarray, where: str) -> np.ndarray:
@@ -282,9 +307,10 @@ def _expect(kinds: set[str], values: np.ndarray, where: str) -> None:
     found = kind_of(values)
     if found in kinds or (found == "number" and _all_missing(values)):
         return
-    expected = "numbers" if "number" in kinds else _WORDS[min(kinds)]
-    what = "values of different kinds" if found == "mixed" else _WORDS.get(found, found)
-    raise ValueError(f"{where} holds {what}, but {expected} were fitted: convert it first.")
+    expected = "numbers" if "number" in kinds else words_of(min(kinds))
+    raise ValueError(
+        f"{where} holds {words_of(found)}, but {expected} were fitted: convert it first."
+    )
 
 
 def _all_missing(values: np.ndarray) -> bool:

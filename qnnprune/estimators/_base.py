@@ -11,11 +11,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
 
 from .. import training
 from .._utils import plain_number
-from ..encoding import fit_input_encoding
+from ..encoding import InputEncoding, fit_input_encoding
+from ..encoding._categories import ColumnKinds, learn_columns
+from ..encoding._rows import is_frame, numbers_of
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
@@ -40,6 +47,16 @@ _HANDED_ON = (
 )  # fmt: skip
 _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
+
+
+# How scikit-learn looks at arrays of numbers.
+_GAPS = {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": "allow-nan"}
+
+
+def _is_numeric(kinds: ColumnKinds | InputEncoding | None) -> bool:
+    """Whether all columns hold numbers."""
+    known = () if kinds is None else kinds.categories
+    return kinds is None or not (kinds.is_date.any() or any(k is not None for k in known))
 
 
 def plain_real(X):
@@ -67,6 +84,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
         "n_output_sums": [Interval(Integral, 1, 64, closed="both")],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
         "accumulator_guarantee": ["boolean"],
         "pruning_schedule": [StrOptions(set(SCHEDULES))],
@@ -102,6 +120,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         n_rounding_bits=0,
         n_output_sums=1,
         n_input_segments="auto",
+        categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
         pruning_schedule="gradual",
@@ -133,6 +152,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self.n_rounding_bits = n_rounding_bits
         self.n_output_sums = n_output_sums
         self.n_input_segments = n_input_segments
+        self.categorical_features = categorical_features
         self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
         self.accumulator_guarantee = accumulator_guarantee
         self.pruning_schedule = pruning_schedule
@@ -162,7 +182,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         Parameters
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-            Finite real numbers.
+            Real numbers, NaN or None for gaps; in a DataFrame also categories and dates.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
             Labels of one type (bool, integers, floats, str or dates), or real targets.
         sample_weight : array-like of shape (n_samples,), optional
@@ -186,12 +206,14 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             previous = None if mode is Mode.FIT else getattr(self, "_trained", None)
             if previous is not None:
                 self._check_unchanged(previous.spec)
-            X, y, weight = self._validate_rows(X, y, sample_weight, reset=previous is None)
+            X, y, weight, kinds = self._validate_rows(X, y, sample_weight, previous)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             y = self._encode_target(y, weight, previous, classes)
             weight = self._weigh(y, weight)
             encoding = (
-                self._encode_input(X, weight, seed) if previous is None else previous.encoding
+                self._encode_input(X, weight, seed, kinds)
+                if previous is None
+                else previous.encoding
             )
             rows = merge_rows(X, y, weight, encoding)
             rows = replace(rows, weight=rows.weight / rows.weight.mean())
@@ -228,19 +250,43 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
                     "goes on (warm_start=True or partial_fit): use a new estimator."
                 )
 
-    def _validate_rows(self, X, y, sample_weight, *, reset):
+    def _validate_rows(self, X, y, sample_weight, previous: Trained | None):
+        """Rows as numbers, targets, weights, and what the columns hold."""
         self._hidden_sizes()
         self._check_widths()
         check_methods(self.pruning_schedule, self.pruning_criterion)
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
-        y = None if y is None else self._plain_target(y)
-        X, y = self._validate_data(X, y, reset=reset, **self._y_checks)
-        X, weight = plain_real(X), real_weight(sample_weight)
-        weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+        y, reset = None if y is None else self._plain_target(y), previous is None
+        kinds = self._column_kinds(X, sample_weight, previous)
+        if _is_numeric(kinds):
+            X, y = self._validate_data(X, y, reset=reset, **self._y_checks)
+        else:
+            self._validate_data(X, y, reset=reset, skip_check_array=True)
+            X = numbers_of(X, kinds.categories, kinds.is_date, self._names)
+            X, y = check_X_y(X, y, estimator=self, **_GAPS, **self._y_checks)
+        X, weight = plain_real(X), self._row_weight(X, sample_weight)
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
-        return X, y, even_weight(weight)
+        return X, y, even_weight(weight), kinds
+
+    def _column_kinds(self, X, sample_weight, previous) -> ColumnKinds | InputEncoding | None:
+        """What the columns hold; None for numbers alone."""
+        if previous is not None:
+            return previous.encoding
+        by_type = self.categorical_features is None or isinstance(self.categorical_features, str)
+        if hasattr(X, "toarray") or (by_type and not is_frame(X)):
+            return None
+        return learn_columns(X, self._row_weight(X, sample_weight), self.categorical_features)
+
+    @property
+    def _names(self):
+        return getattr(self, "feature_names_in_", None)
+
+    @staticmethod
+    def _row_weight(X, sample_weight) -> np.ndarray:
+        weight = real_weight(sample_weight)
+        return _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
 
     def _hidden_sizes(self) -> tuple[int, ...]:
         """Neurons of each hidden layer; refused where they are no positive integers."""
@@ -259,10 +305,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
 
-    def _encode_input(self, X, weight, seed):
+    def _encode_input(self, X, weight, seed, kinds):
+        learnt = {} if kinds is None else vars(kinds)
         return fit_input_encoding(
             X, weight, n_segments=self.n_input_segments, n_bits=self._in_bits,
-            random_state=np.random.RandomState(seed),
+            random_state=np.random.RandomState(seed), **learnt,
         )  # fmt: skip
 
     def _settled(self, y, mean, scale, mode):
@@ -300,19 +347,24 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self.history_ = list(trained.history)
         self.n_iter_ = len(trained.history)
         self.dropout_ = trained.dropout
+        self.categories_ = list(trained.encoding.categories)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_trained")
 
     def _validated(self, X):
+        """Rows that the encoding takes: numbers, or raw ones whose columns it looks at."""
         check_is_fitted(self)
-        return plain_real(self._validate_data(X, reset=False))
+        if not is_frame(X) and _is_numeric(self._trained.encoding):
+            return plain_real(self._validate_data(X, reset=False))
+        self._validate_data(X, reset=False, skip_check_array=True)
+        return X
 
     def _validate_data(self, X, y="no_validation", **checks):
         refuse_masked("X", X)
         # scikit-learn looks for NaN in a sum, which the largest floats leave without any.
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, y, accept_sparse="csr", dtype="numeric", **checks)
+            return validate_data(self, X, y, **_GAPS, **checks)
 
     @property
     def module_(self):
@@ -323,4 +375,6 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
         return tags

@@ -49,6 +49,8 @@ class Float:
 
     def _decision(self, X):
         X, trained = self._validated(X), self._trained
+        if not hasattr(X, "toarray"):
+            X = trained.encoding.numbers(X, self._names)
         result = np.empty((X.shape[0], self._n_outputs()))
         for rows in row_blocks(X.shape[0], len(trained.encoding.feature)):
             block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]

@@ -161,6 +161,10 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" shares 192
         segments out among the features that have more than two values, 1 to 16 each.
+    categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
+        Which columns hold categories: "from_dtype" for the columns of a DataFrame that hold text
+        or have a categorical type; else names, indices or a boolean mask.  The 32 most frequent
+        categories of a column have codes of their own; rare and unknown ones share one.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,
         Ω being the number of full-scale weights that cannot overflow `n_accum_bits`.
@@ -257,6 +261,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Epochs trained, all of `history_`.
     dropout_ : float
         Share of the input codes that each training step left out.
+    categories_ : list of None or arrays
+        Categories of each feature that have codes of their own; None for numbers.
     n_features_in_ : int
     feature_names_in_ : array of str
         Where X had column names.

@@ -56,8 +56,25 @@ class InputCodes(nn.Module):
         self.register_buffer("feature", feature, persistent=False)
         self.register_buffer("offset", offset.to(torch.float32), persistent=False)
         # Segments a feature has; None if that depends on the feature.
-        counts = np.unique(np.maximum(encoding.n_segments, 1))
-        self.n_segments = int(counts[0]) if len(counts) == 1 else None
+        counts, tables = np.unique(encoding.n_codes), encoding.tables
+        all_ramps = all(table is None for table in tables)
+        self.n_segments = int(counts[0]) if len(counts) == 1 and all_ramps else None
+        self._add_tables(encoding)
+
+    def _add_tables(self, encoding: InputEncoding):
+        """Values of codes by level, those of one code after the other, for features with a table."""
+        codes = [np.empty(0, np.int8)]
+        codes += [
+            t[:, place] for t in encoding.tables if t is not None for place in range(t.shape[1])
+        ]
+        values = (np.concatenate(codes) - self.zero_point) * self.scale
+        tabled = np.array([encoding.tables[f] is not None for f in encoding.feature], dtype=bool)
+        start = np.cumsum([0, *map(len, codes[1:-1])])[: tabled.sum()]
+        self.register_buffer("tabled", torch.from_numpy(np.flatnonzero(tabled)), persistent=False)
+        self.register_buffer("start", torch.from_numpy(start), persistent=False)
+        self.register_buffer(
+            "values", torch.from_numpy(values.astype(np.float32)), persistent=False
+        )
 
     @property
     def scale(self) -> float:
@@ -76,7 +93,11 @@ class InputCodes(nn.Module):
             risen = risen.index_select(1, self.feature).sub_(self.offset)
         elif self.n_segments > 1:
             risen = (risen[:, :, None] - self.offset[: self.n_segments]).flatten(1)
-        return risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
+        values = risen.clamp_(0, self.steps).mul_(self.scale).sub_(1.0)
+        if len(self.tabled):
+            found = levels.to(torch.int64).index_select(1, self.feature[self.tabled])
+            values[:, self.tabled] = self.values[found + self.start].to(values.dtype)
+        return values
 
 
 class HiddenBlock(nn.Module):

@@ -15,6 +15,7 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import nn
 
+from ..encoding._rows import is_frame
 from .rows import TrainingTable
 from .shown import ShownBatches, ShownRows
 
@@ -53,7 +54,9 @@ class Face(NeuralNet):
             return ShownRows(self.view.user, X)
         if is_dataset(X):
             return X
-        X = check_array(X, accept_sparse="csr", dtype="numeric")
+        if is_frame(X):
+            X = self.view.encoding.numbers(X)
+        X = check_array(X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan")
         n_features = self.view.encoding.n_features
         if X.shape[1] != n_features:
             raise ValueError(f"X has {X.shape[1]} features, but the net expects {n_features}.")

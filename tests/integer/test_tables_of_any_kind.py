@@ -66,29 +66,53 @@ def test_a_network_takes_what_the_estimator_takes(model, name):
     np.testing.assert_array_equal(network.quantize_input(table), network.quantize_input(plain))
 
 
+WITH_GAPS = {
+    "NaN": GAPS,
+    "NA of Float64": GAPS.astype("Float64"),
+    "NA of arrow": GAPS.convert_dtypes(dtype_backend="pyarrow"),
+    "null of arrow": pa.Table.from_pandas(GAPS),
+    "null of polars": pl.from_pandas(GAPS),
+    "None": FRAME.astype(object).where(FRAME < 1, None),
+    "decimals": FRAME.map(lambda value: Decimal(str(value))).where(FRAME < 1, None),
+    "lists": [[None if value >= 1 else value for value in row] for row in X.tolist()],
+    "a dict": {name: [None if v >= 1 else v for v in FRAME[name]] for name in NAMES},
+}
+
+
+@pytest.mark.parametrize("name", WITH_GAPS)
+def test_gaps_count_as_the_median_where_training_had_none(model, name):
+    table, network = WITH_GAPS[name], model.integer_network_
+    medians = np.sort(X, axis=0)[29]  # the lower one of 60
+    filled = np.where(GAPS.isna(), medians, X)
+    np.testing.assert_array_equal(network.decision(table), network.decision(filled))
+    if name not in ("lists", "a dict"):
+        np.testing.assert_array_equal(model.predict(table), model.predict(filled))
+
+
 OTHER = FRAME[["b", "a", "column_names"]]
 REFUSED = {
     "pandas": (OTHER, r"columns \['b', 'a', 'column_names'\]"),
     "polars": (pl.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
     "arrow": (pa.Table.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
     "arrow batch": (pa.RecordBatch.from_pandas(OTHER), r"columns \['b', 'a', 'column_names'\]"),
-    "NaN": (GAPS, "NaN"),
-    "NA of Float64": (GAPS.astype("Float64"), "'a' contains NaN"),
-    "NA of Int64": (GAPS.round().astype("Int64"), "'a' contains NaN"),
-    "NA of bool": ((FRAME > 0).astype("boolean").where(FRAME < 1), "'a' contains NaN"),
-    "NA of arrow": (GAPS.convert_dtypes(dtype_backend="pyarrow"), "'a' contains NaN"),
-    "null of arrow": (pa.Table.from_pandas(GAPS), "NaN"),
-    "null of polars": (pl.from_pandas(GAPS), "NaN"),
-    "None": (FRAME.astype(object).where(FRAME < 1, None), "NaN"),
     "pandas text": (FRAME.astype(str), "'a' holds text, but numbers were fitted"),
     "polars text": (pl.DataFrame(columns(lambda c: c.astype(str))), "'a' holds text, but numbers"),
     "arrow text": (pa.table(columns(lambda c: c.astype(str))), "'a' holds text, but numbers"),
     "text in lists": ([["a", 1, 2]], "'a' holds text, but numbers"),
     "dates": (FRAME.assign(b=pd.date_range("2020", periods=60)), "'b' holds dates, but numbers"),
-    "spans": (FRAME.assign(b=pd.to_timedelta(FRAME.b)), "'b' holds timedelta64.*, but numbers"),
-    "complex numbers": (FRAME.assign(b=1j), "'b' holds complex128, but numbers were fitted"),
+    "spans": (
+        FRAME.assign(b=pd.to_timedelta(FRAME.b)),
+        "'b' holds values of type timedelta64.*, but numbers",
+    ),
+    "complex numbers": (
+        FRAME.assign(b=1j),
+        "'b' holds values of type complex128, but numbers were fitted",
+    ),
     "text among numbers": (FRAME.assign(b=["x", *X[1:, 1]]), "'b' holds values of different kinds"),
-    "other objects": (FRAME.assign(b=[{}] * 60), "'b' holds dict, but numbers were fitted"),
+    "other objects": (
+        FRAME.assign(b=[{}] * 60),
+        "'b' holds values of type dict, but numbers were fitted",
+    ),
     "masked": (np.ma.array(X, mask=X > 1), "X has masked values"),
     "records": (FRAME.to_records(index=False), r"X has shape \(60,\)"),
     "a dict of uneven columns": ({"a": [0.0], "b": [], "column_names": [1]}, "different lengths"),
