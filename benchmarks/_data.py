@@ -82,7 +82,7 @@ def numeric(X_train, X_test, y_train, y_test):
     if getattr(X_train, "dtype", None) == np.uint8:
         parts = [X.astype(np.float32) / 255 for X in (X_train, X_test)]
     else:
-        prepare = _preprocessing(X_train)
+        prepare = preprocessing(X_train)
         parts = [prepare.fit_transform(X_train), prepare.transform(X_test)]
     return (*(np.ascontiguousarray(X, dtype=np.float32) for X in parts), y_train, y_test)
 
@@ -97,7 +97,8 @@ def is_regression(y) -> bool:
     return np.asarray(y).dtype.kind == "f"
 
 
-def _preprocessing(X):
+def preprocessing(X):
+    """Gaps filled, numbers standardised, strings one-hot encoded."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     if not hasattr(X, "columns"):
         return numbers

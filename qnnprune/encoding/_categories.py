@@ -13,9 +13,9 @@ import numpy as np
 from .._utils import plain_labels
 from ._rows import columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
 
-__all__ = ["ColumnKinds", "learn_columns"]
+__all__ = ["MOST_CATEGORIES", "ColumnKinds", "learn_columns"]
 
-_MOST_CATEGORIES = 32  # of a column that are known; the others are rare
+MOST_CATEGORIES = 32  # of a column that are known; the others are rare
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ def _frequent(values: np.ndarray, weight: np.ndarray, where: str) -> np.ndarray:
     if labels is None:
         raise ValueError(f"{where} has categories that are no plain text or numbers.")
     distinct, inverse = np.unique(labels, return_inverse=True)
-    if len(distinct) > _MOST_CATEGORIES:
+    if len(distinct) > MOST_CATEGORIES:
         mass = np.bincount(inverse, weight[there])
-        distinct = distinct[np.sort(np.argsort(-mass, kind="stable")[:_MOST_CATEGORIES])]
+        distinct = distinct[np.sort(np.argsort(-mass, kind="stable")[:MOST_CATEGORIES])]
     return distinct

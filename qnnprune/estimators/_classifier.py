@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ..integer._face import log_probabilities
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
@@ -271,11 +272,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         -------
         float64 array of shape (n_samples, n_classes)
         """
-        logits = self._decision(X)
-        if len(self.classes_) == 2:
-            logits = np.hstack([np.zeros_like(logits), logits])
-        logits = logits - logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return log_probabilities(self._decision(X), len(self.classes_))
 
 
 def _places(y, classes) -> np.ndarray:

@@ -82,7 +82,7 @@ class IntegerPrediction:
         spec = self._trained.spec
         return accumulator_report(
             network,
-            spec.limits,
+            [limit.budget for limit in spec.limits],
             spec.omegas,
             guarantee=spec.guaranteed_bits is not None,
             observed=None if X is None else network.simulate(self._validated(X)),

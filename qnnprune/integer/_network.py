@@ -16,11 +16,14 @@ import numpy as np
 
 from .._files import write_whole
 from .._utils import row_blocks, state_without_caches
+from ..accumulators import omega
 from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
 from ._consistency import check_network
+from ._face import EstimatorFace
 from ._layer import HiddenLayer, OutputLayer, Scratch
+from ._report import AccumulatorReport, accumulator_report
 from ._simulation import MODES, SimulationResult, Watch
 from ._storage import pack, read_bounded, unpack
 
@@ -43,12 +46,13 @@ def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     return classes[decision.argmax(axis=1)]
 
 
-class IntegerNetwork:
+class IntegerNetwork(EstimatorFace):
     """A pruned network in integers: what is proven, predicted with and deployed.
 
-    Runs on numpy alone.  Estimators build it at the end of ``fit`` as
-    ``integer_network_``; `load` reads a saved one where neither torch nor Brevitas
-    is installed.
+    Takes raw rows: arrays, lists, dicts of columns, DataFrames of pandas, polars and pyarrow.
+    Runs on numpy alone.  Estimators build it at the end of ``fit`` as ``integer_network_``;
+    `load` reads a saved one where neither torch nor Brevitas is installed.  Where scikit-learn
+    is, the network is a fitted estimator that `fit` and ``clone`` leave as it is.
 
     Parameters
     ----------
@@ -105,6 +109,11 @@ class IntegerNetwork:
     def nonzeros(self) -> int:
         """Weights that are not 0, of all layers."""
         return sum(int(np.count_nonzero(layer.weight)) for layer in self.layers)
+
+    @property
+    def model_id(self) -> str:
+        """SHA-256 of all that the network holds, as 64 hexadecimal digits."""
+        return arrays_of(self)["model_id"].item()
 
     def quantize_input(self, X) -> np.ndarray:
         """Encode raw rows into the integer codes of the first layer.
@@ -192,7 +201,8 @@ class IntegerNetwork:
 
         Parameters
         ----------
-        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
 
         Returns
         -------
@@ -215,7 +225,8 @@ class IntegerNetwork:
 
         Parameters
         ----------
-        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
 
         Returns
         -------
@@ -228,7 +239,8 @@ class IntegerNetwork:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
         n_accum_bits : int, optional
             Width of every register, 1 to 62 bits; the network's own by default.
         mode : {"wrap", "saturate", "raise"}
@@ -261,6 +273,33 @@ class IntegerNetwork:
             accumulator_min=tuple(watch.low),
             accumulator_max=tuple(watch.high),
             n_samples=len(decision),
+        )
+
+    def accumulator_report(self, X=None) -> AccumulatorReport:
+        """Tabulate weights and proven widths, one row per layer.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features), optional
+            Rows to observe: adds the width they need, and the overflows at `n_accum_bits`.
+
+        Returns
+        -------
+        AccumulatorReport
+            Without the budgets, which an estimator knows.
+        """
+        hidden = [(layer.thresholds.shape[1] + 1).bit_length() - 1 for layer in self.layers[:-1]]
+        omegas = [
+            omega(self.n_w_bits, bits, self.n_accum_bits)
+            for bits in [self.encoding.n_bits, *hidden]
+        ]
+        return accumulator_report(
+            self,
+            [None] * len(self.layers),
+            omegas,
+            guarantee=self.proven_bits <= self.n_accum_bits,
+            observed=None if X is None else self.simulate(X),
         )
 
     def save(self, path) -> None:

@@ -99,13 +99,14 @@ def _text(value) -> str:
     return str(value)
 
 
-def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> AccumulatorReport:
+def accumulator_report(network, budgets, omegas, *, guarantee, observed=None) -> AccumulatorReport:
     """Tabulate an integer network.
 
     Parameters
     ----------
     network : IntegerNetwork
-    limits : sequence of LayerLimits
+    budgets : sequence of int or None
+        Most weights of a neuron of each layer; None where no count applies.
     omegas : sequence of int
         Ω of each layer.
     guarantee : bool
@@ -117,8 +118,9 @@ def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> 
     AccumulatorReport
     """
     rows = []
-    for index, (layer, limit, omega) in enumerate(zip(network.layers, limits, omegas, strict=True)):
-        rows.append(_row(index, layer, limit, omega))
+    found = zip(network.layers, budgets, omegas, strict=True)
+    for index, (layer, budget, omega) in enumerate(found):
+        rows.append(_row(index, layer, budget, omega))
         if observed is not None:
             seen = np.stack([observed.accumulator_min[index], observed.accumulator_max[index]], 1)
             rows[-1]["observed_bits"] = int(accumulator_bits(seen).max())
@@ -129,7 +131,7 @@ def accumulator_report(network, limits, omegas, *, guarantee, observed=None) -> 
     return AccumulatorReport(rows, summary)
 
 
-def _row(index, layer, limit, omega) -> dict:
+def _row(index, layer, budget, omega) -> dict:
     nonzeros = np.count_nonzero(layer.weight, axis=1)
     low, high = layer.accumulator_range.T
     return {
@@ -137,7 +139,7 @@ def _row(index, layer, limit, omega) -> dict:
         "neurons": len(layer.weight),
         "fan_in": layer.weight.shape[1],
         "omega": omega,
-        "budget": limit.budget,
+        "budget": budget,
         "nonzeros_min": int(nonzeros.min()),
         "nonzeros_mean": float(nonzeros.mean()),
         "nonzeros_max": int(nonzeros.max()),

@@ -120,10 +120,9 @@ def test_files_keep_tables_categories_and_gaps(mixture, tmp_path_factory):
     np.testing.assert_array_equal(loaded.encoding.levels(X), encoding.levels(X))
     np.testing.assert_array_equal(loaded.decision(X), network.decision(X))
     for name in ("tables", "categories"):
-        for found, given in zip(
-            getattr(loaded.encoding, name), getattr(encoding, name), strict=True
-        ):
-            np.testing.assert_array_equal(found, given)
+        found, expected = getattr(loaded.encoding, name), getattr(encoding, name)
+        for pair in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(*pair)
     np.testing.assert_array_equal(loaded.encoding.missing_level, encoding.missing_level)
 
 

@@ -31,7 +31,9 @@ def _report(network, *, n_accum_bits=5, guarantee=True, X=None):
     first, last = (layer.input_range for layer in network.layers)
     limits = [LayerLimits(first, n_accum_bits, 2), LayerLimits(last, n_accum_bits, None)]
     observed = None if X is None else network.simulate(X)
-    return accumulator_report(network, limits, [4, 1], guarantee=guarantee, observed=observed)
+    return accumulator_report(
+        network, [limit.budget for limit in limits], [4, 1], guarantee=guarantee, observed=observed
+    )
 
 
 PROVEN = {

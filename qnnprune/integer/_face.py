@@ -1,0 +1,209 @@
+"""A network as a fitted estimator: what scikit-learn asks one for, without scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["EstimatorFace", "log_probabilities"]
+
+
+def log_probabilities(decision: np.ndarray, n_classes: int) -> np.ndarray:
+    """Logarithms of the class probabilities.
+
+    Parameters
+    ----------
+    decision : float64 array of shape (n_samples, n_logits)
+        One logit for two classes, else one per class.
+    n_classes : int
+
+    Returns
+    -------
+    float64 array of shape (n_samples, n_classes)
+
+    Examples
+    --------
+    >>> np.exp(log_probabilities(np.array([[0.0], [np.log(3)]]), n_classes=2))
+    array([[0.5 , 0.5 ],
+           [0.25, 0.75]])
+    """
+    if n_classes == 2:
+        decision = np.hstack([np.zeros_like(decision), decision])
+    logits = decision - decision.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+class EstimatorFace:
+    """What makes a network the last step of a pipeline, or an estimator that is scored.
+
+    It is fitted already and stays as it is: `fit` changes nothing, and a clone is the network
+    itself, as with scikit-learn's ``FrozenEstimator``.
+    """
+
+    def fit(self, X, y=None, **parameters):
+        """Change nothing.
+
+        Parameters
+        ----------
+        X, y, **parameters
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
+    def get_params(self, deep: bool = True) -> dict:
+        """Parameters that can be set: none.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored.
+
+        Returns
+        -------
+        dict
+        """
+        return {}
+
+    def set_params(self, **parameters):
+        """Refuse any parameter.
+
+        Parameters
+        ----------
+        **parameters
+            None is known.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is one.
+        """
+        if parameters:
+            raise ValueError(
+                f"An IntegerNetwork has no parameters, so {sorted(parameters)} cannot be set: fit "
+                "an estimator anew."
+            )
+        return self
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Labels of a classifier; a regressor has no such attribute."""
+        if self.classes is None:
+            raise AttributeError("A regressor has no classes_.")
+        return np.asarray(self.classes)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns that X must have."""
+        return self.n_features_in
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the columns, where they are known; else there is no such attribute."""
+        if self.feature_names is None:
+            raise AttributeError("The network was fitted without names of columns.")
+        return np.asarray(self.feature_names, dtype=object)
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Class probabilities, in the order of `classes`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError
+            If the network is a regressor.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X) -> np.ndarray:
+        """Logarithms of the class probabilities, in the order of `classes`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError
+            If the network is a regressor.
+        """
+        if self.classes is None:
+            raise ValueError("This network is a regressor and has no classes: use predict.")
+        return log_probabilities(self.decision(X), len(self.classes))
+
+    def decision_function(self, X) -> np.ndarray:
+        """Logits of a classifier, as its estimator returns them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
+
+        Returns
+        -------
+        float64 array of shape (n_samples,) for one or two classes, else (n_samples, n_classes)
+        """
+        decision = self.decision(X)
+        return decision[:, 0] if decision.shape[1] == 1 else decision
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Accuracy of a classifier, R² of a regressor.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            For several targets the mean of their R².
+        """
+        y, predicted = np.asarray(y), self.predict(X)
+        if self.classes is not None:
+            return float(np.average(predicted == y, weights=sample_weight))
+        y, predicted = (values.reshape(len(values), -1) for values in (y, predicted))
+        residual = np.average((y - predicted) ** 2, axis=0, weights=sample_weight)
+        mean = np.average(y, axis=0, weights=sample_weight)
+        spread = np.average((y - mean) ** 2, axis=0, weights=sample_weight)
+        return float(np.mean(1 - residual / spread))
+
+    def __sklearn_clone__(self):
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+        is_classifier = self.classes is not None
+        return Tags(
+            estimator_type="classifier" if is_classifier else "regressor",
+            target_tags=TargetTags(required=False),
+            classifier_tags=ClassifierTags() if is_classifier else None,
+            regressor_tags=None if is_classifier else RegressorTags(),
+            input_tags=InputTags(sparse=True, allow_nan=True, categorical=True, string=True),
+            requires_fit=False,
+        )
