@@ -84,6 +84,9 @@ def _rows(X) -> np.ndarray:
 
 
 def _array(column) -> np.ndarray:
+    kind = getattr(column, "type", None)
+    if str(kind).startswith("dictionary"):
+        column = column.cast(kind.value_type)  # numpy would lose the gaps of pyarrow's dictionaries
     array = np.asarray(column)
     if isinstance(column, (list, tuple)) and array.dtype.kind in "US":
         array = np.array(column, dtype=object)
@@ -200,7 +203,8 @@ def _few(names: list, most: int = 5) -> str:
 def _plain(X, categories, is_date) -> np.ndarray | None:
     """X as an array, where that holds real numbers and needs nothing looked up."""
     looked_up = any(known is not None for known in categories)
-    if isinstance(X, Mapping) or looked_up or (is_frame(X) and is_date.any()):
+    by_column = isinstance(X, Mapping) or hasattr(X, "column_names")  # pyarrow's
+    if by_column or looked_up or (is_frame(X) and is_date.any()):
         return None
     try:
         array = np.asarray(X)
@@ -307,10 +311,8 @@ def _expect(kinds: set[str], values: np.ndarray, where: str) -> None:
     found = kind_of(values)
     if found in kinds or (found == "number" and _all_missing(values)):
         return
-    expected = "numbers" if "number" in kinds else words_of(min(kinds))
-    raise ValueError(
-        f"{where} holds {words_of(found)}, but {expected} were fitted: convert it first."
-    )
+    fitted = {"number": "numbers were", "text": "text was", "date": "dates were"}[max(kinds)]
+    raise ValueError(f"{where} holds {words_of(found)}, but {fitted} fitted: convert it first.")
 
 
 def _all_missing(values: np.ndarray) -> bool:
