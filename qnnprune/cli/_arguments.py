@@ -9,7 +9,10 @@ from pathlib import Path
 from ._errors import InputError
 from ._formats import DATE_ORDERS, DECIMALS
 
-__all__ = ["parse"]
+__all__ = ["JOBS", "parse", "parse_job", "program"]
+
+# Jobs on a saved network, by the first argument.
+JOBS = ("predict", "inspect")
 
 _DESCRIPTION = """\
 Train pruned integer networks with accumulators of several widths, and print a table of what
@@ -22,6 +25,9 @@ examples:
   %(prog)s table.csv --target price
   %(prog)s table.parquet --target label --accum-bits 6 8 --save net.npz
   %(prog)s sales.csv --target amount --decimal , --encoding cp1252 --drop customer
+a saved network (--help after either word):
+  %(prog)s predict net.npz rows.csv --out predictions.csv
+  %(prog)s inspect net.npz
 """
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "space": " "}
 _OF_A_FILE = [
@@ -76,6 +82,35 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def parse_job(job: str, argv: list[str]) -> argparse.Namespace:
+    """Arguments of a job on a saved network.
+
+    Parameters
+    ----------
+    job : str
+        One of `JOBS`.
+    argv : list of str
+        What follows it.
+
+    Raises
+    ------
+    InputError
+        After a mistake in them.
+    """
+    about = {
+        "predict": "Write the predictions of a saved network for the rows of a file.",
+        "inspect": "Print the columns, the layers and the proof of a saved network.",
+    }[job]
+    parser = _Parser(prog=f"{program()} {job}", description=about)
+    parser.add_argument("network", metavar="NETWORK", help="file that --save wrote")
+    if job == "predict":
+        add = parser.add_argument
+        add("file", metavar="FILE", help="CSV or Parquet; needs pandas (pyarrow for Parquet)")
+        add("--out", metavar="PATH", help="CSV file to write; by default the standard output")
+        _add_conventions(add)
+    return parser.parse_args(argv)
+
+
 def _is_a_file(text: str) -> bool:
     return not text.isdecimal() and Path(text).is_file()
 
@@ -96,7 +131,7 @@ def _separator(text: str) -> str:
     return sep
 
 
-def _program() -> str:
+def program() -> str:
     """The command that the user gave."""
     name = Path(sys.argv[0]).stem
     return name if name == "qnnprune" else "python -m qnnprune"
@@ -104,7 +139,7 @@ def _program() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=_program(),
+        prog=program(),
         usage="%(prog)s [FILE --target COLUMN] [options]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
@@ -129,6 +164,10 @@ def _add_file(add):
         "--categories", nargs="+", default=[], metavar="COLUMN",
         help="columns that are no numbers, even if they look like it",
     )  # fmt: skip
+    _add_conventions(add)
+
+
+def _add_conventions(add):
     add("--sep", type=_separator, help="what separates columns: a character, tab or space")
     add("--encoding", help="of the text, such as cp1252 or utf-16 (default: UTF-8, or by its mark)")
     add("--decimal", choices=DECIMALS, help="mark before decimals; the other groups thousands")

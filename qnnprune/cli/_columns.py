@@ -29,15 +29,28 @@ class Column:
         float64 or str, NaN where a value is missing.
     notes : dict from str to str
         Lines of the description that name the column, and what each says of it.
+    origin : Timestamp or None
+        The earliest date, where the values are days since then.
     """
 
     values: Any
     notes: dict[str, str] = field(default_factory=dict)
+    origin: Any = None
 
     @property
     def is_numeric(self) -> bool:
         """Whether the values are numbers."""
         return self.values.dtype.kind == "f"
+
+    @property
+    def as_it_is(self):
+        """The values, where they are dates as such, without a time zone."""
+        import pandas as pd
+
+        if self.origin is None:
+            return self.values
+        days = pd.to_timedelta(self.values, unit="D").dt.round("us")
+        return (self.origin + days).dt.tz_localize(None)
 
     @property
     def doubts(self) -> list[str]:
@@ -115,7 +128,7 @@ def _decided(text: TextColumn, usual, codes, index) -> Column:
         notes[AS_DATES if reading.kind == "dates" else _AS_NUMBERS] = example
     if text.is_mark.any():
         notes[_AS_MISSING] = ", ".join(map(repr, text.texts[text.is_mark]))
-    return Column(spread(values), notes)
+    return Column(spread(values), notes, reading.origin)
 
 
 def _typed(series, conventions: Conventions) -> Column | None:
@@ -131,7 +144,8 @@ def _typed(series, conventions: Conventions) -> Column | None:
             series = series.astype("float64")
     if types.is_datetime64_any_dtype(series):
         days = (series - series.min()).dt.total_seconds() / 86400
-        return Column(days.astype("float64"), {AS_DATES: f"from {series.min()}"})
+        notes = {AS_DATES: f"from {series.min()}"}
+        return Column(days.astype("float64"), notes, series.min())
     if types.is_timedelta64_dtype(series):
         return Column(series.dt.total_seconds().astype("float64"))
     if isinstance(series.dtype, pd.CategoricalDtype) or types.is_bool_dtype(series):

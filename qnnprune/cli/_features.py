@@ -7,17 +7,16 @@ from collections.abc import Collection
 
 import numpy as np
 
+from ..encoding._categories import MOST_CATEGORIES
 from ._columns import AS_DATES, Column, described
 from ._errors import InputError
-from ._texts import AS_TEXT
 
-__all__ = ["MAX_CATEGORIES", "features"]
+__all__ = ["features"]
 
-MAX_CATEGORIES = 50  # columns that one column of categories becomes, at most
 _NAMES = 0.9  # share of different texts above which a column is taken for names
 _LEFT_OUT = "left out"
 _SUSPECT = "perhaps without meaning, see --drop"
-_MANY = f"kept as categories, all but the {MAX_CATEGORIES - 1} most frequent as one"
+_MANY = f"kept as categories, all but the {MOST_CATEGORIES} most frequent as one"
 _IDENTIFIER = re.compile(r"(?:.*[\W_])?[iI][dD]|.*[a-z]I[dD]")  # id, user_id, userId
 
 
@@ -36,7 +35,7 @@ def features(columns: dict[str, Column], known, target: str, categories: Collect
     Returns
     -------
     DataFrame of shape (n_rows, n_features)
-        Columns of float64, or of str, with NaN for missing values.
+        Columns of float64, of dates, or of str, with NaN for missing values.
 
     Raises
     ------
@@ -55,7 +54,8 @@ def features(columns: dict[str, Column], known, target: str, categories: Collect
             column.notes = {_LEFT_OUT: "; ".join([useless, *column.doubts])}
         else:
             column.notes |= _suspicion(name, column, y)
-            chosen[name] = _informative(column, column.values[known].reset_index(drop=True))
+            column.notes |= _shared(column, known)
+            chosen[name] = column.as_it_is[known].reset_index(drop=True)
     if not chosen:
         what = f"There is no column besides {target!r} to predict it from"
         raise InputError("; ".join([what, *described(columns)]))
@@ -95,15 +95,10 @@ def _counts_rows(column: Column) -> bool:
     return column.values.iloc[0] in (0, 1) and bool((np.diff(column.values) == 1).all())
 
 
-def _informative(column: Column, values):
-    """Values of a feature, in the form in which the preprocessing makes most of them."""
-    if column.is_numeric and values.nunique() == 1:
-        # With its gaps filled it would be constant: that there is a value is all it says.
-        column.notes[AS_TEXT] = f"{_shown(values.dropna().iloc[0])} or no value"
-        return values.map(_shown, na_action="ignore").astype(object)
-    if not column.is_numeric and values.nunique() > MAX_CATEGORIES:
-        column.notes[_MANY] = f"{values.nunique()} different texts"
-    return values
+def _shared(column: Column, known) -> dict[str, str]:
+    """A note about categories that share a code."""
+    n_distinct = 0 if column.is_numeric else column.values[known].nunique()
+    return {_MANY: f"{n_distinct} different texts"} if n_distinct > MOST_CATEGORIES else {}
 
 
 def _shown(value) -> str:

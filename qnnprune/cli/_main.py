@@ -1,4 +1,7 @@
-"""The main job: ``python -m qnnprune`` shows what a narrow accumulator costs on real rows."""
+"""The main job: ``python -m qnnprune`` shows what a narrow accumulator costs on real rows.
+
+Jobs on a saved network, such as ``python -m qnnprune predict``, begin here, too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from ._arguments import parse
+from ._arguments import JOBS, parse, parse_job, program
 from ._errors import InputError
 from ._reading import digits, read_table
 from ._summary import net_name, print_check, print_head, print_table
@@ -18,7 +21,7 @@ _STEPS = 1000  # of the progress bar for one net, as nets may differ in their ep
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the main job.
+    """Run the main job, or the one that the first argument names.
 
     Parameters
     ----------
@@ -53,7 +56,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _answered(argv) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     try:
+        if argv and argv[0] in JOBS:
+            from . import _saved
+
+            return getattr(_saved, argv[0])(parse_job(argv[0], argv[1:]))
         return _run(parse(argv))
     except InputError as error:
         _complain(f"error: {error}")
@@ -82,15 +90,15 @@ def _run(args) -> int:
     table = digits() if args.file is None else _read(args)
     X_train, X_test, y_train, y_test = table.split(args.seed)
     nets = _nets(table, args)
-    print_head(table, nets["float"][-1], len(y_train), args.seed)
+    print_head(table, nets["float"], len(y_train), args.seed)
     _fit(nets, X_train, y_train)
 
     chosen = 8 if 8 in nets else args.accum_bits[0]
-    transform, net = nets[chosen][:-1].transform, nets[chosen][-1]
+    net = nets[chosen]
     print_table(nets, X_test, y_test, table.task)
     print(f"\nThe {chosen}-bit net, layer by layer, observed on the rows held back\n")
-    print(net.accumulator_report(transform(X_test)))
-    passed = print_check(net, transform(table.X), transform(X_test))
+    print(net.accumulator_report(X_test))
+    passed = print_check(net, table.X, X_test)
     if args.save is not None:
         _save(net, chosen, args.save)
     return 0 if passed else 1
@@ -120,9 +128,7 @@ def _check_writable(path: str, table: str | None):
 
 
 def _nets(table, args) -> dict:
-    """Unfitted pipelines by width of the accumulator, the float twin first, as "float"."""
-    from sklearn.pipeline import make_pipeline
-
+    """Unfitted estimators by width of the accumulator, the float twin first, as "float"."""
     from .. import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
     classification = table.task == "classification"
@@ -132,6 +138,9 @@ def _nets(table, args) -> dict:
         "max_epochs": args.epochs, "random_state": args.seed,
     }  # fmt: skip
     given = {name: value for name, value in wanted.items() if value is not None}
+    if hasattr(table.X, "columns"):
+        kinds = table.X.dtypes.items()
+        given["categorical_features"] = [name for name, kind in kinds if kind.kind not in "fM"]
     nets = {bits: estimator(n_accum_bits=bits, **given) for bits in args.accum_bits}
     narrowest = nets[min(nets)]
     needed = max(narrowest.n_a_bits, narrowest.n_in_bits or 1)
@@ -140,12 +149,11 @@ def _nets(table, args) -> dict:
             f"An accumulator of {narrowest.n_accum_bits} bits cannot hold one input of {needed} "
             "bits: raise --accum-bits, or lower --a-bits and --in-bits."
         )
-    nets = {"float": narrowest.float_twin(), **nets}
-    return {name: make_pipeline(table.preprocessing(), net) for name, net in nets.items()}
+    return {"float": narrowest.float_twin(), **nets}
 
 
 def _fit(nets, X, y):
-    """Fit every pipeline, with one progress bar over all of them."""
+    """Fit every estimator, with one progress bar over all of them."""
     from sklearn.exceptions import ConvergenceWarning
     from tqdm import tqdm
 
@@ -156,11 +164,11 @@ def _fit(nets, X, y):
     bar = tqdm(total=_STEPS * len(nets), bar_format=shape, mininterval=0.5, disable=closed)
     with bar, warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        for done, (name, pipeline) in enumerate(nets.items()):
+        for done, (name, net) in enumerate(nets.items()):
             bar.set_description("training " + net_name(name).strip())
-            pipeline[-1].set_params(callbacks=[ShareOfEpochs(_advance(bar, done * _STEPS))])
+            net.set_params(callbacks=[ShareOfEpochs(_advance(bar, done * _STEPS))])
             try:
-                pipeline.fit(X, y)
+                net.fit(X, y)
             except ConvergenceWarning as stop:  # how an estimator reports an interrupt
                 raise KeyboardInterrupt from stop
             except ValueError as error:
@@ -179,6 +187,5 @@ def _save(net, bits, path):
         raise InputError(f"{path} cannot be written: {error}") from error
     print(
         f"\nSaved the {bits}-bit net as {path}; IntegerNetwork.load reads it with numpy alone.\n"
-        "The preprocessing is not part of it: the net takes the "
-        f"{net.integer_network_.n_features_in} columns that come out of it."
+        f"It takes rows like those of the table: {program()} predict {path} FILE"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ._columns import described, read_columns
 from ._errors import InputError
-from ._features import MAX_CATEGORIES, features
+from ._features import features
 from ._files import read_file
 from ._target import labels_or_values
 from ._texts import Conventions, may_be_missing
@@ -23,7 +23,7 @@ FEWEST_ROWS = 20
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features, target, and how to make the features numbers.
+    """Features and target.
 
     Attributes
     ----------
@@ -33,15 +33,12 @@ class Table:
     task : {"classification", "regression"}
     description : list of str
         Lines for the reader.
-    preprocessing : callable
-        Returns a new, unfitted transformer for `X`.
     """
 
     X: Any
     y: np.ndarray
     task: str
     description: list[str]
-    preprocessing: Callable[[], Any]
 
     @property
     def n_classes(self) -> int:
@@ -68,11 +65,10 @@ class Table:
 def digits() -> Table:
     """Scikit-learn's handwritten digits: 8 x 8 pixels, 10 classes."""
     from sklearn.datasets import load_digits
-    from sklearn.preprocessing import StandardScaler
 
     X, y = load_digits(return_X_y=True)
     text = f"scikit-learn's digits: {len(y)} rows, {X.shape[1]} numeric columns, 10 classes"
-    return Table(X, y.astype(np.int64), "classification", [text], StandardScaler)
+    return Table(X, y.astype(np.int64), "classification", [text])
 
 
 def read_table(
@@ -120,8 +116,8 @@ def read_table(
         )
     y, task, why = labels_or_values(columns[target], known, target, task)
     X = features(columns, known, target, categories)
-    numeric = [name for name in X if X[name].dtype.kind == "f"]
-    text = [name for name in X if X[name].dtype.kind != "f"]
+    numeric = [name for name in X if X[name].dtype.kind in "fM"]
+    text = [name for name in X if X[name].dtype.kind not in "fM"]
     description = [
         f"{path}: {len(X)} rows, {_count(numeric, 'numeric column')} and "
         f"{_count(text, 'column')} of categories",
@@ -133,7 +129,7 @@ def read_table(
     ]
     if drop:
         description.append(f"left out by --drop: {', '.join(map(repr, drop))}")
-    return Table(X, y, task, description, lambda: _mixed_types(numeric, text))
+    return Table(X, y, task, description)
 
 
 def _check_names(names: list[str], path: str, target: str, drop, categories):
@@ -171,19 +167,3 @@ def _unknown_column(name: str, names: list[str], path: str) -> str:
         return f"{path} has no column {name!r}: did you mean {close[0]!r}?"
     shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
     return f"{path} has no column {name!r}; its columns are {shown}."
-
-
-def _mixed_types(numeric: list[str], text: list[str]):
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    )
-    categories = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="missing", keep_empty_features=True),
-        OneHotEncoder(handle_unknown="ignore", max_categories=MAX_CATEGORIES),
-    )
-    return ColumnTransformer([("numbers", numbers, numeric), ("categories", categories, text)])

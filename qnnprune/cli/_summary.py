@@ -36,10 +36,10 @@ def print_table(nets: dict, X, y, task: str) -> None:
     classification = task == "classification"
     score = "accuracy" if classification else "R²"
     rows = [["net", score, "nonzeros a neuron", "proven bits", "weights left", "bytes"]]
-    for key, pipeline in nets.items():
-        reached = pipeline.score(X, y)
+    for key, net in nets.items():
+        reached = net.score(X, y)
         reached = f"{reached:.1%}" if classification else f"{reached:.3f}"
-        rows.append([net_name(key), reached, *_sizes(pipeline[-1])])
+        rows.append([net_name(key), reached, *_sizes(net)])
     print(text_table(rows, n_left=1))
     if classification:
         most_frequent = np.unique(y, return_counts=True)[1].max() / len(y)
@@ -78,7 +78,7 @@ def print_check(net, X, X_test) -> bool:
     Parameters
     ----------
     net : fitted estimator
-    X, X_test : arrays or sparse matrices, preprocessed
+    X, X_test : arrays or DataFrames
         All rows, and those held back.
 
     Returns
@@ -91,9 +91,9 @@ def print_check(net, X, X_test) -> bool:
     passed = True
     factors = {"all rows": 1, "all rows, times 3": 3, "all rows, times -100": -100}
     for name, factor in factors.items():
-        result = net.simulate(X * factor, n_accum_bits=bits, mode="wrap")
+        result = net.simulate(_times(X, factor), n_accum_bits=bits, mode="wrap")
         overflows = sum(int(count.sum()) for count in result.overflow_count)
-        exact = net.integer_network_.decision(X * factor)
+        exact = net.integer_network_.decision(_times(X, factor))
         different = int((result.decision != exact).any(axis=1).sum())
         passed = passed and overflows == 0 and different == 0
         print(
@@ -109,3 +109,10 @@ def print_check(net, X, X_test) -> bool:
             f"overflow\nand {changed:.1%} of the predictions change (rows held back)."
         )
     return passed
+
+
+def _times(X, factor: int):
+    """The rows with all numbers times a factor; dates and categories stay."""
+    if not hasattr(X, "columns"):
+        return X * factor
+    return X.assign(**{name: X[name] * factor for name in X if X[name].dtype.kind == "f"})

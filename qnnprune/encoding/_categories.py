@@ -142,7 +142,7 @@ def _frequent(values: np.ndarray, weight: np.ndarray, where: str) -> np.ndarray:
             "all of one kind: convert it first, for instance to str."
         )
     there = np.array([not is_missing(value) for value in values.tolist()], dtype=bool)
-    labels = plain_labels(values[there])
+    labels = plain_labels(values[there]) if there.any() else np.empty(0, dtype="U1")
     if labels is None:
         raise ValueError(f"{where} has categories that are no plain text or numbers.")
     distinct, inverse = np.unique(labels, return_inverse=True)

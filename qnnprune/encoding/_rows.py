@@ -13,6 +13,8 @@ from numbers import Real
 
 import numpy as np
 
+from .._utils import plain_number
+
 __all__ = [
     "all_finite",
     "columns_of",
@@ -141,7 +143,7 @@ def is_missing(value) -> bool:
 
 def label(place: int, names) -> str:
     """A column as messages name it."""
-    return f"Column {place}" if names is None else f"Column {names[place]!r}"
+    return f"Column {place}" if names is None else f"Column {str(names[place])!r}"
 
 
 def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
@@ -184,7 +186,7 @@ def check_names(found: list, names) -> None:
     """
     if names is None or found == list(names):
         return
-    expected = list(names)
+    expected = [plain_number(name) for name in names]
     lacking = [name for name in expected if name not in found]
     unknown = [name for name in found if name not in expected]
     said = [f"lacks the columns {_few(lacking)}"] * bool(lacking)
@@ -262,7 +264,8 @@ def places_of(values: np.ndarray, categories: np.ndarray, where: str) -> np.ndar
     -------
     float64 array of shape (n_samples,)
     """
-    _expect({"text"} if kind_of(categories) == "text" else {"number", "bool"}, values, where)
+    if len(categories):  # else any value is unknown
+        _expect({"text"} if kind_of(categories) == "text" else {"number", "bool"}, values, where)
     index = {value: float(place) for place, value in enumerate(categories.tolist())}
     inverse: np.ndarray | slice = slice(None)
     if values.dtype.kind in _PLAIN:

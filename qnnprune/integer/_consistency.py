@@ -80,8 +80,8 @@ def _check_encoding(encoding) -> None:
 
 
 def _check_categories(where: str, known: np.ndarray, thresholds: np.ndarray) -> None:
-    right = len(known) > 0 and len(set(known.tolist())) == len(known)
-    _require(right, f"{where} are not one or more different values")
+    right = len(set(known.tolist())) == len(known)
+    _require(right, f"{where} are not different values")
     right = known.dtype.kind != "f" or np.isfinite(known).all()
     _require(right, f"{where} are not finite")
     right = np.array_equal(thresholds[: len(known)], np.arange(len(known)) + 0.5)
