@@ -44,7 +44,9 @@ class EstimatorFace:
 
         Parameters
         ----------
-        X, y, **parameters
+        X, y : array-like
+            Ignored.
+        **parameters
             Ignored.
 
         Returns

@@ -74,6 +74,11 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
 
 def _add_codes(graph: Graph, encoding: InputEncoding, inputs: np.ndarray, x: str, dtype) -> str:
     """Some codes counted from 0.  Transposed, so that every row meets one threshold at a time."""
+    if any(table is not None for table in encoding.tables):
+        raise ValueError(
+            "The network takes categories, or numbers with gaps, which ONNX models have no "
+            "operators for yet: encode and impute them before the network."
+        )
     features = graph.add("Gather", graph.add("Transpose", x), encoding.feature[inputs], axis=0)
     thresholds = rounded_up(_input_thresholds(encoding)[:, inputs], dtype)[:, :, None]
     return graph.add("Transpose", count_reached(graph, features, thresholds))
