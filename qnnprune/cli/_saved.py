@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from .._files import write_whole
-from ..encoding._rows import kind_of
+from ..encoding._frames import kind_of
 from ..exceptions import InvalidNetworkFileError
 from ..integer import IntegerNetwork
 from ._columns import Column, read_columns

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._utils import plain_labels
-from ._rows import columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
+from ._frames import columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
 
 __all__ = ["MOST_CATEGORIES", "ColumnKinds", "learn_columns"]
 
@@ -62,13 +62,13 @@ def learn_columns(X, weight: np.ndarray, categorical_features) -> ColumnKinds:
     names = names_of(X) if is_frame(X) else None
     columns, kept = columns_of(X), weight > 0
     chosen = _chosen(X, columns, names, categorical_features)
-    categories, is_date = [], np.zeros(len(columns), dtype=bool)
-    for place, (column, is_category) in enumerate(zip(columns, chosen, strict=True)):
+    categories: list[np.ndarray | None] = [None] * len(columns)
+    is_date = np.zeros(len(columns), dtype=bool)
+    for place, column in enumerate(columns):
         where, values = label(place, names), column[kept]
-        if is_category:
-            categories.append(_frequent(values, weight[kept], where))
+        if chosen[place]:
+            categories[place] = _frequent(values, weight[kept], where)
         else:
-            categories.append(None)
             is_date[place] = _is_date(values, where)
     return ColumnKinds(tuple(categories), is_date)
 

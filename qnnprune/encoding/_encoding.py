@@ -22,7 +22,8 @@ import numpy as np
 
 from .._utils import state_without_caches
 from ..accumulators import code_range
-from ._rows import all_finite, label, numbers_of
+from ._frames import label
+from ._rows import all_finite, numbers_of
 from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]

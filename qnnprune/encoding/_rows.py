@@ -1,149 +1,19 @@
-"""Raw rows as numbers: what each column holds, categories as their places, gaps as NaN.
+"""Raw rows as numbers: categories as their places, dates as days, gaps as NaN.
 
-Columns of frames are taken one by one, without importing what made the frame: pandas, polars and
-pyarrow all give numpy arrays.  All that can be wrong with a column is said here, by its name.
+All that can be wrong with a column is said here, by its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
-from decimal import Decimal
-from numbers import Real
+from datetime import datetime, timezone
 
 import numpy as np
 
 from .._utils import plain_number
+from ._frames import PLAIN, columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
 
-__all__ = [
-    "all_finite",
-    "columns_of",
-    "is_frame",
-    "is_missing",
-    "kind_of",
-    "label",
-    "names_of",
-    "numbers_of",
-    "words_of",
-]
-
-# Kinds of values, in words.
-_WORDS = {
-    "number": "numbers", "text": "text", "bool": "truth values", "date": "dates",
-    "mixed": "values of different kinds",
-}  # fmt: skip
-_PLAIN = "biuf"
-
-
-def is_frame(X) -> bool:
-    """Whether X has named columns: a DataFrame of any kind, or a dict of columns."""
-    return isinstance(X, Mapping) or hasattr(X, "columns")
-
-
-def names_of(X) -> list:
-    """Names of the columns of a frame."""
-    if isinstance(X, Mapping):
-        return list(X)
-    names = getattr(X, "column_names", None)  # pyarrow's; its columns are data
-    return names if isinstance(names, list) else list(X.columns)
-
-
-def columns_of(X) -> list[np.ndarray]:
-    """Columns of a frame, or of an array of rows, one array each.
-
-    Raises
-    ------
-    ValueError
-        If X is no table.
-    """
-    if not is_frame(X):
-        return list(_rows(X).T)
-    if isinstance(X, Mapping):
-        return _of_one_length([_array(values) for values in X.values()])
-    if hasattr(X, "iloc"):  # by place, as names may be there twice
-        return [_array(X.iloc[:, place]) for place in range(X.shape[1])]
-    return [_array(X[place]) for place in names_of(X)]
-
-
-def _of_one_length(columns: list) -> list:
-    lengths = {len(column) for column in columns}
-    if len(lengths) > 1 or any(column.ndim != 1 for column in columns):
-        raise ValueError(f"X has columns of different lengths: {sorted(lengths)}.")
-    return columns
-
-
-def _rows(X) -> np.ndarray:
-    """Rows in an array that keeps the type of each value."""
-    array = X if isinstance(X, np.ndarray) else np.asarray(X)
-    if array.dtype.kind in "USV" and not isinstance(X, np.ndarray):
-        array = np.array(X, dtype=object)  # numpy turns numbers among texts into texts
-    if array.ndim != 2:
-        raise ValueError(
-            f"X has shape {array.shape}, but rows of one value per column are needed: "
-            "a single row is X.reshape(1, -1)."
-        )
-    return array
-
-
-def _array(column) -> np.ndarray:
-    kind = getattr(column, "type", None)
-    if str(kind).startswith("dictionary"):
-        column = column.cast(kind.value_type)  # numpy would lose the gaps of pyarrow's dictionaries
-    array = np.asarray(column)
-    if isinstance(column, (list, tuple)) and array.dtype.kind in "US":
-        array = np.array(column, dtype=object)
-    if array.dtype.kind == "O" and hasattr(column, "dt") and hasattr(column.dt, "tz_convert"):
-        array = np.asarray(column.dt.tz_convert(None))  # pandas' dates with a time zone
-    return array.astype(object) if array.dtype.kind in "UT" else array
-
-
-def kind_of(values: np.ndarray) -> str:
-    """What a column holds, gaps aside: "number", "text", "bool", "date", "mixed" or another type.
-
-    "number" where it holds nothing but gaps.
-    """
-    if values.dtype.kind in _PLAIN:
-        return "bool" if values.dtype.kind == "b" else "number"
-    if values.dtype.kind == "M":
-        return "date"
-    if values.dtype.kind != "O":
-        return "text" if values.dtype.kind in "UT" else str(values.dtype)
-    types = {type(value) for value in values if not is_missing(value)}
-    kinds = {_kind_of_type(kind) for kind in types}
-    if kinds == {"bool", "number"}:
-        return "number"
-    return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "number"
-
-
-def words_of(kind: str) -> str:
-    """A kind of values as messages call it."""
-    return _WORDS.get(kind, f"values of type {kind}")
-
-
-def _kind_of_type(kind: type) -> str:
-    if issubclass(kind, (bool, np.bool_)):
-        return "bool"
-    if issubclass(kind, np.timedelta64):  # numpy counts them among the integers
-        return kind.__name__
-    known = {(Real, Decimal): "number", (str,): "text", (date, np.datetime64): "date"}
-    return next((name for types, name in known.items() if issubclass(kind, types)), kind.__name__)
-
-
-def is_missing(value) -> bool:
-    """Whether a value is None, NaN, NaT or pandas' NA, which is not even unequal to itself."""
-    if value is None:
-        return True
-    if type(value) in (str, int, float, bool):
-        return value != value  # noqa: PLR0124
-    if type(value).__name__ == "NAType":
-        return True
-    same = value == value  # noqa: PLR0124
-    return isinstance(same, (bool, np.bool_)) and not same
-
-
-def label(place: int, names) -> str:
-    """A column as messages name it."""
-    return f"Column {place}" if names is None else f"Column {str(names[place])!r}"
+__all__ = ["all_finite", "numbers_of"]
 
 
 def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
@@ -212,7 +82,7 @@ def _plain(X, categories, is_date) -> np.ndarray | None:
         array = np.asarray(X)
     except (TypeError, ValueError):  # rows of different lengths, types that do not mix
         return None
-    return array if array.dtype.kind in _PLAIN and array.dtype.itemsize <= 8 else None
+    return array if array.dtype.kind in PLAIN and array.dtype.itemsize <= 8 else None
 
 
 def _by_column(X, categories, is_date, names) -> np.ndarray:
@@ -268,7 +138,7 @@ def places_of(values: np.ndarray, categories: np.ndarray, where: str) -> np.ndar
         _expect({"text"} if kind_of(categories) == "text" else {"number", "bool"}, values, where)
     index = {value: float(place) for place, value in enumerate(categories.tolist())}
     inverse: np.ndarray | slice = slice(None)
-    if values.dtype.kind in _PLAIN:
+    if values.dtype.kind in PLAIN:
         values, inverse = np.unique(values, return_inverse=True)
     listed, others = values.tolist(), float(len(categories))
     places = np.array([index.get(value, others) for value in listed], dtype=np.float64)
@@ -283,7 +153,7 @@ def days_of(values: np.ndarray, where: str) -> np.ndarray:
     _expect({"date"}, values, where)
     if values.dtype.kind == "O":
         values = np.array([_moment(value) for value in values], dtype="M8[us]")
-    if values.dtype.kind in _PLAIN:  # gaps, all of them
+    if values.dtype.kind in PLAIN:  # gaps, all of them
         return np.full(len(values), np.nan)
     return (values - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
 

@@ -22,7 +22,8 @@ from .. import training
 from .._utils import plain_number
 from ..encoding import InputEncoding, fit_input_encoding
 from ..encoding._categories import ColumnKinds, learn_columns
-from ..encoding._rows import is_frame, numbers_of
+from ..encoding._frames import is_frame
+from ..encoding._rows import numbers_of
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 __all__ = ["EstimatorFace", "log_probabilities"]
@@ -38,6 +41,13 @@ class EstimatorFace:
     It is fitted already and stays as it is: `fit` changes nothing, and a clone is the network
     itself, as with scikit-learn's ``FrozenEstimator``.
     """
+
+    # What the network brings.
+    classes: Any
+    feature_names: Any
+    encoding: Any
+    decision: Callable[..., np.ndarray]
+    predict: Callable[..., np.ndarray]
 
     def fit(self, X, y=None, **parameters):
         """Change nothing.
@@ -103,7 +113,7 @@ class EstimatorFace:
     @property
     def n_features_in_(self) -> int:
         """Number of columns that X must have."""
-        return self.n_features_in
+        return self.encoding.n_features
 
     @property
     def feature_names_in_(self) -> np.ndarray:

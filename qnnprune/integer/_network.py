@@ -289,11 +289,9 @@ class IntegerNetwork(EstimatorFace):
         AccumulatorReport
             Without the budgets, which an estimator knows.
         """
-        hidden = [(layer.thresholds.shape[1] + 1).bit_length() - 1 for layer in self.layers[:-1]]
-        omegas = [
-            omega(self.n_w_bits, bits, self.n_accum_bits)
-            for bits in [self.encoding.n_bits, *hidden]
-        ]
+        hidden = [x.thresholds for x in self.layers if x.thresholds is not None]
+        widths = [self.encoding.n_bits, *(t.shape[1].bit_length() for t in hidden)]
+        omegas = [omega(self.n_w_bits, n_in_bits, self.n_accum_bits) for n_in_bits in widths]
         return accumulator_report(
             self,
             [None] * len(self.layers),

@@ -15,7 +15,7 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import nn
 
-from ..encoding._rows import is_frame
+from ..encoding._frames import is_frame
 from .rows import TrainingTable
 from .shown import ShownBatches, ShownRows
 
