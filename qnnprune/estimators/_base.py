@@ -276,8 +276,13 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         if previous is not None:
             return previous.encoding
         by_type = self.categorical_features is None or isinstance(self.categorical_features, str)
-        if hasattr(X, "toarray") or (by_type and not is_frame(X)):
+        if by_type and not is_frame(X):
             return None
+        if hasattr(X, "toarray"):
+            raise ValueError(
+                f"categorical_features={self.categorical_features!r} needs a dense table, and X is "
+                "sparse: pass X.toarray(), or categorical_features=None."
+            )
         return learn_columns(X, self._row_weight(X, sample_weight), self.categorical_features)
 
     @property

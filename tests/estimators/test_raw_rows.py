@@ -167,6 +167,8 @@ def test_gaps_in_arrays_and_sparse_tables():
     np.testing.assert_array_equal(model.predict(sparse.csr_matrix(table)), model.predict(table))
     expected = model.predict_proba(table)
     np.testing.assert_array_equal(model.predict_proba(pd.DataFrame(table)), expected)
+    with pytest.raises(ValueError, match=r"categorical_features=\[0\] needs a dense table"):
+        classifier(categorical_features=[0]).fit(sparse.csr_matrix(table), Y)
     nothing = np.full_like(table, np.nan)
     assert np.isin(classifier().fit(nothing, Y).predict(table), Y).all()
 
