@@ -146,6 +146,10 @@ class InputEncoding:
         """The smallest unsigned type that holds every level."""
         return np.min_scalar_type(max(self.thresholds.shape[1], *self.missing_level.tolist(), 0))
 
+    @cached_property
+    def _refuses_gaps(self) -> bool:
+        return bool(self.missing_level.min() < 0)
+
     def numbers(self, X, names=None) -> np.ndarray:
         """Turn raw rows into numbers: categories into their places, gaps into NaN.
 
@@ -168,7 +172,7 @@ class InputEncoding:
             If a column is not what was fitted; it is named.
         """
         numbers = numbers_of(X, self.categories, self.is_date, names)
-        if self.missing_level.min() < 0 and not all_finite(numbers):
+        if self._refuses_gaps and not all_finite(numbers):
             refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
             if refused.any():
                 raise ValueError(
@@ -192,7 +196,7 @@ class InputEncoding:
         if X.dtype != np.float32:
             X = X.astype(np.float64, copy=False)
         levels = self._reached(X)
-        if not all_finite(X):
+        if np.isnan(X.min(initial=0)):
             rows, columns = np.nonzero(np.isnan(X))
             levels[rows, columns] = self.missing_level[columns]
         return levels
@@ -268,15 +272,22 @@ class InputEncoding:
         -------
         int8 array of shape (n_samples, n_in)
         """
-        one_each = len(self._segments) == 1 and not self._tabled
+        one_each = len(self._segments) == 1 and not self._table_codes
         count = levels if one_each else self._spread(levels)
         codes = shifted(count, code_range(self.n_bits)[0])
         codes[:, self._constant] = 0
-        start = self.n_codes[self._is_plain].sum()
-        for feature, table in self._tabled:
-            codes[:, start : start + table.shape[1]] = table[levels[:, feature]]
-            start += table.shape[1]
+        for feature, table, places in self._table_codes:
+            codes[:, places] = table[levels[:, feature]]
         return codes
+
+    @cached_property
+    def _table_codes(self) -> list:
+        """The features that have a table, it, and the places of its codes by segment."""
+        start, found = int(self.n_codes[self._is_plain].sum()), []
+        for feature, table in self._tabled:
+            found.append((feature, table, slice(start, start + table.shape[1])))
+            start += table.shape[1]
+        return found
 
     def _spread(self, levels: np.ndarray) -> np.ndarray:
         """Steps that each segment has risen, of at most 255; anything for codes of tables."""
