@@ -145,6 +145,8 @@ def _frequent(values: np.ndarray, weight: np.ndarray, where: str) -> np.ndarray:
     labels = plain_labels(values[there]) if there.any() else np.empty(0, dtype="U1")
     if labels is None:
         raise ValueError(f"{where} has categories that are no plain text or numbers.")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(f"{where} contains infinity, which is no category: convert it first.")
     distinct, inverse = np.unique(labels, return_inverse=True)
     if len(distinct) > MOST_CATEGORIES:
         mass = np.bincount(inverse, weight[there])

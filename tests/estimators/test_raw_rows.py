@@ -270,6 +270,7 @@ UNFIT = {
     "floats": (FRAME, [0.5], "mask of 5"),
     "dates": (FRAME, ["city", "since"], "'since' holds dates, but categories must be"),
     "infinity": (FRAME.assign(age=np.inf), "from_dtype", "'age' contains infinity"),
+    "infinite category": (FRAME.assign(age=np.inf), ["age", "city"], "'age' contains infinity"),
 }
 
 
