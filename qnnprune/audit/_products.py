@@ -1,0 +1,386 @@
+"""Operators that sum products: MatMul, Gemm and Conv, in floats with codes or in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ._graph import Node
+from ._operators import unranged
+from ._quantizers import quantized
+from ._sums import Operands, Sums
+from ._values import Grid, Value, integer_limits, top, uniform
+
+__all__ = ["PRODUCTS", "Unreadable"]
+
+# A float sum of products and its exact value differ by less than this, relatively.
+_ROUNDING = 2.0**-20
+
+
+class Unreadable(Exception):
+    """A node that sums products in a way that is not understood; the text says why."""
+
+
+@dataclass(eq=False)
+class Shapes:
+    """How a layer's input and weights become sums, and sums become its output."""
+
+    arrange: object
+    restore: object
+    weight: object
+    orders: tuple
+
+
+# ------------------------------------------------------------------ geometry
+
+
+def _matmul_shapes(x_shape, w_shape) -> Shapes:
+    """Of ``x @ w``; both have at least two axes."""
+    n_terms, n_out = w_shape[-2:]
+    if x_shape[-1] != n_terms:
+        raise Unreadable(f"shapes {x_shape} and {w_shape} do not multiply")
+    orders = (np.arange(n_terms),)
+    if len(w_shape) == 2:
+        return Shapes(
+            lambda t, pad: t.reshape(1, 1, -1, n_terms),
+            lambda sums: sums.reshape(*x_shape[:-1], n_out),
+            lambda w: w.reshape(1, n_terms, n_out),
+            orders,
+        )
+    batch = np.broadcast_shapes(x_shape[:-2], w_shape[:-2])
+    rows, groups = x_shape[-2], prod(batch)
+    return Shapes(
+        lambda t, pad: np.broadcast_to(t, (*batch, rows, n_terms)).reshape(1, groups, rows, n_terms),
+        lambda sums: sums.reshape(*batch, rows, n_out),
+        lambda w: np.broadcast_to(w, (*batch, n_terms, n_out)).reshape(groups, n_terms, n_out),
+        orders,
+    )
+
+
+def _conv_shapes(node: Node, x_shape, w_shape) -> Shapes:
+    batch, channels, *size = x_shape
+    n_out, per_group, *kernel = w_shape
+    groups, n_axes = node.attributes.get("group", 1), len(size)
+    strides = node.attributes.get("strides") or [1] * n_axes
+    dilations = node.attributes.get("dilations") or [1] * n_axes
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pads = _pads(node, size, spans, strides)
+    n_terms = per_group * prod(kernel)
+    out = [(s + sum(p) - w) // t + 1 for s, p, w, t in zip(size, pads, spans, strides, strict=True)]
+    if channels != per_group * groups or min(out) < 1:
+        raise Unreadable(f"shapes {x_shape} and {w_shape} do not convolve")
+
+    def arrange(tensor, pad):
+        padded = np.pad(tensor, [(0, 0), (0, 0), *pads], constant_values=pad)
+        axes = tuple(range(2, 2 + n_axes))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axes)
+        steps = [slice(None), slice(None), *(slice(None, None, s) for s in (*strides, *dilations))]
+        windows = windows[tuple(steps)].reshape(batch, groups, per_group, prod(out), prod(kernel))
+        return np.moveaxis(windows, 3, 2).reshape(batch, groups, prod(out), n_terms)
+
+    by_place = np.arange(n_terms).reshape(per_group, -1).T.ravel()
+    return Shapes(
+        arrange,
+        lambda sums: np.moveaxis(sums, 3, 2).reshape(batch, n_out, *out),
+        lambda w: np.moveaxis(w.reshape(groups, n_out // groups, n_terms), 1, 2),
+        (np.arange(n_terms), by_place),
+    )
+
+
+def _pads(node: Node, size, spans, strides) -> list[tuple[int, int]]:
+    automatic = node.attributes.get("auto_pad", "NOTSET")
+    if automatic in ("NOTSET", ""):
+        pads = node.attributes.get("pads") or [0] * (2 * len(size))
+        return list(zip(pads[: len(size)], pads[len(size) :], strict=True))
+    if automatic == "VALID":
+        return [(0, 0)] * len(size)
+    found = []
+    for n, span, stride in zip(size, spans, strides, strict=True):
+        total = max(0, (-(-n // stride) - 1) * stride + span - n)
+        less = total // 2
+        found.append((less, total - less) if automatic == "SAME_UPPER" else (total - less, less))
+    return found
+
+
+# ---------------------------------------------------------------- the sums
+
+
+def _cases(value: Value, zero: Value | None) -> tuple[Operands, ...]:
+    """Codes with the zero point subtracted; both ends of one that varies."""
+    if integer_limits(value.low.dtype) is None:
+        raise Unreadable("its input holds no integers")
+    zeros = {0} if zero is None else {int(end) for end in (_single(zero.low), _single(zero.high))}
+    low = value.low.astype(np.float64)
+    high = low if value.known else value.high.astype(np.float64)
+    cases = []
+    for zero_point in sorted(zeros):
+        first = low - zero_point
+        last = first if value.known else high - zero_point
+        cases.append(Operands(first, last, zero_point))
+    return tuple(cases)
+
+
+def _single(array):
+    if array.size > 1 and not (array == array.flat[0]).all():
+        raise Unreadable("its input has a zero point per row")
+    return array.flat[0] if array.size else 0
+
+
+def _add(walk, node: Node, cases, shapes: Shapes, weight, bias=0.0, weight_zero=0) -> Sums:
+    """Record the sums of a node.  `weight` is as the node has it, zero point subtracted."""
+    arranged = np.ascontiguousarray(shapes.weight(weight), dtype=np.float64)
+    groups, _, n_out = arranged.shape
+    bias = np.broadcast_to(np.asarray(bias, dtype=np.float64).reshape(-1), (groups * n_out,))
+    zeros = weight_zero
+    if np.ndim(weight_zero):
+        zeros = shapes.weight(np.broadcast_to(weight_zero, weight.shape))
+    sums = Sums(
+        node.name, node.op, cases, arranged, bias.reshape(groups, n_out), shapes.arrange,
+        shapes.orders, zeros,
+    )  # fmt: skip
+    if not sums.exact:
+        raise Unreadable("its sums can be larger than 2**53, where float64 ends to be exact")
+    walk.sums.append(sums)
+    return sums
+
+
+def _totals(sums: Sums, shapes: Shapes):
+    low, high = sums.totals
+    first = shapes.restore(low)
+    return first, first if low is high else shapes.restore(high)
+
+
+def _constant(value: Value | None, what: str) -> np.ndarray:
+    if value is None or not value.known:
+        raise Unreadable(f"its {what} is not constant")
+    return value.low
+
+
+# -------------------------------------------------- integers in, integers out
+
+
+def _integer_weight(weight: Value, zero: Value | None, axis: int):
+    codes = _constant(weight, "weight").astype(np.float64)
+    if zero is None:
+        return codes, 0
+    zeros = _constant(zero, "weight's zero point").astype(np.float64)
+    if zeros.size == 1:
+        return codes - zeros.reshape(()), int(zeros.reshape(()))
+    shape = [1] * codes.ndim
+    shape[axis] = zeros.size
+    zeros = zeros.reshape(shape) if zeros.ndim <= 1 else zeros
+    return codes - zeros, zeros
+
+
+def _integer_sums(walk, node, x, x_zero, w, w_zero, bias=None):
+    """Sums of MatMulInteger, ConvInteger and their QLinear relatives, and their totals."""
+    convolution = "Conv" in node.op
+    if not convolution and x.known and not w.known:
+        raise Unreadable("its weight is on the left")
+    weight, zeros = _integer_weight(w, w_zero, 0 if convolution else -1)
+    if convolution:
+        shapes = _conv_shapes(node, x.low.shape, weight.shape)
+    else:
+        shapes = _matmul_shapes(x.low.shape, weight.shape)
+    start = 0.0 if bias is None else _constant(bias, "bias").astype(np.float64)
+    sums = _add(walk, node, _cases(x, x_zero), shapes, weight, start, zeros)
+    return _totals(sums, shapes)
+
+
+def _int32(totals) -> list[Value]:
+    low, high = totals
+    first, last = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+    if low.min(initial=0) < first or high.max(initial=0) > last:
+        if low is high:  # as the register does
+            wrapped = low.astype(np.int64).astype(np.int32)
+            return [Value(wrapped, wrapped)]
+        return [top(low.shape, np.int32)]
+    integers = low.astype(np.int32)
+    return [Value(integers, integers if low is high else high.astype(np.int32))]
+
+
+def _matmul_integer(node: Node, args, walk) -> list[Value]:
+    x, w, x_zero, w_zero = (*args, None, None)[:4]
+    return _int32(_integer_sums(walk, node, x, x_zero, w, w_zero))
+
+
+def _requantized(totals, multiplier, zero: Value, axis: int) -> list[Value]:
+    """Codes of ``totals * multiplier``; ranges allow for a rounding either way at a tie."""
+    low, high = totals
+    if multiplier.size > 1:
+        shape = [1] * low.ndim
+        shape[axis] = multiplier.size
+        multiplier = multiplier.reshape(shape)
+    slack = 0.0 if low is high or _power_of_two(multiplier) else _ROUNDING
+    first = low * multiplier - slack * abs(low * multiplier)
+    last = first if low is high else high * multiplier + slack * abs(high * multiplier)
+    zero_point, dtype = np.asarray(_single(zero.low)), zero.low.dtype
+    return [quantized(Value(first, last), np.asarray(1.0), zero_point, dtype)]
+
+
+def _power_of_two(scale) -> bool:
+    return bool((np.frexp(scale)[0] == 0.5).all())
+
+
+def _qlinear(node: Node, args, walk) -> list[Value]:
+    """QLinearConv, QLinearMatMul, and QGemm of ONNX Runtime."""
+    order = {"QGemm": (0, 1, 2, 3, 4, 5, 7, 8, 6)}.get(node.op, range(9))
+    x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias = (
+        args[i] if i < len(args) else None for i in order
+    )
+    x, w = _oriented(node, x, w)
+    alpha = node.attributes.get("alpha", 1.0)
+    totals = _integer_sums(walk, node, x, x_zero, w, w_zero, bias)
+    scales = [_constant(s, "scale").astype(np.float64).ravel() for s in (x_scale, w_scale)]
+    multiplier, axis = alpha * scales[0] * scales[1], 1 if "Conv" in node.op else -1
+    if y_scale is None:
+        return [_floats(totals, multiplier, np.dtype(np.float32))]
+    multiplier = multiplier / _constant(y_scale, "output's scale").astype(np.float64).ravel()
+    return _requantized(totals, multiplier, y_zero or top((), np.uint8), axis)
+
+
+def _oriented(node: Node, x: Value, w: Value):
+    """Operands of a Gemm with its transpositions made."""
+    flip = [node.attributes.get(name, 0) for name in ("transA", "transB")]
+    return tuple(_transposed(v) if turn else v for v, turn in zip((x, w), flip, strict=True))
+
+
+def _transposed(value: Value) -> Value:
+    def turn(array):
+        return np.swapaxes(array, -1, -2)
+
+    low = turn(value.low)
+    grid = None if value.grid is None else value.grid.map(turn)
+    return Value(low, low if value.known else turn(value.high), grid)
+
+
+# ----------------------------------------------- floats that stand for codes
+
+
+def _float_sums(walk, node, x: Value, w: Value, bias: Value | None, shapes_of) -> Value:
+    """Sums of a MatMul, Gemm or Conv of scaled codes."""
+    codes, weights = x.codes(), w.codes() if w.known else None
+    if codes is None or not np.isfinite(codes.low).all() or not np.isfinite(codes.high).all():
+        raise Unreadable("its input is not quantized")
+    if weights is None:
+        raise Unreadable("its weight is not quantized" if w.known else "its weight is not constant")
+    shapes = shapes_of(x.low.shape, w.low.shape)
+    scale = _scale_of_sums(shapes, codes, weights, x.low.shape, w.low.shape)
+    start, outside = _bias(bias, scale)
+    case = Operands(codes.low, codes.high if not x.known else codes.low)
+    sums = _add(walk, node, (case,), shapes, weights.low, start)
+    full = scale
+    if scale.ndim:
+        full = shapes.restore(np.broadcast_to(scale, sums.totals[0].shape))
+    return _floats(_totals(sums, shapes), full, x.low.dtype, outside, "Conv" in node.op)
+
+
+def _scale_of_sums(shapes: Shapes, codes: Grid, weights: Grid, x_shape, w_shape) -> np.ndarray:
+    """Scale of each sum: of shape (batch, n_groups, n_positions, n_out), or without axes."""
+    scales = codes.scale
+    if scales.ndim:
+        scales = shapes.arrange(np.broadcast_to(scales, x_shape).astype(np.float64), np.nan)
+        low, high = np.nanmin(scales, axis=3), np.nanmax(scales, axis=3)
+        if not np.allclose(low, high, rtol=1e-6, atol=0):
+            raise Unreadable("the terms of one sum have different scales")
+        scales = high[..., None]
+    other = weights.scale
+    if other.ndim:
+        other = shapes.weight(np.broadcast_to(other, w_shape))
+        if not np.allclose(other.min(axis=1), other.max(axis=1), rtol=1e-6, atol=0):
+            raise Unreadable("the weights of one sum have different scales")
+        other = other[None, :, :1]
+    return uniform(scales * other)
+
+
+def _bias(bias: Value | None, scale: np.ndarray):
+    """Codes of a bias that the register starts from, and a bias that is added outside it."""
+    if bias is None or not bias.known or not bias.low.any():
+        return 0.0, None if bias is None or bias.known else bias
+    codes, row = bias.codes(), scale
+    if scale.ndim:  # one for each neuron, wherever it is
+        row = scale[0, :, 0]
+        row = row.ravel() if (scale == scale[:1, :, :1]).all() else None
+    by_neuron = bias.low.size == max(bias.low.shape[-1:], default=1)
+    if codes is None or row is None or not by_neuron:
+        return 0.0, bias
+    if not np.allclose(codes.scale.ravel(), row, rtol=1e-3, atol=0):
+        return 0.0, bias
+    return codes.low.ravel(), None
+
+
+def _floats(totals, scale, dtype, outside=None, convolution=False) -> Value:
+    """Scaled totals, and a bias that was added outside the register."""
+    scale = np.asarray(scale, dtype=np.float64)
+    low, high = totals
+    slack = 0.0 if low is high or _power_of_two(scale) else _ROUNDING
+    first = low * scale - slack * abs(low * scale)
+    last = first if low is high else high * scale + slack * abs(high * scale)
+    full = np.broadcast_to(scale, low.shape) if scale.size > 1 else scale.reshape(())
+    grid = Grid(low, high, uniform(full))
+    if outside is not None:
+        grid, ends = None, (outside.low, outside.high)
+        if convolution:
+            ends = tuple(end.reshape(-1, *[1] * (low.ndim - 2)) for end in ends)
+        first, same = first + ends[0], last is first and outside.known
+        last = first if same else last + ends[1]
+    narrow = first.astype(dtype)
+    return Value(narrow, narrow if first is last else last.astype(dtype), grid)
+
+
+def _matmul(node: Node, args, walk) -> list[Value]:
+    x, w = args
+    if min(x.low.ndim, w.low.ndim) < 2:
+        raise Unreadable("one of its operands is a vector")
+    if x.known and not w.known:
+        value = _float_sums(walk, node, _transposed(w), _transposed(x), None, _matmul_shapes)
+        return [_transposed(value)]
+    return [_float_sums(walk, node, x, w, None, _matmul_shapes)]
+
+
+def _gemm(node: Node, args, walk) -> list[Value]:
+    x, w, bias = (*args, None)[:3]
+    x, w = _oriented(node, x, w)
+    alpha, beta = node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
+    if (alpha, beta) != (1.0, 1.0):
+        raise Unreadable(f"alpha={alpha} and beta={beta} are not 1")
+    return [_float_sums(walk, node, x, w, bias, _matmul_shapes)]
+
+
+def _conv(node: Node, args, walk) -> list[Value]:
+    x, w, bias = (*args, None)[:3]
+
+    def shapes(x_shape, w_shape):
+        return _conv_shapes(node, x_shape, w_shape)
+
+    return [_float_sums(walk, node, x, w, bias, shapes)]
+
+
+def _reported(rule):
+    """A rule that reports what it cannot read, by the name of the node."""
+
+    def run(node: Node, args, walk) -> list[Value]:
+        try:
+            return rule(node, args, walk)
+        except Unreadable as reason:
+            walk.unknown.append((node.name, node.op, str(reason)))
+            return unranged(node, args, walk)
+
+    return run
+
+
+PRODUCTS = {
+    op: _reported(rule)
+    for op, rule in {
+        "MatMul": _matmul,
+        "Gemm": _gemm,
+        "Conv": _conv,
+        "MatMulInteger": _matmul_integer,
+        "ConvInteger": _matmul_integer,
+        "QLinearMatMul": _qlinear,
+        "QLinearConv": _qlinear,
+        "QGemm": _qlinear,
+    }.items()
+}

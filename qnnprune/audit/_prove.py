@@ -1,0 +1,270 @@
+"""The audit: from a model to what is proven about its sums."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..export._common import integer_network_of
+from ..integer import IntegerNetwork
+from ._graph import Graph, graph_of, input_value
+from ._modules import module_subject
+from ._networks import network_subject
+from ._registers import Register, register_of
+from ._report import AccumulatorProof, Proof, Unknown, Witness
+from ._search import Subject, find_input
+from ._sums import Sums
+from ._values import Value, point
+from ._walk import Walk, folded
+
+__all__ = ["prove"]
+
+# Beyond the ends of what any quantizer can tell apart from its own.
+_LARGE = 2.0**20
+
+
+def prove(
+    model,
+    n_accum_bits=None,
+    *,
+    input_range=None,
+    input_shape=None,
+    n_tries: int = 4000,
+    random_state=0,
+) -> Proof:
+    """Prove what the accumulators of an integer model can reach, for every input.
+
+    Parameters
+    ----------
+    model : str, path-like, onnx.ModelProto, torch.nn.Module, IntegerNetwork or fitted estimator
+        ONNX with integer operators or with quantizers around float ones, QONNX, a module of
+        Brevitas layers in eval mode, or a network of this package.  A file is an ONNX model or
+        what `IntegerNetwork.save` wrote.
+    n_accum_bits : int or str, optional
+        Register to prove the sums against: a width from 1 to 62 (two's complement, unsigned
+        for sums that are never negative), or "int8", "int16", "int32", "uint8", "uint16",
+        "uint32", or a kernel's: "maddubs", whose lanes add up pairs of 8-bit products in 16 bits,
+        or "bitnet_i2", whose lanes add up 256 of them.  None reports widths alone.
+    input_range : pair, str or dict, optional
+        What is known about the model's inputs: smallest and largest number (or arrays of them),
+        or an integer type such as "uint8" or "INT4"; a dict has one such entry by name.  By
+        default an integer input has the range of its type, and other ones have none.
+    input_shape : tuple of int or dict, optional
+        Of inputs whose shape is open, batch included; a dict has one by name.  By default an
+        open first axis has length 1.  Modules need it.
+    n_tries : int, default=4000
+        Evaluations of the model, per layer that can overflow, in search of an input of the
+        whole model that does; 0 for no search.
+    random_state : int, RandomState instance or None, default=0
+        Of the search.
+
+    Returns
+    -------
+    Proof
+        Prints as a table.  ``proof.holds`` is True only if every sum is known and fits.
+
+    Raises
+    ------
+    ImportError
+        If the model needs a package that is missing.
+    OSError
+        If the file cannot be opened.
+    TypeError
+        If `model` is none of these.
+    ValueError
+        If the file holds none of these, if the model sums no products, if an input has an open
+        shape, or if an option has no such value.
+
+    Notes
+    -----
+    The sums of a layer are taken in exact integers, zero points subtracted.  Ranges of a layer's
+    input come from the model's by interval arithmetic: each is exact given the ranges of its
+    operands, but elements are taken as independent.  So behind the first layer a witness is an
+    input of that layer; whether the model can produce it is what the search tries.
+
+    Later layers are proven under the condition that no earlier sum overflows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from qnnprune import PrunedNeuralNetClassifier, prove
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = PrunedNeuralNetClassifier((16,), n_accum_bits=6, max_epochs=2, random_state=0)
+    >>> prove(net.fit(X, y), n_accum_bits=6).holds
+    True
+    """
+    register = register_of(n_accum_bits)
+    sums, unknown, subject = _read(model, input_range, input_shape)
+    if not sums and not unknown:
+        raise ValueError("This model sums no products: there is no accumulator to prove.")
+    random_state = _random_state(random_state)
+    proofs = []
+    for index, layer in enumerate(sums):
+        proof = _proof_of(layer, register)
+        if proof.holds is False and n_tries and subject is not None:
+            proof = _with_input(proof, layer, index, register, subject, n_tries, random_state)
+        proofs.append(proof)
+    return Proof(proofs, [Unknown(*u) for u in unknown], register and register.name)
+
+
+def _random_state(seed) -> np.random.RandomState:
+    return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
+
+
+def _read(model, input_range, input_shape):
+    """Sums with ranges, what is unknown, and what the search needs."""
+    if isinstance(model, (str, os.PathLike)) and _is_archive(model):
+        model = IntegerNetwork.load(model)
+    if any(c.__module__.startswith("torch.") and c.__name__ == "Module" for c in type(model).__mro__):
+        return module_subject(model, input_range, input_shape)
+    if isinstance(model, (str, os.PathLike)) or hasattr(model, "SerializeToString"):
+        return _graph_subject(folded(graph_of(model)), input_range, input_shape)
+    return network_subject(integer_network_of(model))
+
+
+def _is_archive(path) -> bool:
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+    if start[4:] == b"TFL3":
+        raise ValueError(f"{os.fspath(path)!r} is a TFLite model: convert it to ONNX (tf2onnx) first.")
+    return start[:2] == b"PK"
+
+
+def _graph_subject(graph: Graph, input_range, input_shape):
+    names = list(graph.inputs)
+    wanted = _by_name("input_range", input_range, names)
+    shapes = _by_name("input_shape", input_shape, names)
+    inputs = {
+        name: input_value(
+            name, _closed(name, shape, shapes.get(name)), dtype, wanted.get(name),
+            graph.integers.get(name),
+        )
+        for name, (shape, dtype) in graph.inputs.items()
+    }  # fmt: skip
+    walk = Walk(graph, inputs)
+    batched = all(shape is not None and shape[:1] == [None] for shape, _ in graph.inputs.values())
+    box = {name: _finite_box(value) for name, value in inputs.items()}
+
+    def run(arrays):
+        return Walk(graph, {n: _point_like(inputs[n], a) for n, a in arrays.items()}).sums
+
+    return walk.sums, walk.unknown, Subject(box, run, batched)
+
+
+def _point_like(value: Value, array: np.ndarray) -> Value:
+    known = point(array)
+    if value.grid is None:
+        return known
+    codes = array.astype(np.float64)
+    return replace(known, grid=replace(value.grid, low=codes, high=codes))
+
+
+def _by_name(option: str, value, names) -> dict:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        return dict.fromkeys(names, value)
+    strange = sorted(set(value) - set(names))
+    if strange:
+        raise ValueError(f"{option} names {strange}, but the inputs of this model are {names}.")
+    return value
+
+
+def _closed(name: str, shape, wanted) -> tuple[int, ...]:
+    """A shape without open sizes."""
+    if wanted is not None:
+        fits = shape is None or (
+            len(wanted) == len(shape)
+            and all(s in (None, 0, w) for s, w in zip(shape, wanted, strict=True))
+        )
+        if not fits:
+            raise ValueError(f"input_shape={tuple(wanted)} does not fit {name!r}, which is {shape}.")
+        return tuple(wanted)
+    if shape is not None and shape[:1] == [None]:
+        shape = [1, *shape[1:]]
+    if shape is None or None in shape:
+        raise ValueError(
+            f"Input {name!r} has the open shape {shape}: say which with input_shape, batch included."
+        )
+    return tuple(shape)
+
+
+def _finite_box(value: Value):
+    if value.low.dtype.kind != "f":
+        return value.low, value.high
+    if value.grid is not None:
+        return value.grid.low.astype(value.low.dtype), value.grid.high.astype(value.low.dtype)
+    ends = (np.nan_to_num(e, posinf=_LARGE, neginf=-_LARGE) for e in (value.low, value.high))
+    return tuple(ends)
+
+
+def _proof_of(sums: Sums, register: Register | None) -> AccumulatorProof:
+    ranges, overflowing, holds = None, np.zeros(0, np.int64), None
+    if register is not None and register.takes(sums):
+        ranges = register.ranges(sums)
+        limits = register.limits(ranges)
+        beyond = (ranges[:, 0] < limits[:, 0]) | (ranges[:, 1] > limits[:, 1])
+        overflowing, holds = np.flatnonzero(beyond), not beyond.any()
+    return AccumulatorProof(
+        sums.name, sums.op, sums.n_terms, sums.input_range, sums.sum_range, sums.partial_range,
+        sums.bits, ranges, overflowing, holds,
+        _witness(sums, register if holds is not None else None, ranges),
+    )  # fmt: skip
+
+
+def _witness(sums: Sums, register: Register | None, ranges) -> Witness:
+    """The input of a layer at which it comes farthest beyond, or nearest to, its register."""
+    register = register or Register("", 62)
+    ranges = sums.partial_range if ranges is None else ranges
+    neuron, largest = _worst(ranges, register)
+    at = [register.at(sums, case, neuron)[int(largest)] for case in sums.cases]
+    best = [end.max() if largest else -end.min() for end in at]
+    case, end = sums.cases[int(np.argmax(best))], at[int(np.argmax(best))]
+    place = np.unravel_index(int(end.argmax() if largest else end.argmin()), end.shape)
+    place = int(place[0]), int(place[1])
+    group, column = sums.column(neuron)
+    weight = register.weight(sums)[group, :, column]
+    codes = sums.reaching_codes(neuron, largest, case, place, weight)
+    return Witness(
+        neuron, place, int(ranges[neuron, int(largest)]), _total(sums, case, codes, neuron, place),
+        codes, case.zero_point,
+    )  # fmt: skip
+
+
+def _worst(ranges: np.ndarray, register: Register) -> tuple[int, bool]:
+    """Neuron and end that need the widest register."""
+    below = register.signed is False
+    need = np.stack([-ranges[:, 0] - (0 if below else 1), ranges[:, 1]], axis=1)
+    neuron, end = divmod(int(need.argmax()), 2)
+    return neuron, bool(end)
+
+
+def _total(sums: Sums, case, codes, neuron, place) -> int:
+    codes = codes.astype(np.float64) - case.zero_point
+    known = replace(sums, cases=(replace(case, low=codes, high=codes),))
+    group, column = sums.column(neuron)
+    return int(known.totals[0][place[0], group, place[1], column])
+
+
+def _with_input(proof, sums, index, register, subject, n_tries, random_state) -> AccumulatorProof:
+    """The same proof, with an input of the whole model where one is found."""
+    ranges, limits = proof.register_range, register.limits(proof.register_range)
+    found = find_input(subject, index, register, ranges, limits, n_tries, random_state)
+    if found is None:
+        return proof
+    inputs, neuron, largest = found
+    reached = subject.run(inputs)[index]
+    ends = register.at(reached, reached.cases[0], neuron)
+    bound = int(ends[1].max() if largest else ends[0].min())
+    if not (bound > limits[neuron, 1] or bound < limits[neuron, 0]):
+        return proof
+    witness = _reached_witness(sums, register, neuron, largest, bound, inputs, ranges)
+    return replace(proof, witness=witness)
+
+
+def _reached_witness(sums, register, neuron, largest, bound, inputs, ranges) -> Witness:
+    first = _witness(sums, register, ranges)
+    return replace(first, inputs=inputs, input_bound=bound)
