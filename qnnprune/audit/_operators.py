@@ -166,7 +166,8 @@ def _with_factor(grid: Grid, factor) -> Grid | None:
     scale = uniform(grid.scale * factor)
     low = np.broadcast_to(grid.low, shape)
     high = low if grid.low is grid.high else np.broadcast_to(grid.high, shape)
-    return Grid(low, high, np.broadcast_to(scale, shape) if scale.ndim else scale)
+    scale = np.broadcast_to(scale, shape) if scale.ndim else scale
+    return Grid(low, high, scale, grid.zero_point)
 
 
 def _divided(args, grids):
@@ -197,15 +198,13 @@ def _clipped(args, grids):
     grid, bounds = grids[0], [(a, s) for a, s in zip(args[1:], (-np.inf, np.inf)) if a is not None]
     if grid is None or grid.scale.ndim or not all(a.known and a.low.size == 1 for a, _ in bounds):
         return None
-    low, high = grid.low, grid.high
+    ends = [-np.inf, np.inf]
     for arg, side in bounds:
         code = float(arg.low.reshape(())) / float(grid.scale)
         if np.isfinite(code) and abs(code - round(code)) > 1e-6:
             return None
-        code = round(code) if np.isfinite(code) else code
-        cut = np.maximum if side < 0 else np.minimum
-        low, high = cut(low, code), cut(high, code)
-    return Grid(low, low if grid.low is grid.high else high, grid.scale)
+        ends[side > 0] = round(code) if np.isfinite(code) else code
+    return grid.clipped(*ends)
 
 
 _GRIDS = {
@@ -246,9 +245,7 @@ def _gather(node: Node, args, walk) -> list[Value]:
 
 def _relu(node: Node, args, walk) -> list[Value]:
     value, grid = args[0], args[0].grid
-    if grid is not None:
-        low = np.maximum(grid.low, 0)
-        grid = Grid(low, low if grid.low is grid.high else np.maximum(grid.high, 0), grid.scale)
+    grid = grid and grid.clipped(0, np.inf)
     zero = value.low.dtype.type(0)
     low = np.maximum(value.low, zero)
     return [Value(low, low if value.known else np.maximum(value.high, zero), grid)]

@@ -13,7 +13,7 @@ from ._quantizers import quantized
 from ._sums import Operands, Sums
 from ._values import Grid, Value, integer_limits, top, uniform
 
-__all__ = ["PRODUCTS", "Unreadable"]
+__all__ = ["PRODUCTS", "Shapes", "Unreadable", "conv_shapes", "matmul_shapes"]
 
 # A float sum of products and its exact value differ by less than this, relatively.
 _ROUNDING = 2.0**-20
@@ -36,7 +36,7 @@ class Shapes:
 # ------------------------------------------------------------------ geometry
 
 
-def _matmul_shapes(x_shape, w_shape) -> Shapes:
+def matmul_shapes(x_shape, w_shape) -> Shapes:
     """Of ``x @ w``; both have at least two axes."""
     n_terms, n_out = w_shape[-2:]
     if x_shape[-1] != n_terms:
@@ -59,14 +59,15 @@ def _matmul_shapes(x_shape, w_shape) -> Shapes:
     )
 
 
-def _conv_shapes(node: Node, x_shape, w_shape) -> Shapes:
+def conv_shapes(attributes: dict, x_shape, w_shape) -> Shapes:
+    """Of a convolution; attributes as ONNX has them."""
     batch, channels, *size = x_shape
     n_out, per_group, *kernel = w_shape
-    groups, n_axes = node.attributes.get("group", 1), len(size)
-    strides = node.attributes.get("strides") or [1] * n_axes
-    dilations = node.attributes.get("dilations") or [1] * n_axes
+    groups, n_axes = attributes.get("group", 1), len(size)
+    strides = attributes.get("strides") or [1] * n_axes
+    dilations = attributes.get("dilations") or [1] * n_axes
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    pads = _pads(node, size, spans, strides)
+    pads = _pads(attributes, size, spans, strides)
     n_terms = per_group * prod(kernel)
     out = [(s + sum(p) - w) // t + 1 for s, p, w, t in zip(size, pads, spans, strides, strict=True)]
     if channels != per_group * groups or min(out) < 1:
@@ -89,10 +90,10 @@ def _conv_shapes(node: Node, x_shape, w_shape) -> Shapes:
     )
 
 
-def _pads(node: Node, size, spans, strides) -> list[tuple[int, int]]:
-    automatic = node.attributes.get("auto_pad", "NOTSET")
+def _pads(attributes: dict, size, spans, strides) -> list[tuple[int, int]]:
+    automatic = attributes.get("auto_pad", "NOTSET")
     if automatic in ("NOTSET", ""):
-        pads = node.attributes.get("pads") or [0] * (2 * len(size))
+        pads = attributes.get("pads") or [0] * (2 * len(size))
         return list(zip(pads[: len(size)], pads[len(size) :], strict=True))
     if automatic == "VALID":
         return [(0, 0)] * len(size)
@@ -181,9 +182,9 @@ def _integer_sums(walk, node, x, x_zero, w, w_zero, bias=None):
         raise Unreadable("its weight is on the left")
     weight, zeros = _integer_weight(w, w_zero, 0 if convolution else -1)
     if convolution:
-        shapes = _conv_shapes(node, x.low.shape, weight.shape)
+        shapes = conv_shapes(node.attributes, x.low.shape, weight.shape)
     else:
-        shapes = _matmul_shapes(x.low.shape, weight.shape)
+        shapes = matmul_shapes(x.low.shape, weight.shape)
     start = 0.0 if bias is None else _constant(bias, "bias").astype(np.float64)
     sums = _add(walk, node, _cases(x, x_zero), shapes, weight, start, zeros)
     return _totals(sums, shapes)
@@ -269,8 +270,8 @@ def _float_sums(walk, node, x: Value, w: Value, bias: Value | None, shapes_of) -
     shapes = shapes_of(x.low.shape, w.low.shape)
     scale = _scale_of_sums(shapes, codes, weights, x.low.shape, w.low.shape)
     start, outside = _bias(bias, scale)
-    case = Operands(codes.low, codes.high if not x.known else codes.low)
-    sums = _add(walk, node, (case,), shapes, weights.low, start)
+    case = Operands(codes.low, codes.low if x.known else codes.high, codes.zero_point)
+    sums = _add(walk, node, (case,), shapes, weights.low, start, weights.zero_point)
     full = scale
     if scale.ndim:
         full = shapes.restore(np.broadcast_to(scale, sums.totals[0].shape))
@@ -335,9 +336,9 @@ def _matmul(node: Node, args, walk) -> list[Value]:
     if min(x.low.ndim, w.low.ndim) < 2:
         raise Unreadable("one of its operands is a vector")
     if x.known and not w.known:
-        value = _float_sums(walk, node, _transposed(w), _transposed(x), None, _matmul_shapes)
+        value = _float_sums(walk, node, _transposed(w), _transposed(x), None, matmul_shapes)
         return [_transposed(value)]
-    return [_float_sums(walk, node, x, w, None, _matmul_shapes)]
+    return [_float_sums(walk, node, x, w, None, matmul_shapes)]
 
 
 def _gemm(node: Node, args, walk) -> list[Value]:
@@ -346,14 +347,14 @@ def _gemm(node: Node, args, walk) -> list[Value]:
     alpha, beta = node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
     if (alpha, beta) != (1.0, 1.0):
         raise Unreadable(f"alpha={alpha} and beta={beta} are not 1")
-    return [_float_sums(walk, node, x, w, bias, _matmul_shapes)]
+    return [_float_sums(walk, node, x, w, bias, matmul_shapes)]
 
 
 def _conv(node: Node, args, walk) -> list[Value]:
     x, w, bias = (*args, None)[:3]
 
     def shapes(x_shape, w_shape):
-        return _conv_shapes(node, x_shape, w_shape)
+        return conv_shapes(node.attributes, x_shape, w_shape)
 
     return [_float_sums(walk, node, x, w, bias, shapes)]
 

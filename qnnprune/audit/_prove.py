@@ -210,16 +210,18 @@ def _proof_of(sums: Sums, register: Register | None) -> AccumulatorProof:
         overflowing, holds = np.flatnonzero(beyond), not beyond.any()
     return AccumulatorProof(
         sums.name, sums.op, sums.n_terms, sums.input_range, sums.sum_range, sums.partial_range,
-        sums.bits, ranges, overflowing, holds,
-        _witness(sums, register if holds is not None else None, ranges),
+        sums.bits, ranges, overflowing, holds, _worst_witness(sums, register, ranges),
     )  # fmt: skip
 
 
-def _witness(sums: Sums, register: Register | None, ranges) -> Witness:
-    """The input of a layer at which it comes farthest beyond, or nearest to, its register."""
-    register = register or Register("", 62)
-    ranges = sums.partial_range if ranges is None else ranges
-    neuron, largest = _worst(ranges, register)
+def _worst_witness(sums: Sums, register: Register | None, ranges) -> Witness:
+    if register is None or ranges is None:
+        register, ranges = Register("", 62), sums.partial_range
+    return _witness(sums, register, ranges, *_worst(ranges, register))
+
+
+def _witness(sums: Sums, register: Register, ranges, neuron: int, largest: bool) -> Witness:
+    """An input of the layer at which a neuron reaches an end of its range."""
     at = [register.at(sums, case, neuron)[int(largest)] for case in sums.cases]
     best = [end.max() if largest else -end.min() for end in at]
     case, end = sums.cases[int(np.argmax(best))], at[int(np.argmax(best))]
@@ -252,19 +254,14 @@ def _total(sums: Sums, case, codes, neuron, place) -> int:
 def _with_input(proof, sums, index, register, subject, n_tries, random_state) -> AccumulatorProof:
     """The same proof, with an input of the whole model where one is found."""
     ranges, limits = proof.register_range, register.limits(proof.register_range)
-    found = find_input(subject, index, register, ranges, limits, n_tries, random_state)
+    found = find_input(subject, index, sums, register, ranges, limits, n_tries, random_state)
     if found is None:
         return proof
     inputs, neuron, largest = found
-    reached = subject.run(inputs)[index]
+    reached = subject.sums_at(inputs, index, sums)
     ends = register.at(reached, reached.cases[0], neuron)
     bound = int(ends[1].max() if largest else ends[0].min())
     if not (bound > limits[neuron, 1] or bound < limits[neuron, 0]):
         return proof
-    witness = _reached_witness(sums, register, neuron, largest, bound, inputs, ranges)
-    return replace(proof, witness=witness)
-
-
-def _reached_witness(sums, register, neuron, largest, bound, inputs, ranges) -> Witness:
-    first = _witness(sums, register, ranges)
-    return replace(first, inputs=inputs, input_bound=bound)
+    witness = _witness(sums, register, ranges, neuron, largest)
+    return replace(proof, witness=replace(witness, inputs=inputs, input_bound=bound))

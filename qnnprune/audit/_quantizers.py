@@ -64,9 +64,14 @@ def dequantized(value: Value, scale, zero_point) -> Value:
     low = value.low.astype(np.float64) - zero_point
     high = low if value.known else value.high.astype(np.float64) - zero_point
     full = np.broadcast_to(scale.astype(np.float64), low.shape)
-    grid = Grid(low, high, uniform(full))
+    grid = Grid(low, high, uniform(full), _single(zero_point))
     first = number(low)
     return Value(first, first if value.known else number(high), grid)
+
+
+def _single(zero_point) -> int:
+    zeros = np.asarray(zero_point)
+    return int(zeros.reshape(())) if zeros.size == 1 else 0
 
 
 def _quantize_linear(node: Node, args, walk) -> list[Value]:
@@ -152,7 +157,7 @@ def _on_scale(value: Value, code, scale, zero) -> Value:
     full = uniform(np.broadcast_to(scale, shape))
     numbers = [(codes.astype(dtype) * scale.astype(dtype)).astype(dtype) for codes in (low, high)]
     whole = (zero == np.rint(zero)).all()
-    grid = Grid(low, high, full) if whole else None
+    grid = Grid(low, high, full, _single(zero)) if whole else None
     return Value(numbers[0], numbers[0] if value.known else numbers[1], grid)
 
 

@@ -110,8 +110,7 @@ class Lanes(Register):
     def _codes(self, sums: Sums, case: Operands):
         """Ends of the stored codes, shaped as `Sums.arrange` does."""
         codes = [sums.arrange(end + case.zero_point, case.zero_point) for end in (case.low, case.high)]
-        signed = any((c.low + c.zero_point).min(initial=0) < 0 for c in sums.cases)
-        shift = 128 if signed and self.unsigned == "input" else 0
+        shift = 128 if sums.signed and self.unsigned == "input" else 0
         return [code + shift for code in codes]
 
     def weight(self, sums: Sums) -> np.ndarray:

@@ -8,7 +8,7 @@ finds the worst case; behind them it is a climb from several starts, without any
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ __all__ = ["Subject", "find_input"]
 
 _BATCH = 128
 _STARTS = 32
-_NEURONS = 4  # tried one after the other, those that overflow most first
+_NEURONS = 2  # tried one after the other, those that overflow most first
 
 
 @dataclass(eq=False)
@@ -40,12 +40,16 @@ class Subject:
     run: Callable[[dict[str, np.ndarray]], list[Sums]]
     batched: bool
 
+    def sums_at(self, inputs: dict[str, np.ndarray], index: int, proven: Sums) -> Sums:
+        """The sums of one layer at some inputs; `proven` are those with ranges."""
+        return replace(self.run(inputs)[index], signed=proven.signed)
+
 
 class _Target:
     """Largest (or smallest) sum of one neuron, as a function of flat inputs in 0 .. 1."""
 
-    def __init__(self, subject: Subject, index: int, register: Register, neuron: int, largest: bool):
-        self.subject, self.index, self.register = subject, index, register
+    def __init__(self, subject: Subject, index: int, proven: Sums, register: Register, neuron, largest):
+        self.subject, self.index, self.proven, self.register = subject, index, proven, register
         self.neuron, self.largest, self.n_tries = neuron, largest, 0
         self.low, self.high = (
             np.concatenate([np.ravel(ends[k]).astype(np.float64) for ends in subject.box.values()])
@@ -71,13 +75,13 @@ class _Target:
         return np.concatenate(parts)
 
     def _sums(self, rows: np.ndarray) -> np.ndarray:
-        sums = self.subject.run(self.inputs(rows))[self.index]
+        sums = self.subject.sums_at(self.inputs(rows), self.index, self.proven)
         ends = self.register.at(sums, sums.cases[0], self.neuron)
         end = ends[1] if self.largest else -ends[0]
         return end.reshape(len(rows), -1).max(axis=1)
 
 
-def find_input(subject: Subject, index: int, register: Register, ranges, limits, n_tries, random_state):
+def find_input(subject: Subject, index: int, proven: Sums, register: Register, ranges, limits, n_tries, random_state):
     """An input of the model at which sums of one layer leave their register.
 
     Parameters
@@ -85,6 +89,8 @@ def find_input(subject: Subject, index: int, register: Register, ranges, limits,
     subject : Subject
     index : int
         Of the layer among the sums of `run`.
+    proven : Sums
+        Of that layer, with ranges.
     register : Register
     ranges, limits : arrays of shape (neurons, 2)
         What the register would have to hold, and what it holds.
@@ -101,7 +107,7 @@ def find_input(subject: Subject, index: int, register: Register, ranges, limits,
     order = np.argsort(-beyond, axis=None, kind="stable")[:_NEURONS]
     order = [divmod(int(flat), 2) for flat in order if beyond.flat[flat] > 0]
     for neuron, end in order:
-        target = _Target(subject, index, register, neuron, bool(end))
+        target = _Target(subject, index, proven, register, neuron, bool(end))
         limit = limits[neuron, end] * (1 if end else -1)
         row = _climb(target, limit, n_tries // len(order), random_state)
         if row is not None:
@@ -114,7 +120,7 @@ def _climb(target: _Target, limit: float, n_tries: int, random_state):
     n = len(target.low)
     while target.n_tries < n_tries:
         row, best = _start(target, random_state)
-        groups = _groups(n, n_tries // 4, random_state)
+        groups = _groups(n, n_tries, random_state)
         improved = True
         while best <= limit and improved and target.n_tries < n_tries:
             row, last = _pass(target, row, best, groups)

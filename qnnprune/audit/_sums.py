@@ -62,6 +62,8 @@ class Sums:
         Orders of the terms in which kernels may store them.
     weight_zero : integer array that broadcasts against `weight`
         What was subtracted from the stored weights.
+    signed : bool
+        Whether stored codes can be negative.
     """
 
     name: str
@@ -72,6 +74,11 @@ class Sums:
     arrange: Callable
     orders: tuple[np.ndarray, ...]
     weight_zero: np.ndarray | int = 0
+    signed: bool | None = None
+
+    def __post_init__(self):
+        if self.signed is None:
+            self.signed = any((c.low + c.zero_point).min(initial=0) < 0 for c in self.cases)
 
     @property
     def n_terms(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,17 +39,26 @@ class Grid:
         Smallest and largest code of each element: integers, inclusive.
     scale : float64 array
         Of the shape of the tensor, or without axes where all elements have the same.
+    zero_point : int
+        What was subtracted from the stored codes; 0 where they have several.
     """
 
     low: np.ndarray
     high: np.ndarray
     scale: np.ndarray
+    zero_point: int = 0
 
     def map(self, function) -> Grid:
         """The same data movement for codes and scales."""
         low = function(self.low)
         high = low if self.low is self.high else function(self.high)
-        return Grid(low, high, uniform(function(self.scale)) if self.scale.ndim else self.scale)
+        scale = uniform(function(self.scale)) if self.scale.ndim else self.scale
+        return replace(self, low=low, high=high, scale=scale)
+
+    def clipped(self, first: float, last: float) -> Grid:
+        """The same with codes cut at two ends."""
+        low = np.clip(self.low, first, last)
+        return replace(self, low=low, high=low if self.low is self.high else np.clip(self.high, first, last))
 
 
 @dataclass(frozen=True, eq=False)
