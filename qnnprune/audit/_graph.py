@@ -53,7 +53,9 @@ class Node:
         names = list(dict.fromkeys(name for name in self.inputs if name))
         infos = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names]
         outputs = [name for name in self.outputs if name]
-        results = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in outputs]
+        results = [
+            helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in outputs
+        ]
         graph = helper.make_graph([self.proto], "node", infos, results)
         return ReferenceEvaluator(helper.make_model(graph, opset_imports=self.opsets))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._products import Shapes, Unreadable, conv_shapes, matmul_shapes
+from ._quantizers import quant_limits
 from ._search import Subject
 from ._sums import Operands, Sums
 
@@ -51,8 +52,13 @@ def module_subject(module, input_range, input_shape):
     try:
         calls, outside = _run(module, rows)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"The module does not run on input_shape={tuple(input_shape)}: {error}") from error
-    sums, unknown = [], [(name, op, "a sum of products outside Brevitas layers") for name, op in outside]
+        raise ValueError(
+            f"The module does not run on input_shape={tuple(input_shape)}: {error}"
+        ) from error
+    sums, unknown = (
+        [],
+        [(name, op, "a sum of products outside Brevitas layers") for name, op in outside],
+    )
     for call in calls:
         try:
             sums.append(_sums(call, call.range()))
@@ -69,7 +75,9 @@ def _box(input_range, shape):
     if input_range is None:
         return np.full(shape, -_LARGE, np.float32), np.full(shape, _LARGE, np.float32)
     if isinstance(input_range, (str, dict)):
-        raise ValueError(f"input_range={input_range!r} of a module must be a pair of numbers or arrays.")
+        raise ValueError(
+            f"input_range={input_range!r} of a module must be a pair of numbers or arrays."
+        )
     low, high = (np.broadcast_to(np.asarray(end, np.float32), shape).copy() for end in input_range)
     return low, high
 
@@ -91,6 +99,7 @@ class _Call:
     layer: Any
     quant_input: Any = None
     quant_bias: Any = None
+    narrow: bool = False
 
     def _required(self):
         if not hasattr(self.quant_input, "bit_width") or self.quant_input.scale is None:
@@ -114,14 +123,16 @@ class _Call:
         """Codes that the input can have, by its width and sign."""
         quant = self._required()
         bits, signed = int(quant.bit_width), bool(quant.signed)
-        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        low, high = map(int, quant_limits(bits, signed, self.narrow))
         if signed and bits == 1:  # one signed bit means -1 and 1
-            high = 1
+            low, high = -1, 1
         stored = self.codes + self.zero_point
         if stored.min() < low or stored.max() > high:
             raise Unreadable(f"its input holds codes beyond those of its {bits} bits")
         shape = tuple(quant.value.shape)
-        return np.full(shape, low - self.zero_point + 0.0), np.full(shape, high - self.zero_point + 0.0)
+        return np.full(shape, low - self.zero_point + 0.0), np.full(
+            shape, high - self.zero_point + 0.0
+        )
 
     def weight(self) -> tuple[np.ndarray, int]:
         """Integers with the zero point subtracted, and the zero point."""
@@ -168,7 +179,11 @@ def _shapes(call: _Call, x_shape, weight) -> tuple[Shapes, np.ndarray]:
         return matmul_shapes(x_shape, weight.T.shape), weight.T
     if "Transpose" in call.op or layer.padding_mode != "zeros":
         raise Unreadable("transposed convolutions and padding with other than zeros are not read")
-    attributes = {"group": layer.groups, "strides": list(layer.stride), "dilations": list(layer.dilation)}
+    attributes = {
+        "group": layer.groups,
+        "strides": list(layer.stride),
+        "dilations": list(layer.dilation),
+    }
     if layer.padding == "same":
         attributes["auto_pad"] = "SAME_UPPER"
     elif layer.padding != "valid":
@@ -184,6 +199,7 @@ class _Record:
     calls: list[_Call] = field(default_factory=list)
     outside: list[tuple[str, str]] = field(default_factory=list)
     stack: list[str] = field(default_factory=list)
+    quantizers: dict[tuple, bool] = field(default_factory=dict)
     inside: int = 0
 
 
@@ -203,6 +219,9 @@ def _run(module, rows: np.ndarray) -> tuple[list[_Call], list[tuple[str, str]]]:
                 stack.callback(handle.remove)
         stack.enter_context(_dispatch_mode(record))
         module(torch.as_tensor(rows, dtype=dtype, device=device))
+    for call in record.calls:
+        if hasattr(call.quant_input, "bit_width") and call.quant_input.scale is not None:
+            call.narrow = record.quantizers.get(_kind(call.quant_input), False)
     return record.calls, record.outside
 
 
@@ -228,7 +247,9 @@ def _evaluating(module):
 
 
 def _is_layer(layer) -> bool:
-    return all(hasattr(layer, name) for name in ("quant_weight", "input_quant", "bias_quant", "weight"))
+    return all(
+        hasattr(layer, name) for name in ("quant_weight", "input_quant", "bias_quant", "weight")
+    )
 
 
 def _hooks(record: _Record, name: str, layer):
@@ -254,9 +275,29 @@ def _hooks(record: _Record, name: str, layer):
 
             return hook
 
-        handles.append(layer.input_quant.register_forward_hook(note("quant_input")))
         handles.append(layer.bias_quant.register_forward_hook(note("quant_bias")))
+        handles.append(layer.input_quant.register_forward_hook(note("quant_input")))
+    if hasattr(type(layer), "is_narrow_range") and "ActQuant" in type(layer).__name__:
+        handles.insert(0, layer.register_forward_hook(_narrow_hook(record)))
     return handles
+
+
+def _narrow_hook(record: _Record):
+    """A hook that notes whether quantizers leave their smallest code out, by scale and width."""
+
+    def hook(quantizer, _, output):
+        if not quantizer.is_quant_enabled:
+            return  # it hands on what another one made
+        if hasattr(output, "bit_width") and output.scale is not None:
+            kind, narrow = _kind(output), bool(quantizer.is_narrow_range)
+            record.quantizers[kind] = narrow and record.quantizers.get(kind, True)
+
+    return hook
+
+
+def _kind(quant) -> tuple:
+    """What tells the outputs of one quantizer from those of others, most of the time."""
+    return tuple(quant.scale.flatten().tolist()), int(quant.bit_width), bool(quant.signed)
 
 
 def _dispatch_mode(record: _Record):

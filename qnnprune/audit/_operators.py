@@ -124,7 +124,9 @@ def elementwise(node: Node, args, walk) -> list[Value]:
     if node.op == "Div" and not args[1].known:
         crossing = np.broadcast_to((args[1].low <= 0) & (args[1].high >= 0), lows.shape)
         whole = top(lows.shape, lows.dtype)
-        value = Value(np.where(crossing, whole.low, value.low), np.where(crossing, whole.high, value.high))
+        value = Value(
+            np.where(crossing, whole.low, value.low), np.where(crossing, whole.high, value.high)
+        )
     return [Value(value.low, value.high, _grid_of(node, args))]
 
 
@@ -179,7 +181,9 @@ def _divided(args, grids):
 
 def _added(args, grids, sign=1):
     """Codes of one scale add up to codes of that scale."""
-    first, second = (_on_grid(arg, grid, other) for arg, grid, other in zip(args, grids, grids[::-1]))
+    first, second = (
+        _on_grid(arg, grid, other) for arg, grid, other in zip(args, grids, grids[::-1])
+    )
     if first is None or second is None or first.scale.ndim or first.scale != second.scale:
         return None
     ends = (second.low, second.high) if sign > 0 else (-second.high, -second.low)
@@ -272,7 +276,9 @@ def _pad(node: Node, args, walk) -> list[Value]:
     others = _arrays(rest, "low")
     if len(others) > 1 and others[1] is not None:
         others[1] = others[1].astype(np.float64)
-    return [Value(result.low, result.high, value.grid.map(lambda a: node.evaluate([a, *others])[0]))]
+    return [
+        Value(result.low, result.high, value.grid.map(lambda a: node.evaluate([a, *others])[0]))
+    ]
 
 
 def _concat(node: Node, args, walk) -> list[Value]:
@@ -328,7 +334,11 @@ def unranged(node: Node, args, walk) -> list[Value]:
 
 
 def _finite(array):
-    return np.where(np.isfinite(array), array, 0).astype(array.dtype) if array.dtype.kind == "f" else array
+    return (
+        np.where(np.isfinite(array), array, 0).astype(array.dtype)
+        if array.dtype.kind == "f"
+        else array
+    )
 
 
 OPERATORS = {

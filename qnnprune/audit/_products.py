@@ -52,7 +52,9 @@ def matmul_shapes(x_shape, w_shape) -> Shapes:
     batch = np.broadcast_shapes(x_shape[:-2], w_shape[:-2])
     rows, groups = x_shape[-2], prod(batch)
     return Shapes(
-        lambda t, pad: np.broadcast_to(t, (*batch, rows, n_terms)).reshape(1, groups, rows, n_terms),
+        lambda t, pad: np.broadcast_to(t, (*batch, rows, n_terms)).reshape(
+            1, groups, rows, n_terms
+        ),
         lambda sums: sums.reshape(*batch, rows, n_out),
         lambda w: np.broadcast_to(w, (*batch, n_terms, n_out)).reshape(groups, n_terms, n_out),
         orders,

@@ -118,7 +118,9 @@ def _read(model, input_range, input_shape):
     """Sums with ranges, what is unknown, and what the search needs."""
     if isinstance(model, (str, os.PathLike)) and _is_archive(model):
         model = IntegerNetwork.load(model)
-    if any(c.__module__.startswith("torch.") and c.__name__ == "Module" for c in type(model).__mro__):
+    if any(
+        c.__module__.startswith("torch.") and c.__name__ == "Module" for c in type(model).__mro__
+    ):
         return module_subject(model, input_range, input_shape)
     if isinstance(model, (str, os.PathLike)) or hasattr(model, "SerializeToString"):
         return _graph_subject(folded(graph_of(model)), input_range, input_shape)
@@ -129,7 +131,9 @@ def _is_archive(path) -> bool:
     with Path(path).open("rb") as file:
         start = file.read(8)
     if start[4:] == b"TFL3":
-        raise ValueError(f"{os.fspath(path)!r} is a TFLite model: convert it to ONNX (tf2onnx) first.")
+        raise ValueError(
+            f"{os.fspath(path)!r} is a TFLite model: convert it to ONNX (tf2onnx) first."
+        )
     return start[:2] == b"PK"
 
 
@@ -181,7 +185,9 @@ def _closed(name: str, shape, wanted) -> tuple[int, ...]:
             and all(s in (None, 0, w) for s, w in zip(shape, wanted, strict=True))
         )
         if not fits:
-            raise ValueError(f"input_shape={tuple(wanted)} does not fit {name!r}, which is {shape}.")
+            raise ValueError(
+                f"input_shape={tuple(wanted)} does not fit {name!r}, which is {shape}."
+            )
         return tuple(wanted)
     if shape is not None and shape[:1] == [None]:
         shape = [1, *shape[1:]]

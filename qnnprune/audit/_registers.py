@@ -109,7 +109,9 @@ class Lanes(Register):
 
     def _codes(self, sums: Sums, case: Operands):
         """Ends of the stored codes, shaped as `Sums.arrange` does."""
-        codes = [sums.arrange(end + case.zero_point, case.zero_point) for end in (case.low, case.high)]
+        codes = [
+            sums.arrange(end + case.zero_point, case.zero_point) for end in (case.low, case.high)
+        ]
         shift = 128 if sums.signed and self.unsigned == "input" else 0
         return [code + shift for code in codes]
 

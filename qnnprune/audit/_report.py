@@ -244,4 +244,9 @@ def _hull(ranges: np.ndarray) -> tuple[int, int]:
 
 
 def _unknown_row(unknown: Unknown) -> dict:
-    return {**dict.fromkeys(Proof._titles), "node": unknown.name, "op": unknown.op, "verdict": "unknown"}
+    return {
+        **dict.fromkeys(Proof._titles),
+        "node": unknown.name,
+        "op": unknown.op,
+        "verdict": "unknown",
+    }

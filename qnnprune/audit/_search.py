@@ -48,7 +48,9 @@ class Subject:
 class _Target:
     """Largest (or smallest) sum of one neuron, as a function of flat inputs in 0 .. 1."""
 
-    def __init__(self, subject: Subject, index: int, proven: Sums, register: Register, neuron, largest):
+    def __init__(
+        self, subject: Subject, index: int, proven: Sums, register: Register, neuron, largest
+    ):
         self.subject, self.index, self.proven, self.register = subject, index, proven, register
         self.neuron, self.largest, self.n_tries = neuron, largest, 0
         self.low, self.high = (
@@ -81,7 +83,16 @@ class _Target:
         return end.reshape(len(rows), -1).max(axis=1)
 
 
-def find_input(subject: Subject, index: int, proven: Sums, register: Register, ranges, limits, n_tries, random_state):
+def find_input(
+    subject: Subject,
+    index: int,
+    proven: Sums,
+    register: Register,
+    ranges,
+    limits,
+    n_tries,
+    random_state,
+):
     """An input of the model at which sums of one layer leave their register.
 
     Parameters

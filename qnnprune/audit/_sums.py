@@ -93,7 +93,9 @@ class Sums:
     @property
     def exact(self) -> bool:
         """Whether float64 holds every integer on the way."""
-        largest = max(max(abs(c.low).max(initial=0), abs(c.high).max(initial=0)) for c in self.cases)
+        largest = max(
+            max(abs(c.low).max(initial=0), abs(c.high).max(initial=0)) for c in self.cases
+        )
         norm = abs(self.weight).sum(axis=1).max(initial=0)
         return bool(largest * norm + abs(self.bias).max(initial=0) < _EXACT)
 
@@ -177,7 +179,9 @@ class Sums:
         """
         batch, position = place
         indices = np.arange(case.low.size).reshape(case.low.shape)
-        indices = self.arrange(indices, -1)[batch, self.column(neuron)[0], position].astype(np.int64)
+        indices = self.arrange(indices, -1)[batch, self.column(neuron)[0], position].astype(
+            np.int64
+        )
         inside, high = indices >= 0, (weight > 0) == largest
         ends = np.where(high, case.high.flat[indices], case.low.flat[indices])
         codes = case.low.astype(np.int64).ravel()

@@ -58,7 +58,9 @@ class Grid:
     def clipped(self, first: float, last: float) -> Grid:
         """The same with codes cut at two ends."""
         low = np.clip(self.low, first, last)
-        return replace(self, low=low, high=low if self.low is self.high else np.clip(self.high, first, last))
+        return replace(
+            self, low=low, high=low if self.low is self.high else np.clip(self.high, first, last)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,14 +92,14 @@ def folded(graph: Graph) -> Graph:
     fixed: list[Node] = []
     known = set(graph.constants)
     for node in graph.nodes:
-        if all(not name or name in known for name in node.inputs) and not node.op.startswith("Random"):
+        if all(not name or name in known for name in node.inputs) and not node.op.startswith(
+            "Random"
+        ):
             fixed.append(node)
             known.update(node.outputs)
     constants = Walk(Graph(fixed, graph.constants, {}, [], graph.integers, graph.shapes), {}).values
     constants = {name: value for name, value in constants.items() if value.known}
     left = [
-        node
-        for node in graph.nodes
-        if not all(name in constants for name in node.outputs if name)
+        node for node in graph.nodes if not all(name in constants for name in node.outputs if name)
     ]
     return Graph(left, constants, graph.inputs, graph.outputs, graph.integers, graph.shapes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ._errors import InputError
 from ._formats import DATE_ORDERS, DECIMALS
 
-__all__ = ["parse"]
+__all__ = ["Parser", "parse", "program", "width"]
 
 _DESCRIPTION = """\
 Train pruned integer networks with accumulators of several widths, and print a table of what
@@ -22,6 +22,8 @@ examples:
   %(prog)s table.csv --target price
   %(prog)s table.parquet --target label --accum-bits 6 8 --save net.npz
   %(prog)s sales.csv --target amount --decimal , --encoding cp1252 --drop customer
+
+%(prog)s prove MODEL audits the accumulators of an integer model: %(prog)s prove --help
 """
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "space": " "}
 _OF_A_FILE = [
@@ -38,7 +40,9 @@ _OF_A_FILE = [
 _MOST_BITS = 62
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that raises the error of the command line."""
+
     def error(self, message):
         raise InputError(f"{message} (--help explains the options)")
 
@@ -62,7 +66,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         if args.file is None and values and _is_a_file(values[-1]):
             args.file = values.pop()  # which follows the values of an option that takes many
     try:
-        args.accum_bits = [_width(1, _MOST_BITS)(text) for text in args.accum_bits]
+        args.accum_bits = [width(1, _MOST_BITS)(text) for text in args.accum_bits]
     except argparse.ArgumentTypeError as error:
         parser.error(f"argument --accum-bits: {error}")
     if not args.accum_bits:
@@ -80,7 +84,9 @@ def _is_a_file(text: str) -> bool:
     return not text.isdecimal() and Path(text).is_file()
 
 
-def _width(low: int, high: int):
+def width(low: int, high: int):
+    """A type of argument: an integer from `low` to `high`."""
+
     def parse(text):
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
@@ -96,15 +102,15 @@ def _separator(text: str) -> str:
     return sep
 
 
-def _program() -> str:
+def program() -> str:
     """The command that the user gave."""
     name = Path(sys.argv[0]).stem
     return name if name == "qnnprune" else "python -m qnnprune"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=_program(),
+    parser = Parser(
+        prog=program(),
         usage="%(prog)s [FILE --target COLUMN] [options]",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
@@ -145,9 +151,9 @@ def _add_nets(add):
         "--accum-bits", nargs="+", default=["6", "8", "12", "16"], metavar="N",
         help="widths of the accumulator, one net each (default: 6 8 12 16)",
     )  # fmt: skip
-    add("--w-bits", type=_width(2, 8), metavar="N", help="width of the weights, 2 to 8")
-    add("--a-bits", type=_width(2, 8), metavar="N", help="width of the activations, 2 to 8")
-    add("--in-bits", type=_width(1, 8), metavar="N", help="width of the inputs (default: --a-bits)")
-    add("--epochs", type=_width(1, 10**6), metavar="N", help="default: by the number of rows")
-    add("--seed", type=_width(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
+    add("--w-bits", type=width(2, 8), metavar="N", help="width of the weights, 2 to 8")
+    add("--a-bits", type=width(2, 8), metavar="N", help="width of the activations, 2 to 8")
+    add("--in-bits", type=width(1, 8), metavar="N", help="width of the inputs (default: --a-bits)")
+    add("--epochs", type=width(1, 10**6), metavar="N", help="default: by the number of rows")
+    add("--seed", type=width(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
     add("--save", metavar="PATH", help="write the 8-bit net, or the first one, to this .npz file")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ._arguments import parse
 from ._errors import InputError
+from ._prove import prove_file
 from ._reading import digits, read_table
 from ._summary import net_name, print_check, print_head, print_table
 from ._texts import Conventions
@@ -18,7 +19,7 @@ _STEPS = 1000  # of the progress bar for one net, as nets may differ in their ep
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the main job.
+    """Run the main job, or the audit where the first argument is "prove".
 
     Parameters
     ----------
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0; 1 where the proof and the simulation disagree; 2 after a mistake in
+        Exit code: 0; 1 where the proof and the simulation disagree, or where the audit does not
+        prove everything; 2 after a mistake in
         the arguments or the data, and where the output cannot be written; 130 after an
         interrupt; 141 where nobody reads the output any more.
     """
@@ -54,7 +56,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _answered(argv) -> int:
     try:
-        return _run(parse(argv))
+        arguments = sys.argv[1:] if argv is None else argv
+        if arguments[:1] == ["prove"]:
+            return prove_file(arguments[1:])
+        return _run(parse(arguments))
     except InputError as error:
         _complain(f"error: {error}")
         return 2

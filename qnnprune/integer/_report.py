@@ -14,6 +14,7 @@ __all__ = ["AccumulatorReport", "accumulator_report"]
 
 FEW_WEIGHTS = 4  # per neuron; with fewer hardly anything can be learned
 
+
 class AccumulatorReport:
     """A table with one row a layer, as text, as HTML and as data.
 
