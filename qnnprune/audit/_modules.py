@@ -65,10 +65,11 @@ def module_subject(module, input_range, input_shape):
         except Unreadable as reason:
             unknown.append((call.name, call.op, str(reason)))
 
-    def run(inputs):
+    def run(inputs, n_sums):
         return list(_known_sums(_run(module, inputs["input"])[0]))
 
-    return sums, unknown, Subject({"input": (low, high)}, run, batched=input_shape[0] == 1)
+    n_products = sum(layer.totals[0].size * layer.n_terms for layer in sums)
+    return sums, unknown, Subject({"input": (low, high)}, run, input_shape[0] == 1, n_products)
 
 
 def _box(input_range, shape):

@@ -19,7 +19,7 @@ def network_subject(network: IntegerNetwork):
         for index, (layer, ends) in enumerate(zip(network.layers, ranges, strict=True))
     ]
 
-    def run(inputs):
+    def run(inputs, n_sums):
         codes, found = inputs["codes"], []
         for index, layer in enumerate(network.layers):
             known = codes.astype(np.float64)
@@ -29,7 +29,7 @@ def network_subject(network: IntegerNetwork):
         return found
 
     low, high = (end.astype(np.int8) for end in ranges[0])
-    return sums, [], Subject({"codes": (low, high)}, run, batched=True)
+    return sums, [], Subject({"codes": (low, high)}, run, True, sum(s.weight.size for s in sums))
 
 
 def _sums(index: int, layer, operands: Operands) -> Sums:

@@ -13,7 +13,7 @@ from ._quantizers import quantized
 from ._sums import Operands, Sums
 from ._values import Grid, Value, integer_limits, top, uniform
 
-__all__ = ["PRODUCTS", "Shapes", "Unreadable", "conv_shapes", "matmul_shapes"]
+__all__ = ["PRODUCTS", "RUNTIME_PRODUCTS", "Shapes", "Unreadable", "conv_shapes", "matmul_shapes"]
 
 # A float sum of products and its exact value differ by less than this, relatively.
 _ROUNDING = 2.0**-20
@@ -367,7 +367,7 @@ def _reported(rule):
     def run(node: Node, args, walk) -> list[Value]:
         try:
             return rule(node, args, walk)
-        except Unreadable as reason:
+        except (Unreadable, ValueError, IndexError, TypeError) as reason:
             walk.unknown.append((node.name, node.op, str(reason)))
             return unranged(node, args, walk)
 
@@ -384,6 +384,6 @@ PRODUCTS = {
         "ConvInteger": _matmul_integer,
         "QLinearMatMul": _qlinear,
         "QLinearConv": _qlinear,
-        "QGemm": _qlinear,
     }.items()
 }
+RUNTIME_PRODUCTS = {"QGemm": _reported(_qlinear)}

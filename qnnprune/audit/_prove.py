@@ -14,13 +14,16 @@ from ._graph import Graph, graph_of, input_value
 from ._modules import module_subject
 from ._networks import network_subject
 from ._registers import Register, register_of
-from ._report import AccumulatorProof, Proof, Unknown, Witness
+from ._report import AccumulatorProof, Proof, Unknown
 from ._search import Subject, find_input
 from ._sums import Sums
 from ._values import Value, point
 from ._walk import Walk, folded
+from ._witness import witness_of, worst_witness
 
 __all__ = ["prove"]
+
+_MOST_PRODUCTS = 2e10  # of all tries of one search: a large model gets fewer
 
 # Beyond the ends of what any quantizer can tell apart from its own.
 _LARGE = 2.0**20
@@ -57,7 +60,7 @@ def prove(
         open first axis has length 1.  Modules need it.
     n_tries : int, default=4000
         Evaluations of the model, per layer that can overflow, in search of an input of the
-        whole model that does; 0 for no search.
+        whole model that does; fewer for a large model, 0 for no search.
     random_state : int, RandomState instance or None, default=0
         Of the search.
 
@@ -152,10 +155,15 @@ def _graph_subject(graph: Graph, input_range, input_shape):
     batched = all(shape is not None and shape[:1] == [None] for shape, _ in graph.inputs.values())
     box = {name: _finite_box(value) for name, value in inputs.items()}
 
-    def run(arrays):
-        return Walk(graph, {n: _point_like(inputs[n], a) for n, a in arrays.items()}).sums
+    def run(arrays, n_sums):
+        known = {name: _point_like(inputs[name], array) for name, array in arrays.items()}
+        return Walk(graph, known, n_sums).sums
 
-    return walk.sums, walk.unknown, Subject(box, run, batched)
+    return walk.sums, walk.unknown, Subject(box, run, batched, _n_products(walk.sums))
+
+
+def _n_products(sums) -> int:
+    return sum(layer.totals[0].size * layer.n_terms for layer in sums)
 
 
 def _point_like(value: Value, array: np.ndarray) -> Value:
@@ -216,50 +224,14 @@ def _proof_of(sums: Sums, register: Register | None) -> AccumulatorProof:
         overflowing, holds = np.flatnonzero(beyond), not beyond.any()
     return AccumulatorProof(
         sums.name, sums.op, sums.n_terms, sums.input_range, sums.sum_range, sums.partial_range,
-        sums.bits, ranges, overflowing, holds, _worst_witness(sums, register, ranges),
+        sums.bits, ranges, overflowing, holds, worst_witness(sums, register, ranges),
     )  # fmt: skip
-
-
-def _worst_witness(sums: Sums, register: Register | None, ranges) -> Witness:
-    if register is None or ranges is None:
-        register, ranges = Register("", 62), sums.partial_range
-    return _witness(sums, register, ranges, *_worst(ranges, register))
-
-
-def _witness(sums: Sums, register: Register, ranges, neuron: int, largest: bool) -> Witness:
-    """An input of the layer at which a neuron reaches an end of its range."""
-    at = [register.at(sums, case, neuron)[int(largest)] for case in sums.cases]
-    best = [end.max() if largest else -end.min() for end in at]
-    case, end = sums.cases[int(np.argmax(best))], at[int(np.argmax(best))]
-    place = np.unravel_index(int(end.argmax() if largest else end.argmin()), end.shape)
-    place = int(place[0]), int(place[1])
-    group, column = sums.column(neuron)
-    weight = register.weight(sums)[group, :, column]
-    codes = sums.reaching_codes(neuron, largest, case, place, weight)
-    return Witness(
-        neuron, place, int(ranges[neuron, int(largest)]), _total(sums, case, codes, neuron, place),
-        codes, case.zero_point,
-    )  # fmt: skip
-
-
-def _worst(ranges: np.ndarray, register: Register) -> tuple[int, bool]:
-    """Neuron and end that need the widest register."""
-    below = register.signed is False
-    need = np.stack([-ranges[:, 0] - (0 if below else 1), ranges[:, 1]], axis=1)
-    neuron, end = divmod(int(need.argmax()), 2)
-    return neuron, bool(end)
-
-
-def _total(sums: Sums, case, codes, neuron, place) -> int:
-    codes = codes.astype(np.float64) - case.zero_point
-    known = replace(sums, cases=(replace(case, low=codes, high=codes),))
-    group, column = sums.column(neuron)
-    return int(known.totals[0][place[0], group, place[1], column])
 
 
 def _with_input(proof, sums, index, register, subject, n_tries, random_state) -> AccumulatorProof:
     """The same proof, with an input of the whole model where one is found."""
     ranges, limits = proof.register_range, register.limits(proof.register_range)
+    n_tries = min(n_tries, int(_MOST_PRODUCTS // subject.n_products) + 8)
     found = find_input(subject, index, sums, register, ranges, limits, n_tries, random_state)
     if found is None:
         return proof
@@ -269,5 +241,5 @@ def _with_input(proof, sums, index, register, subject, n_tries, random_state) ->
     bound = int(ends[1].max() if largest else ends[0].min())
     if not (bound > limits[neuron, 1] or bound < limits[neuron, 0]):
         return proof
-    witness = _witness(sums, register, ranges, neuron, largest)
+    witness = witness_of(sums, register, ranges, neuron, largest)
     return replace(proof, witness=replace(witness, inputs=inputs, input_bound=bound))

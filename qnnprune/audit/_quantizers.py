@@ -10,7 +10,7 @@ from ._graph import Node
 from ._operators import unranged
 from ._values import Grid, Value, integer_limits, point, uniform
 
-__all__ = ["QUANTIZERS", "dequantized", "quantized"]
+__all__ = ["QONNX", "QUANTIZERS", "dequantized", "quantized"]
 
 _ROUNDINGS = {
     "ROUND": np.rint,
@@ -161,6 +161,34 @@ def _on_scale(value: Value, code, scale, zero) -> Value:
     return Value(numbers[0], numbers[0] if value.known else numbers[1], grid)
 
 
+def _trunc(node: Node, args, walk) -> list[Value]:
+    """Drop low bits: of two forms, the second says the new scale itself."""
+    value, *parameters = args
+    if not all(p.known and p.low.size == 1 for p in parameters) or not _finite(value):
+        return unranged(node, args, walk)
+    scale, zero, in_bits, *rest = (float(p.low.reshape(())) for p in parameters)
+    rounding = _ROUNDINGS[str(node.attributes.get("rounding_mode", "FLOOR")).upper()]
+    first, last, step = -np.inf, np.inf, 2.0 ** (in_bits - rest[-1])
+    if len(rest) == 2:
+        signed = bool(node.attributes.get("signed", 1))
+        first, last = quant_limits(rest[1], signed, bool(node.attributes.get("narrow", 0)))
+        step = 2.0 ** np.rint(np.log2(rest[0] / scale))
+
+    def code(array):
+        return rounding(np.clip(np.rint(array / scale + zero) / step, first, last))
+
+    new_zero = zero / step if len(rest) == 2 else zero
+    return [
+        _on_scale(
+            value, code, np.asarray(rest[0] if len(rest) == 2 else scale), np.asarray(new_zero)
+        )
+    ]
+
+
+def _finite(value: Value) -> bool:
+    return bool(np.isfinite(value.low).all() and np.isfinite(value.high).all())
+
+
 def _bipolar_quant(node: Node, args, walk) -> list[Value]:
     value, scale = args
     if not scale.known or (scale.low <= 0).any():
@@ -220,8 +248,12 @@ QUANTIZERS = {
     "QuantizeLinear": _quantize_linear,
     "DequantizeLinear": _dequantize_linear,
     "DynamicQuantizeLinear": _dynamic_quantize_linear,
+}
+QONNX = {
     "Quant": _quant,
     "IntQuant": _quant,
     "BipolarQuant": _bipolar_quant,
+    "FloatQuant": unranged,
     "MultiThreshold": _multi_threshold,
+    "Trunc": _trunc,
 }

@@ -44,8 +44,7 @@ class Register:
 
     def at(self, sums: Sums, case: Operands, neuron: int) -> np.ndarray:
         """The same by place, for one neuron: array of shape (2, batch, n_positions)."""
-        group, column = sums.column(neuron)
-        return np.stack([end[:, group, :, column] for end in sums.ends(case, partial=True)])
+        return np.stack(sums.of_neuron(neuron).ends(case, partial=True))[:, :, 0, :, 0]
 
     def weight(self, sums: Sums) -> np.ndarray:
         """Weights as the register sees them, of shape (n_groups, n_terms, n_out)."""
@@ -129,7 +128,8 @@ class Lanes(Register):
         weight = self.weight(sums)
         operands = inputs, (weight.min(), weight.max())
         unsigned, signed = operands if self.unsigned == "input" else operands[::-1]
-        return 0 <= unsigned[0] and unsigned[1] <= 255 and -128 <= signed[0] and signed[1] <= 127
+        bytes_ = ((unsigned, 0, 255), (signed, -128, 127))
+        return all(first <= low and high <= last for (low, high), first, last in bytes_)
 
 
 REGISTERS: dict[str, Register] = {

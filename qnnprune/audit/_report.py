@@ -202,6 +202,8 @@ class Proof(AccumulatorReport):
         if self.unknown:
             reasons = "; ".join(f"{u.name} ({u.op}): {u.reason}" for u in self.unknown)
             unknown = f"\nUnknown, so nothing is proven about {len(self.unknown)}: {reasons}."
+        if not self.accumulators:
+            return f"Nothing is proven: no sum is known.{unknown}"
         if self.register is None:
             return f"The widest known sum needs {self.bits} bits.{unknown}"
         refused = [p.name for p in self.accumulators if p.holds is None]

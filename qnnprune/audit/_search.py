@@ -14,10 +14,11 @@ import numpy as np
 
 from ._registers import Register
 from ._sums import Sums
+from ._witness import witness_of
 
 __all__ = ["Subject", "find_input"]
 
-_BATCH = 128
+_BATCH = 64
 _STARTS = 32
 _NEURONS = 2  # tried one after the other, those that overflow most first
 
@@ -31,18 +32,22 @@ class Subject:
     box : dict of str to (array, array)
         Ends of the inputs' ranges, with a batch of one.
     run : callable
-        ``run(inputs)`` evaluates the model and returns its `Sums`, each at one known input.
+        ``run(inputs, n_sums)`` evaluates the model as far as its first `n_sums` layers, at least,
+        and returns their `Sums` at known inputs.
     batched : bool
         Whether `run` takes batches of any size.
+    n_products : int
+        Of one evaluation.
     """
 
     box: dict[str, tuple[np.ndarray, np.ndarray]]
-    run: Callable[[dict[str, np.ndarray]], list[Sums]]
+    run: Callable[[dict[str, np.ndarray], int], list[Sums]]
     batched: bool
+    n_products: int
 
     def sums_at(self, inputs: dict[str, np.ndarray], index: int, proven: Sums) -> Sums:
         """The sums of one layer at some inputs; `proven` are those with ranges."""
-        return replace(self.run(inputs)[index], signed=proven.signed)
+        return replace(self.run(inputs, index + 1)[index], signed=proven.signed)
 
 
 class _Target:
@@ -120,32 +125,45 @@ def find_input(
     for neuron, end in order:
         target = _Target(subject, index, proven, register, neuron, bool(end))
         limit = limits[neuron, end] * (1 if end else -1)
-        row = _climb(target, limit, n_tries // len(order), random_state)
+        codes = witness_of(proven, register, ranges, neuron, bool(end)).codes
+        row = _guided(target, limit, codes)
+        if row is None:
+            row = _climb(target, limit, n_tries // len(order), random_state)
         if row is not None:
             return target.inputs(row[None]), neuron, bool(end)
     return None
+
+
+def _guided(target: _Target, limit: float, codes: np.ndarray):
+    """Carry the layer's own witness back, as if only elementwise functions lay before it."""
+    if codes.size != len(target.low):
+        return None
+    upper = codes.ravel() > np.median([codes.min(), codes.max()])
+    rows = np.stack([upper, ~upper])
+    found = target(rows)
+    return rows[found.argmax()] if found.max() > limit else None
 
 
 def _climb(target: _Target, limit: float, n_tries: int, random_state):
     """A row at which the target is larger than the limit, or None."""
     n = len(target.low)
     while target.n_tries < n_tries:
-        row, best = _start(target, random_state)
+        row, best = _start(target, max(2, min(_STARTS, n_tries // 4)), random_state)
         groups = _groups(n, n_tries, random_state)
         improved = True
         while best <= limit and improved and target.n_tries < n_tries:
-            row, last = _pass(target, row, best, groups)
+            row, last = _pass(target, row, best, groups, n_tries)
             best, improved = last, last > best
         if best > limit:
             return row
     return None
 
 
-def _start(target: _Target, random_state):
+def _start(target: _Target, n_starts: int, random_state):
     """The best of some random vertices, with few and with many upper ends, and the two outermost."""
     n = len(target.low)
-    share = random_state.uniform(size=(_STARTS, 1))
-    rows = random_state.uniform(size=(_STARTS, n)) < share
+    share = random_state.uniform(size=(n_starts, 1))
+    rows = random_state.uniform(size=(n_starts, n)) < share
     rows[0], rows[1] = False, True
     found = target(rows)
     return rows[found.argmax()], found.max()
@@ -156,9 +174,11 @@ def _groups(n: int, most: int, random_state) -> list[np.ndarray]:
     return np.array_split(random_state.permutation(n), max(1, min(n, most)))
 
 
-def _pass(target: _Target, row, best, groups):
+def _pass(target: _Target, row, best, groups, n_tries: int):
     """Flip group after group; keep all flips that help, or the best one of each batch."""
     for k in range(0, len(groups), _BATCH):
+        if target.n_tries > n_tries:
+            break
         some = groups[k : k + _BATCH]
         rows = np.repeat(row[None], len(some), axis=0)
         for flipped, group in zip(rows, some, strict=True):

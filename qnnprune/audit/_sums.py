@@ -12,7 +12,7 @@ code at the end where its product is largest (or smallest).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -157,6 +157,17 @@ class Sums:
     def column(self, neuron: int) -> tuple[int, int]:
         """Group and column of a neuron."""
         return divmod(neuron, self.weight.shape[2])
+
+    def of_neuron(self, neuron: int) -> Sums:
+        """The sums of one neuron alone."""
+        group, column = self.column(neuron)
+        part = slice(group, group + 1), slice(column, column + 1)
+
+        def arrange(tensor, padding):
+            return self.arrange(tensor, padding)[:, part[0]]
+
+        weight, bias = self.weight[part[0], :, part[1]], self.bias[part]
+        return replace(self, weight=weight, bias=bias, arrange=arrange, weight_zero=0)
 
     def reaching_codes(self, neuron: int, largest: bool, case: Operands, place, weight):
         """An input of this layer at which all products of one sum are at their ends.

@@ -8,15 +8,33 @@ import numpy as np
 
 from ._graph import Graph, Node
 from ._operators import OPERATORS, unranged
-from ._products import PRODUCTS
-from ._quantizers import QUANTIZERS
+from ._products import PRODUCTS, RUNTIME_PRODUCTS
+from ._quantizers import QONNX, QUANTIZERS
 from ._runtime import RUNTIME
 from ._sums import Sums
 from ._values import OPAQUE, Value, point, top
 
 __all__ = ["Walk", "folded"]
 
-_RULES = {**OPERATORS, **QUANTIZERS, **RUNTIME, **PRODUCTS}
+_STANDARD = {**OPERATORS, **QUANTIZERS, **PRODUCTS}
+_RUNTIME = {**RUNTIME, **RUNTIME_PRODUCTS}
+_INTEGER_SUMS = ("MatMulInteger", "ConvInteger")  # an addition may follow in the same register
+_SUMMING = {*PRODUCTS, *RUNTIME_PRODUCTS}
+
+
+def _rules(domain: str) -> dict:
+    """Rules by operator.  One name can mean different things in two domains."""
+    if domain in ("", "ai.onnx"):
+        return _STANDARD
+    if domain == "com.microsoft":
+        return _RUNTIME
+    general = domain in (
+        "qonnx.custom_op.general",
+        "finn.custom_op.general",
+        "onnx.brevitas",
+        "finn",
+    )
+    return QONNX if general else {}
 
 
 class Walk:
@@ -26,6 +44,8 @@ class Walk:
     ----------
     graph : Graph
     inputs : dict of str to Value
+    n_sums : int, optional
+        Where to stop: behind that many sums.
 
     Attributes
     ----------
@@ -37,7 +57,7 @@ class Walk:
         Name, operator and reason of each node that may sum products and was not understood.
     """
 
-    def __init__(self, graph: Graph, inputs: dict[str, Value]):
+    def __init__(self, graph: Graph, inputs: dict[str, Value], n_sums: int | None = None):
         self.graph = graph
         self.values: dict[str, Value] = {**graph.constants, **inputs}
         self.sums: list[Sums] = []
@@ -45,12 +65,14 @@ class Walk:
         self._registers: dict[str, int] = {}
         for node in graph.nodes:
             self._visit(node)
+            if len(self.sums) == n_sums and node.op not in _INTEGER_SUMS:
+                break
 
     def _visit(self, node: Node) -> None:
         args = [self.values.get(name, OPAQUE) if name else None for name in node.inputs]
         n_sums = len(self.sums)
         self.values.update(zip(node.outputs, self._results(node, args), strict=False))
-        if len(self.sums) > n_sums and node.op in ("MatMulInteger", "ConvInteger"):
+        if len(self.sums) > n_sums and node.op in _INTEGER_SUMS:
             self._registers[node.outputs[0]] = n_sums
         elif node.op == "Add":
             self._add_to_register(node, args)
@@ -67,23 +89,24 @@ class Walk:
                 self.sums[index] = replace(sums, bias=sums.bias + bias)
 
     def _results(self, node: Node, args) -> list[Value]:
-        rule = _RULES.get(node.op)
+        rule = _rules(node.domain).get(node.op)
         blind = any(arg is OPAQUE for arg in args)
-        if rule is None or (blind and node.op in PRODUCTS):
+        if rule is None or (blind and node.op in _SUMMING):
             reason = "the shape of its input is unknown" if rule else "no rule for this operator"
             self.unknown.append((node.name, node.op, reason))
         if blind:
             shapes = [self.graph.shapes.get(name) for name in node.outputs]
             return [OPAQUE if found is None else top(*found) for found in shapes]
-        if _computable(node, args):
-            return [point(array) for array in node.evaluate([a and a.low for a in args])]
-        return (rule or unranged)(node, args, self)
+        try:
+            if rule is OPERATORS.get(node.op) and _plain(args):
+                return [point(array) for array in node.evaluate([a and a.low for a in args])]
+            return (rule or unranged)(node, args, self)
+        except Exception:  # of ONNX's reference, which raises all sorts where it lacks something
+            return unranged(node, args, self)
 
 
-def _computable(node: Node, args) -> bool:
-    """Whether ONNX's reference gives all there is to know: no codes are behind any input."""
-    if node.op not in OPERATORS:
-        return False
+def _plain(args) -> bool:
+    """Whether all inputs are known, and no codes are behind any."""
     return all(arg is None or (arg.known and arg.grid is None) for arg in args)
 
 
