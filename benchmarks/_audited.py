@@ -163,9 +163,8 @@ def qonnx_mlp(random_state=None, n_bits: int = 3) -> onnx.ModelProto:
 
 def brevitas_module(name: str):
     """One of Brevitas's example networks for MNIST, untrained."""
-    from brevitas_examples.bnn_pynq.models import model_with_cfg
-
     import torch
+    from brevitas_examples.bnn_pynq.models import model_with_cfg
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
