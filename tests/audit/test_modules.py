@@ -68,7 +68,8 @@ def test_an_input_of_the_module_overflows_in_the_module():
     module = trained(make(), (1, 2, 8, 8))
     layer = prove(module, 7, input_shape=(1, 2, 8, 8), n_tries=300).accumulators[0]
     x = torch.as_tensor(layer.witness.inputs["input"])
-    codes = torch.round(module[0](x) / module[0].quant_act_scale()).detach().double()
+    quantized = module[0].act_quant(x)
+    codes = torch.round(quantized.value / quantized.scale).detach().double()
     group = layer.witness.neuron // 2
     weight = torch.as_tensor(integers(module[1])[layer.witness.neuron]).double()[None]
     terms = nn.functional.unfold(codes[:, group : group + 1], 3, padding=1)[0] * weight.reshape(
@@ -90,10 +91,10 @@ class Outside(nn.Module):
             weight_quant=Int8WeightPerChannelFloat,
         )
         self.plain = qnn.QuantLinear(3, 3, bias=False)
-        self.float = nn.Linear(3, 3)
+        self.dense = nn.Linear(3, 3)
 
     def forward(self, x):
-        x = self.float(self.plain(self.layer(x)))
+        x = self.dense(self.plain(self.layer(x)))
         return x @ x.T
 
 
@@ -102,7 +103,7 @@ def test_sums_outside_are_unknown():
     proof = prove(module, 32, input_shape=(1, 4))
     assert [layer.name for layer in proof.accumulators] == ["layer"]
     assert proof.accumulators[0].input_range == (-128, 127)
-    assert {unknown.name for unknown in proof.unknown} == {"plain", "float", "Outside"}
+    assert {unknown.name for unknown in proof.unknown} == {"plain", "dense", "Outside"}
     assert proof.holds is None
 
 
