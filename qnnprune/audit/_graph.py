@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..export._common import require
-from ._values import Value, integer_limits, point, top
+from ._values import Grid, Value, integer_limits, point, top
 
 __all__ = ["Graph", "Node", "graph_of", "input_value"]
 
@@ -216,7 +216,5 @@ def input_value(name: str, shape, dtype, wanted, annotated) -> Value:
     value = Value(low, high)
     if integers and dtype.kind == "f":
         ends = np.ceil(low.astype(np.float64)), np.floor(high.astype(np.float64))
-        from ._values import Grid
-
         value = Value(low, high, Grid(*ends, np.asarray(1.0)))
     return value

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ._products import Shapes, Unreadable, conv_shapes, matmul_shapes
 from ._quantizers import quant_limits
 from ._search import Subject
+from ._shapes import Shapes, Unreadable, conv_shapes, matmul_shapes
 from ._sums import Operands, Sums
 
 __all__ = ["module_subject"]

@@ -100,6 +100,8 @@ def prove(
     True
     """
     register = register_of(n_accum_bits)
+    if not isinstance(n_tries, (int, np.integer)) or n_tries < 0:
+        raise ValueError(f"n_tries={n_tries!r} must be an integer of at least 0.")
     sums, unknown, subject = _read(model, input_range, input_shape)
     if not sums and not unknown:
         raise ValueError("This model sums no products: there is no accumulator to prove.")

@@ -53,7 +53,7 @@ def all_sums(weight, bias, low, high):
     return (min(finished), max(finished)), (min(partial), max(partial))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     seeds, st.sampled_from([np.uint8, np.int8]), st.sampled_from([np.uint8, np.int8]), st.booleans()
 )
@@ -109,7 +109,7 @@ def conv_ends(low, high, weight, pads, strides, dilations, group):
     return np.array(ends)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seeds, st.sampled_from(["ConvInteger", "QLinearConv", "Conv"]))
 def test_convolutions_equal_their_definition(seed, op):
     rng = np.random.default_rng(seed)

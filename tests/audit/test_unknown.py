@@ -105,6 +105,7 @@ def test_an_overflow_beside_something_unknown_is_an_overflow():
         ({"input_range": 3}, "must be a pair"),
         ({"input_shape": (1, 5)}, "does not fit 'x'"),
         ({"n_accum_bits": 0}, "n_accum_bits=0"),
+        ({"n_tries": -1}, "n_tries=-1"),
     ],
 )
 def test_mistakes(options, message):
