@@ -116,6 +116,10 @@ def _int32(totals) -> list[Value]:
 
 def _matmul_integer(node: Node, args, walk) -> list[Value]:
     x, w, x_zero, w_zero = (*args, None, None)[:4]
+    left = x.known and not w.known and node.op == "MatMulInteger"
+    if left and x.low.ndim == w.low.ndim == 2:
+        totals = _integer_sums(walk, node, _transposed(w), w_zero, _transposed(x), x_zero)
+        return [_transposed(value) for value in _int32(totals)]
     return _int32(_integer_sums(walk, node, x, x_zero, w, w_zero))
 
 

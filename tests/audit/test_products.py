@@ -188,3 +188,18 @@ def test_a_batch_of_weights_and_weights_on_the_left():
     for layer, rows in ((batch, weight.transpose(0, 2, 1).reshape(8, 3)), (side, left)):
         wanted = [[sum(f(-4 * w, 3 * w) for w in row) for f in (min, max)] for row in rows]
         assert layer.sum_range.tolist() == wanted
+
+
+def test_integer_weights_on_the_left():
+    rng = np.random.default_rng(0)
+    left = rng.integers(-9, 10, (4, 3)).astype(np.int8)
+    nodes = [helper.make_node("MatMulInteger", ["l", "x", "lz", "xz"], ["y"], name="left")]
+    constants = {"l": left, "lz": np.int8(2), "xz": np.uint8(5)}
+    kinds = {"x": (TensorProto.UINT8, [3, 2])}, {"y": (TensorProto.INT32, [4, 2])}
+    model = model_of(nodes, *kinds, constants)
+    (layer,) = prove(model, 8, n_tries=100).accumulators
+    rows = left.astype(int) - 2
+    wanted = [[sum(f(-5 * w, 250 * w) for w in row) for f in (min, max)] for row in rows.tolist()]
+    assert layer.sum_range.tolist() == wanted
+    found = run(model, {"x": layer.witness.inputs["x"]}, "y")[0][layer.witness.neuron]
+    assert found.max() > 127 or found.min() < -128
