@@ -229,12 +229,12 @@ def _resize(node: Node, args, walk) -> list[Value]:
 def _cast(node: Node, args, walk) -> list[Value]:
     value = args[0]
     low = node.evaluate([value.low, *[None] * (len(args) - 1)])[0]
+    grid = value.codes() if low.dtype.kind == "f" else None
     if value.known:
-        return [Value(low, low, value.grid if low.dtype.kind == "f" else None)]
+        return [Value(low, low, grid)]
     limits = integer_limits(low.dtype)
     if limits is not None and not (value.low.min() >= limits[0] and value.high.max() <= limits[1]):
         return [top(low.shape, low.dtype)]  # what a number beyond the type becomes is open
-    grid = value.codes() if low.dtype.kind == "f" else None
     return [Value(low, node.evaluate([value.high, *[None] * (len(args) - 1)])[0], grid)]
 
 

@@ -90,8 +90,6 @@ def _integer_weight(weight: Value, zero: Value | None, axis: int):
 def _integer_sums(walk, node, x, x_zero, w, w_zero, bias=None):
     """Sums of MatMulInteger, ConvInteger and their QLinear relatives, and their totals."""
     convolution = "Conv" in node.op
-    if not convolution and x.known and not w.known:
-        raise Unreadable("its weight is on the left")
     weight, zeros = _integer_weight(w, w_zero, 0 if convolution else -1)
     if convolution:
         shapes = conv_shapes(node.attributes, x.low.shape, weight.shape)
@@ -114,10 +112,15 @@ def _int32(totals) -> list[Value]:
     return [Value(integers, integers if low is high else high.astype(np.int32))]
 
 
+def _is_left(node: Node, walk) -> bool:
+    """Whether the weights are the left operand of a product of two matrices."""
+    constants = walk.graph.constants
+    return "MatMul" in node.op and node.inputs[0] in constants and node.inputs[1] not in constants
+
+
 def _matmul_integer(node: Node, args, walk) -> list[Value]:
     x, w, x_zero, w_zero = (*args, None, None)[:4]
-    left = x.known and not w.known and node.op == "MatMulInteger"
-    if left and x.low.ndim == w.low.ndim == 2:
+    if _is_left(node, walk) and x.low.ndim == w.low.ndim == 2:
         totals = _integer_sums(walk, node, _transposed(w), w_zero, _transposed(x), x_zero)
         return [_transposed(value) for value in _int32(totals)]
     return _int32(_integer_sums(walk, node, x, x_zero, w, w_zero))
@@ -251,7 +254,7 @@ def _matmul(node: Node, args, walk) -> list[Value]:
     x, w = args
     if min(x.low.ndim, w.low.ndim) < 2:
         raise Unreadable("one of its operands is a vector")
-    if x.known and not w.known:
+    if _is_left(node, walk):
         value = _float_sums(walk, node, _transposed(w), _transposed(x), None, matmul_shapes)
         return [_transposed(value)]
     return [_float_sums(walk, node, x, w, None, matmul_shapes)]

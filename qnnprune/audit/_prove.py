@@ -159,7 +159,7 @@ def _graph_subject(graph: Graph, input_range, input_shape):
 
     def run(arrays, n_sums):
         known = {name: _point_like(inputs[name], array) for name, array in arrays.items()}
-        return Walk(graph, known, n_sums).sums
+        return Walk(graph, known, walk, n_sums).sums
 
     return walk.sums, walk.unknown, Subject(box, run, batched, _n_products(walk.sums))
 
@@ -234,7 +234,10 @@ def _with_input(proof, sums, index, register, subject, n_tries, random_state) ->
     """The same proof, with an input of the whole model where one is found."""
     ranges, limits = proof.register_range, register.limits(proof.register_range)
     n_tries = min(n_tries, int(_MOST_PRODUCTS // subject.n_products) + 8)
-    found = find_input(subject, index, sums, register, ranges, limits, n_tries, random_state)
+    try:
+        found = find_input(subject, index, sums, register, ranges, limits, n_tries, random_state)
+    except LookupError:
+        return proof
     if found is None:
         return proof
     inputs, neuron, largest = found

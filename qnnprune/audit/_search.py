@@ -47,7 +47,10 @@ class Subject:
 
     def sums_at(self, inputs: dict[str, np.ndarray], index: int, proven: Sums) -> Sums:
         """The sums of one layer at some inputs; `proven` are those with ranges."""
-        return replace(self.run(inputs, index + 1)[index], signed=proven.signed)
+        found = self.run(inputs, index + 1)
+        if len(found) <= index or found[index].name != proven.name:
+            raise LookupError(f"{proven.name} was not met when the model was evaluated")
+        return replace(found[index], signed=proven.signed)
 
 
 class _Target:

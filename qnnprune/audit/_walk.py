@@ -12,7 +12,7 @@ from ._products import PRODUCTS, RUNTIME_PRODUCTS
 from ._quantizers import QONNX, QUANTIZERS
 from ._runtime import RUNTIME
 from ._sums import Sums
-from ._values import OPAQUE, Value, point, top
+from ._values import OPAQUE, Value, top
 
 __all__ = ["Walk", "folded"]
 
@@ -44,6 +44,8 @@ class Walk:
     ----------
     graph : Graph
     inputs : dict of str to Value
+    proven : Walk, optional
+        The walk with ranges, for one with known inputs: only the sums that it read are recorded.
     n_sums : int, optional
         Where to stop: behind that many sums.
 
@@ -57,11 +59,15 @@ class Walk:
         Name, operator and reason of each node that may sum products and was not understood.
     """
 
-    def __init__(self, graph: Graph, inputs: dict[str, Value], n_sums: int | None = None):
+    def __init__(
+        self, graph: Graph, inputs: dict[str, Value], proven: Walk | None = None, n_sums=None
+    ):
         self.graph = graph
         self.values: dict[str, Value] = {**graph.constants, **inputs}
         self.sums: list[Sums] = []
         self.unknown: list[tuple[str, str, str]] = []
+        self.read: set[int] = set()  # nodes, by identity
+        self._proven = proven
         self._registers: dict[str, int] = {}
         for node in graph.nodes:
             self._visit(node)
@@ -72,6 +78,8 @@ class Walk:
         args = [self.values.get(name, OPAQUE) if name else None for name in node.inputs]
         n_sums = len(self.sums)
         self.values.update(zip(node.outputs, self._results(node, args), strict=False))
+        if len(self.sums) > n_sums:
+            self.read.add(id(node))
         if len(self.sums) > n_sums and node.op in _INTEGER_SUMS:
             self._registers[node.outputs[0]] = n_sums
         elif node.op == "Add":
@@ -97,17 +105,12 @@ class Walk:
         if blind:
             shapes = [self.graph.shapes.get(name) for name in node.outputs]
             return [OPAQUE if found is None else top(*found) for found in shapes]
+        if self._proven is not None and node.op in _SUMMING and id(node) not in self._proven.read:
+            rule = unranged
         try:
-            if rule is OPERATORS.get(node.op) and _plain(args):
-                return [point(array) for array in node.evaluate([a and a.low for a in args])]
             return (rule or unranged)(node, args, self)
         except Exception:  # of ONNX's reference, which raises all sorts where it lacks something
             return unranged(node, args, self)
-
-
-def _plain(args) -> bool:
-    """Whether all inputs are known, and no codes are behind any."""
-    return all(arg is None or (arg.known and arg.grid is None) for arg in args)
 
 
 def folded(graph: Graph) -> Graph:

@@ -125,3 +125,20 @@ def test_mistakes():
         prove(trained(make(), (1, 2, 8, 8)), input_shape=(1, 5))
     with pytest.raises(ValueError, match="input_range='uint8'"):
         prove(make(), input_shape=(1, 2, 8, 8), input_range="uint8")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["export_qonnx", "export_onnx_qcdq"])
+def test_exports_of_brevitas_have_the_same_ranges(name, tmp_path):
+    pytest.importorskip("onnxoptimizer")  # Brevitas's exporters need it
+    from brevitas import export
+
+    module = trained(make(), (1, 2, 8, 8))
+    wanted = prove(module, input_shape=(1, 2, 8, 8))
+    path = tmp_path / "model.onnx"
+    getattr(export, name)(module, torch.zeros(1, 2, 8, 8), str(path), dynamo=False)
+    proof = prove(path)
+    assert not proof.unknown
+    for found, layer in zip(proof.accumulators, wanted.accumulators, strict=True):
+        assert (found.sum_range == layer.sum_range).all()
+        assert (found.partial_range == layer.partial_range).all()

@@ -203,3 +203,37 @@ def test_integer_weights_on_the_left():
     assert layer.sum_range.tolist() == wanted
     found = run(model, {"x": layer.witness.inputs["x"]}, "y")[0][layer.witness.neuron]
     assert found.max() > 127 or found.min() < -128
+
+
+def test_a_product_of_two_computed_tensors_does_not_mislead_the_search():
+    weight = np.array([[9, -9], [9, 9]], np.int8)
+    nodes = [
+        helper.make_node("MatMulInteger", ["x", "x"], ["square"], name="square"),
+        helper.make_node("Clip", ["square", "low", "high"], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["codes"], to=TensorProto.UINT8),
+        helper.make_node("MatMulInteger", ["codes", "w"], ["y"], name="fc"),
+    ]
+    constants = {"w": weight, "low": np.int32(0), "high": np.int32(15)}
+    kinds = {"x": (TensorProto.UINT8, [2, 2])}, {"y": (TensorProto.INT32, [2, 2])}
+    model = model_of(nodes, *kinds, constants)
+    proof = prove(model, 8, n_tries=100)
+    assert [unknown.name for unknown in proof.unknown] == ["square"]
+    (layer,) = proof.accumulators
+    assert layer.sum_range.tolist() == [[0, 270], [-135, 135]]
+    found = run(model, layer.witness.inputs, "y")[0][:, layer.witness.neuron]
+    assert layer.witness.input_bound in found
+
+
+def test_codes_that_were_cast_and_scaled_are_still_codes():
+    weight = np.array([[100.0], [27.0]], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["c"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["c", "s"], ["m"]),
+        helper.make_node("MatMul", ["m", "w"], ["y"], name="fc"),
+    ]
+    constants = {"w": weight, "s": np.float32(0.3)}
+    model = model_of(nodes, {"x": (TensorProto.UINT8, [1, 2])}, {"y": (1, [1, 1])}, constants)
+    proof = prove(model, 12, n_tries=50)
+    (layer,) = proof.accumulators
+    assert layer.sum_range.tolist() == [[0, 127 * 255]]
+    assert layer.witness.input_bound == layer.witness.inputs["x"][0].astype(int) @ [100, 27]
