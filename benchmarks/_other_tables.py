@@ -22,6 +22,18 @@ COLUMNS = {
         "MLP (64, 64), s": "{mlp_fit:.1f}",
         "MLP (64, 64), epochs": "{mlp_epochs:.0f}",
     },
+    "audit": {
+        "model": "{model}",
+        "sums": "{layers:.0f}",
+        "unknown": "{unknown:.0f}",
+        "bits needed": "{bits:.0f}",
+        "int16": "{int16}",
+        "maddubs": "{maddubs}",
+        "int32": "{int32}",
+        "layers over int16": "{over:.0f}",
+        "with an input found": "{found:.0f}",
+        "seconds": "{seconds:.1f}",
+    },
     "export_onnx": {
         "set": "{set}",
         "codes": "{codes:.0f}",

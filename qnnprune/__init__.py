@@ -12,6 +12,7 @@ __all__ = [
     "PrunedNeuralNetClassifier",
     "PrunedNeuralNetRegressor",
     "__version__",
+    "prove",
     "show_versions",
 ]
 
@@ -19,6 +20,7 @@ __all__ = [
 _LAZY = {
     "PrunedNeuralNetClassifier": ".estimators",
     "PrunedNeuralNetRegressor": ".estimators",
+    "prove": ".audit",
     "show_versions": "._show_versions",
 }
 

@@ -17,7 +17,7 @@ validation = pytest.importorskip("numpydoc.validate")
 docscrape = pytest.importorskip("numpydoc.docscrape")
 
 MODULES = [
-    "qnnprune", "qnnprune.accumulators", "qnnprune.encoding", "qnnprune.estimators",
+    "qnnprune", "qnnprune.accumulators", "qnnprune.audit", "qnnprune.encoding", "qnnprune.estimators",
     "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.pruning",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ._errors import InputError
 from ._formats import DATE_ORDERS, DECIMALS
 
-__all__ = ["JOBS", "parse", "parse_job", "program"]
+__all__ = ["JOBS", "Parser", "parse", "parse_job", "program", "width"]
 
 # Jobs on a saved network, by the first argument.
 JOBS = ("predict", "inspect")
@@ -25,9 +25,10 @@ examples:
   %(prog)s table.csv --target price
   %(prog)s table.parquet --target label --accum-bits 6 8 --save net.npz
   %(prog)s sales.csv --target amount --decimal , --encoding cp1252 --drop customer
-a saved network (--help after either word):
+a saved network, or an integer model of any origin (--help after the first word):
   %(prog)s predict net.npz rows.csv --out predictions.csv
   %(prog)s inspect net.npz
+  %(prog)s prove model.onnx --accum-bits 16
 """
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "space": " "}
 _OF_A_FILE = [
@@ -44,7 +45,9 @@ _OF_A_FILE = [
 _MOST_BITS = 62
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that raises the error of the command line."""
+
     def error(self, message):
         raise InputError(f"{message} (--help explains the options)")
 
@@ -68,7 +71,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         if args.file is None and values and _is_a_file(values[-1]):
             args.file = values.pop()  # which follows the values of an option that takes many
     try:
-        args.accum_bits = [_width(1, _MOST_BITS)(text) for text in args.accum_bits]
+        args.accum_bits = [width(1, _MOST_BITS)(text) for text in args.accum_bits]
     except argparse.ArgumentTypeError as error:
         parser.error(f"argument --accum-bits: {error}")
     if not args.accum_bits:
@@ -101,7 +104,7 @@ def parse_job(job: str, argv: list[str]) -> argparse.Namespace:
         "predict": "Write the predictions of a saved network for the rows of a file.",
         "inspect": "Print the columns, the layers and the proof of a saved network.",
     }[job]
-    parser = _Parser(prog=f"{program()} {job}", description=about)
+    parser = Parser(prog=f"{program()} {job}", description=about)
     parser.add_argument("network", metavar="NETWORK", help="file that --save wrote")
     if job == "predict":
         add = parser.add_argument
@@ -115,7 +118,9 @@ def _is_a_file(text: str) -> bool:
     return not text.isdecimal() and Path(text).is_file()
 
 
-def _width(low: int, high: int):
+def width(low: int, high: int):
+    """A type of argument: an integer from `low` to `high`."""
+
     def parse(text):
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
@@ -138,7 +143,7 @@ def program() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=program(),
         usage="%(prog)s [FILE --target COLUMN] [options]",
         description=_DESCRIPTION,
@@ -184,9 +189,9 @@ def _add_nets(add):
         "--accum-bits", nargs="+", default=["6", "8", "12", "16"], metavar="N",
         help="widths of the accumulator, one net each (default: 6 8 12 16)",
     )  # fmt: skip
-    add("--w-bits", type=_width(2, 8), metavar="N", help="width of the weights, 2 to 8")
-    add("--a-bits", type=_width(2, 8), metavar="N", help="width of the activations, 2 to 8")
-    add("--in-bits", type=_width(1, 8), metavar="N", help="width of the inputs (default: --a-bits)")
-    add("--epochs", type=_width(1, 10**6), metavar="N", help="default: by the number of rows")
-    add("--seed", type=_width(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
+    add("--w-bits", type=width(2, 8), metavar="N", help="width of the weights, 2 to 8")
+    add("--a-bits", type=width(2, 8), metavar="N", help="width of the activations, 2 to 8")
+    add("--in-bits", type=width(1, 8), metavar="N", help="width of the inputs (default: --a-bits)")
+    add("--epochs", type=width(1, 10**6), metavar="N", help="default: by the number of rows")
+    add("--seed", type=width(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
     add("--save", metavar="PATH", help="write the 8-bit net, or the first one, to this .npz file")

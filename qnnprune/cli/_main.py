@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ._arguments import JOBS, parse, parse_job, program
 from ._errors import InputError
+from ._prove import prove_file
 from ._reading import digits, read_table
 from ._summary import net_name, print_check, print_head, print_table
 from ._texts import Conventions
@@ -31,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0; 1 where the proof and the simulation disagree; 2 after a mistake in
+        Exit code: 0; 1 where the proof and the simulation disagree, or where the audit does not
+        prove everything; 2 after a mistake in
         the arguments or the data, and where the output cannot be written; 130 after an
         interrupt; 141 where nobody reads the output any more.
     """
@@ -62,6 +64,8 @@ def _answered(argv) -> int:
             from . import _saved
 
             return getattr(_saved, argv[0])(parse_job(argv[0], argv[1:]))
+        if argv and argv[0] == "prove":
+            return prove_file(argv[1:])
         return _run(parse(argv))
     except InputError as error:
         _complain(f"error: {error}")

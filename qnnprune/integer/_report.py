@@ -14,22 +14,6 @@ __all__ = ["AccumulatorReport", "accumulator_report"]
 
 FEW_WEIGHTS = 4  # per neuron; with fewer hardly anything can be learned
 
-_TITLES = {
-    "layer": "layer",
-    "neurons": "neurons",
-    "fan_in": "fan-in",
-    "omega": "Ω",
-    "budget": "budget",
-    "nonzeros_min": "nonzeros min",
-    "nonzeros_mean": "mean",
-    "nonzeros_max": "max",
-    "dead_neurons": "dead",
-    "proven_bits": "proven bits",
-    "proven_range": "proven range",
-    "observed_bits": "observed bits",
-    "overflows": "overflows",
-}
-
 
 class AccumulatorReport:
     """A table with one row a layer, as text, as HTML and as data.
@@ -41,6 +25,22 @@ class AccumulatorReport:
     summary : str
         What the table amounts to, in a sentence.
     """
+
+    _titles = {
+        "layer": "layer",
+        "neurons": "neurons",
+        "fan_in": "fan-in",
+        "omega": "Ω",
+        "budget": "budget",
+        "nonzeros_min": "nonzeros min",
+        "nonzeros_mean": "mean",
+        "nonzeros_max": "max",
+        "dead_neurons": "dead",
+        "proven_bits": "proven bits",
+        "proven_range": "proven range",
+        "observed_bits": "observed bits",
+        "overflows": "overflows",
+    }
 
     def __init__(self, rows: list[dict], summary: str):
         self.rows, self.summary = rows, summary
@@ -75,7 +75,7 @@ class AccumulatorReport:
         return pd.DataFrame(self.to_dict())
 
     def _cells(self) -> list[list[str]]:
-        titles = [_TITLES[key] for key in self.rows[0]]
+        titles = [self._titles[key] for key in self.rows[0]]
         return [titles, *([_text(value) for value in row.values()] for row in self.rows)]
 
     def __repr__(self) -> str:
