@@ -7,6 +7,7 @@ at its end by its ``integer_network_``.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,11 @@ def parts_of_pipeline(pipeline) -> dict:
             f"The last step of pipeline is a {type(last).__name__}, and no fitted estimator of "
             "qnnprune: end the pipeline in one, and call fit first."
         )
+    if network.encoding.is_date.any():
+        raise ValueError(
+            f"The last step of pipeline, a {type(last).__name__}, takes dates: they cannot be "
+            "folded. Make them numbers before the pipeline."
+        )
     n_features, names = _raw_columns(steps, network)
     encoding, places = folded(steps, network.encoding, n_features, names)
     first = _reading(network.layers[0], places, encoding.input_range)
@@ -57,7 +63,7 @@ def parts_of_pipeline(pipeline) -> dict:
     }
 
 
-def _flat(pipeline, path: str = "") -> tuple[list, object]:
+def _flat(pipeline, path: str = "") -> tuple[list, Any]:
     """The steps of pipelines within pipelines, and the last one of all."""
     steps = [(path + name, step) for name, step in pipeline.steps]
     (name, last), before = steps[-1], steps[:-1]

@@ -80,12 +80,14 @@ def _feature(double: Levels, single: Levels, n_bits: int, place: int) -> _Featur
     if double.categories is not None:
         return _of_categories(double, place)
     starts, codes = _for_both_types(double, single)
-    ramp = None if double.gap is None else [double.gap]
-    risen = _risen(np.append(codes, ramp, axis=0) if ramp else codes, n_bits)
     n_codes, steps = codes.shape[1], 2**n_bits - 1
-    if risen is not None and risen[0] == 0 and risen[len(codes) - 1] == n_codes * steps:
-        begins = np.searchsorted(risen[: len(codes)], np.arange(1, n_codes * steps + 1))
-        missing = int(risen[-1]) if ramp else -1
+    risen, gap = (
+        _risen(codes, n_bits),
+        _risen(codes if double.gap is None else double.gap[None], n_bits),
+    )
+    if _is_whole_ramp(risen, n_codes * steps) and gap is not None:
+        begins = np.searchsorted(risen, np.arange(1, n_codes * steps + 1))
+        missing = -1 if double.gap is None else int(gap[0])
         return _Feature(*starts.T[:, begins], n_codes, None, missing)
     # A whole number of segments of thresholds, as ramps have: the last level is there twice.
     n_segments = -(-(len(codes) - 1) // steps)
@@ -115,14 +117,18 @@ def _with_gap(codes: np.ndarray, gap: np.ndarray | None) -> tuple[np.ndarray, in
 
 
 def _risen(codes: np.ndarray, n_bits: int) -> np.ndarray | None:
-    """Level of each row of codes on a ramp; None if a row is none of its levels.
-
-    The last row may be that of gaps; the levels of the others rise.
-    """
+    """Level of each row of codes on a ramp; None if a row is none of its levels."""
     n_codes, steps, low = codes.shape[1], 2**n_bits - 1, code_range(n_bits)[0]
     risen = codes.astype(np.int64).sum(axis=1) - n_codes * low
     ramp = np.clip(risen[:, None] - steps * np.arange(n_codes), 0, steps) + low
     return risen if np.array_equal(ramp, codes) else None
+
+
+def _is_whole_ramp(risen: np.ndarray | None, last: int) -> bool:
+    """Whether levels rise from 0 to the last one, wherever they skip some."""
+    if risen is None or risen[0] != 0 or risen[-1] != last:
+        return False
+    return bool((np.diff(risen) > 0).all())
 
 
 def _for_both_types(double: Levels, single: Levels) -> tuple[np.ndarray, np.ndarray]:

@@ -97,7 +97,17 @@ def _bins(step, n_columns):
     if step.encode == "ordinal":
         return _one_to_one(step, n_columns)
     inputs = np.repeat(np.arange(n_columns), step.n_bins_).tolist()
-    return Effect(inputs, [False] * len(inputs), dict(enumerate(step.bin_edges_)))
+    edges = (
+        map(_rounded_to_single, step.bin_edges_) if step.dtype == np.float32 else step.bin_edges_
+    )
+    return Effect(inputs, [False] * len(inputs), dict(enumerate(edges)))
+
+
+def _rounded_to_single(edges: np.ndarray) -> np.ndarray:
+    """Half-way below each edge: from there on float64 values are rounded up to it."""
+    edges = edges.astype(np.float32)
+    below = np.nextafter(edges, -np.inf, dtype=np.float32)
+    return (edges.astype(np.float64) + below) / 2
 
 
 def _function(step, n_columns):
@@ -116,8 +126,19 @@ def _imputer(step, n_columns):
 
 
 def _indicator(step, n_columns):
-    inputs = step.features_.tolist()
-    return Effect(inputs, [False] * len(inputs), _missing_marks(step, n_columns))
+    inputs, marks = step.features_.tolist(), _missing_marks(step, n_columns)
+    refusing = step.error_on_new and step.features == "missing-only"
+    new = set(marks) - set(inputs) if refusing else set()
+    accepts = {i: _differs_from(step.missing_values) for i in new if _is_number(marks[i][0])}
+    return Effect(inputs, [False] * len(inputs), marks, accepts)
+
+
+def _is_number(value) -> bool:
+    return real_numbers([value]) is not None
+
+
+def _differs_from(value) -> Callable:
+    return lambda x: ~np.isin(x, [value, np.float32(value)])
 
 
 def _missing_marks(step, n_columns):
