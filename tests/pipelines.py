@@ -51,8 +51,9 @@ def fold(pipeline):
         return IntegerNetwork.from_pipeline(pipeline)
 
 
-def around_thresholds(network, dtype):
-    """Rows with each feature on its thresholds and on the floats beside them."""
+def around_thresholds(network, dtype, *, of_all_sizes=True):
+    """Rows with each feature on its thresholds and on the floats beside them, and elsewhere."""
+    others = anywhere(dtype) if of_all_sizes else []
     columns = []
     for thresholds in network.encoding.thresholds_for(dtype):
         places = thresholds[np.isfinite(thresholds)].astype(dtype)
@@ -63,7 +64,7 @@ def around_thresholds(network, dtype):
                 below = np.nextafter(below, -np.inf, dtype=dtype)
                 above = np.nextafter(above, np.inf, dtype=dtype)
             near += [below, above]
-        near = np.concatenate([*near, *anywhere(dtype)])
+        near = np.concatenate([*near, *others])
         columns.append(near[np.isfinite(near)])
     longest = max(map(len, columns))
     return np.stack([np.resize(column, longest) for column in columns], axis=1)

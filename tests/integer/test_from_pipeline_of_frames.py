@@ -60,7 +60,11 @@ MIXED = {
             ("income", make_union(PowerTransformer(), KBinsDiscretizer(4)), ["income"]),
             ("texts", TEXTS, ["colour", "size"]),
             ("rooms", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["rooms"]),
-            ("rank", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["size"]),
+            (
+                "rank",
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+                ["size"],
+            ),
             ("mean", TargetEncoder(cv=3), ["colour", "size"]),
             ("left out", "drop", ["name"]),
         ],
@@ -98,7 +102,7 @@ def fitted(name):
 
 def hard_rows(network):
     """Unseen categories, gaps, and numbers on thresholds."""
-    rows = around_thresholds(network, np.float64)
+    rows = around_thresholds(network, np.float64, of_all_sizes=False)
     table = frame(len(rows), seed=1, unseen=True)
     for name in NUMBERS:
         place = list(table).index(name)
@@ -123,7 +127,7 @@ def test_float32_counts_as_the_pipeline_counts_it(kinds):
     """Both columns in float32 are scaled in float32, one beside a float64 column is not."""
     pipeline = fitted("selectors" if len(kinds) == 1 else "everything")
     network = fold(pipeline)
-    numbers = around_thresholds(network, np.float32)
+    numbers = around_thresholds(network, np.float32, of_all_sizes=False)
     rows = frame(len(numbers), seed=3)
     for name in NUMBERS:
         rows[name] = numbers[:, list(rows).index(name)].astype(np.float64)
@@ -200,5 +204,5 @@ def test_a_file_holds_thresholds_for_float32(tmp_path):
     assert network.encoding.single_thresholds is not None
     network.save(tmp_path / "net.npz")
     loaded = IntegerNetwork.load(tmp_path / "net.npz")
-    rows = around_thresholds(network, np.float32)
+    rows = around_thresholds(network, np.float32, of_all_sizes=False)
     np.testing.assert_array_equal(loaded.decision(rows), network.decision(rows))

@@ -61,8 +61,8 @@ class Pipe:
             columns, evaluate = walk(step, columns, evaluate, notes, name)
         if len(columns) != encoding.n_features:
             raise ValueError(
-                f"By the rules for its steps the pipeline makes {len(columns)} columns, but its "
-                f"estimator was fitted on {encoding.n_features}: it cannot be folded."
+                f"The steps {_changing(columns)} cannot be folded: by their rules they make "
+                f"{len(columns)} columns, but the estimator was fitted on {encoding.n_features}."
             )
         marks = notes.marks
         for position, known in enumerate(encoding.categories):
@@ -195,6 +195,10 @@ def _sources(marks: list[Mark], n_features: int, dtype) -> list:
         Category(looked_up[source]) if source in looked_up else Number(dtype)
         for source in range(n_features)
     ]
+
+
+def _changing(columns: list[Column]) -> str:
+    return ", ".join(dict.fromkeys(column.changed_by for column in columns if not column.is_raw))
 
 
 def _blocks(found: list[set[int]], n_features: int) -> np.ndarray:
