@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class InputEncoding:
     def __setstate__(self, state):
         # Pickles from before there were tables lack some attributes.
         empty = np.empty(0)
-        later = dict.fromkeys(("missing_level", "is_date", "takes_others"), empty)
+        later: dict[str, Any] = dict.fromkeys(("missing_level", "is_date", "takes_others"), empty)
         later |= {"tables": (), "categories": (), "single_thresholds": None, "blocks": None}
         self.__dict__.update(later | state)
         self.__post_init__()
@@ -193,8 +194,8 @@ class InputEncoding:
         numbers = numbers_of(X, self.categories, self.is_date, names, ignored=self.is_ignored)
         if not self.takes_others.all():
             check_others(X, numbers, self.categories, self.takes_others, names)
-        if self.single_thresholds is not None and is_frame(X) and numbers.dtype != np.float32:
-            self._move_singles(X, numbers)
+        if is_frame(X) and numbers.dtype != np.float32:
+            numbers = self._with_singles(X, numbers)
         if self._refuses_gaps and not all_finite(numbers):
             refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
             if refused.any():
@@ -204,17 +205,20 @@ class InputEncoding:
                 )
         return numbers
 
-    def _move_singles(self, X, numbers: np.ndarray) -> None:
-        """Move numbers from columns of float32 to where their levels are in float64."""
-        columns = columns_of(X)
-        others = [block for block, c in zip(self.blocks, columns, strict=True) if c.dtype != "f4"]
-        for place in np.flatnonzero(~np.isin(self.blocks, others)):
-            row, single = self.thresholds[place], self.single_thresholds[place]
-            level = np.searchsorted(single, columns[place], side="right")
-            begin, end = np.append(-np.inf, row)[level], np.append(row, np.inf)[level]
+    def _with_singles(self, X, numbers: np.ndarray) -> np.ndarray:
+        """Numbers in float64, those from columns of float32 moved to where their levels are."""
+        single, blocks = self.single_thresholds, self.blocks
+        if single is None or blocks is None:
+            return numbers
+        columns, numbers = columns_of(X), numbers.astype(np.float64)
+        others = [block for block, c in zip(blocks, columns, strict=True) if c.dtype != "f4"]
+        for place in np.flatnonzero(~np.isin(blocks, others)):
+            level = np.searchsorted(single[place], columns[place], side="right")
+            ends = np.concatenate([[-np.inf], self.thresholds[place], [np.inf]])
             # A level that float64 lacks has no room: the one below it is taken.
-            last = np.nextafter(end, -np.inf)
-            numbers[:, place] = np.clip(numbers[:, place], begin, last)
+            last = np.nextafter(ends[level + 1], -np.inf)
+            numbers[:, place] = np.clip(numbers[:, place], ends[level], last)
+        return numbers
 
     def levels(self, X: np.ndarray) -> np.ndarray:
         """Count the thresholds that each value reaches; a gap has its own level.

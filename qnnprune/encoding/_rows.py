@@ -84,7 +84,8 @@ def _few(names: list, most: int = 5) -> str:
 def _plain(X, categories, is_date) -> np.ndarray | None:
     """X as an array, where that holds real numbers and needs nothing looked up."""
     looked_up = any(known is not None for known in categories)
-    if isinstance(X, Mapping) or looked_up or (is_frame(X) and is_date.any()):
+    by_column = isinstance(X, Mapping) or hasattr(X, "column_names")  # pyarrow's
+    if by_column or looked_up or (is_frame(X) and is_date.any()):
         return None
     try:
         array = np.asarray(X)
@@ -117,7 +118,7 @@ def check_others(X, numbers: np.ndarray, categories, takes_others: np.ndarray, n
     ------
     ValueError
     """
-    for place in np.flatnonzero(~takes_others):
+    for place in np.flatnonzero(~takes_others).tolist():
         is_other = numbers[:, place] == len(categories[place])
         if is_other.any():
             value = columns_of(X)[place].tolist()[is_other.argmax()]
@@ -211,10 +212,8 @@ def _expect(kinds: set[str], values: np.ndarray, where: str) -> None:
     found = kind_of(values)
     if found in kinds or (found == "number" and _all_missing(values)):
         return
-    expected = "numbers" if "number" in kinds else words_of(min(kinds))
-    raise ValueError(
-        f"{where} holds {words_of(found)}, but {expected} were fitted: convert it first."
-    )
+    fitted = {"number": "numbers were", "text": "text was", "date": "dates were"}[max(kinds)]
+    raise ValueError(f"{where} holds {words_of(found)}, but {fitted} fitted: convert it first.")
 
 
 def _all_missing(values: np.ndarray) -> bool:

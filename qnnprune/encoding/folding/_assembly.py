@@ -80,20 +80,17 @@ def _feature(double: Levels, single: Levels, n_bits: int, place: int) -> _Featur
     if double.categories is not None:
         return _of_categories(double, place)
     starts, codes = _for_both_types(double, single)
-    n_codes, steps = codes.shape[1], 2**n_bits - 1
-    risen, gap = (
-        _risen(codes, n_bits),
-        _risen(codes if double.gap is None else double.gap[None], n_bits),
-    )
-    if _is_whole_ramp(risen, n_codes * steps) and gap is not None:
-        begins = np.searchsorted(risen, np.arange(1, n_codes * steps + 1))
-        missing = -1 if double.gap is None else int(gap[0])
-        return _Feature(*starts.T[:, begins], n_codes, None, missing)
+    steps = 2**n_bits - 1
+    risen, at_gap = _risen(codes, n_bits), _level_of_gap(double.gap, n_bits)
+    if at_gap is not None and _is_whole_ramp(risen, codes.shape[1] * steps):
+        begins = starts[np.searchsorted(risen, np.arange(1, risen[-1] + 1))]
+        return _Feature(begins[:, 0], begins[:, 1], codes.shape[1], None, at_gap)
     # A whole number of segments of thresholds, as ramps have: the last level is there twice.
     n_segments = -(-(len(codes) - 1) // steps)
     fill = np.minimum(np.arange(n_segments * steps + 1), len(codes) - 1)
     table, missing = _with_gap(codes[fill], double.gap)
-    return _Feature(*starts.T[:, fill[1:]], n_segments, table, missing)
+    begins = starts[fill[1:]]
+    return _Feature(begins[:, 0], begins[:, 1], n_segments, table, missing)
 
 
 def _of_categories(levels: Levels, place: int) -> _Feature:
@@ -116,19 +113,25 @@ def _with_gap(codes: np.ndarray, gap: np.ndarray | None) -> tuple[np.ndarray, in
     return (codes, int(same[0])) if len(same) else (np.append(codes, [gap], axis=0), len(codes))
 
 
-def _risen(codes: np.ndarray, n_bits: int) -> np.ndarray | None:
-    """Level of each row of codes on a ramp; None if a row is none of its levels."""
+def _risen(codes: np.ndarray, n_bits: int) -> np.ndarray:
+    """Level of each row of codes on a ramp; -1 where it is none."""
     n_codes, steps, low = codes.shape[1], 2**n_bits - 1, code_range(n_bits)[0]
     risen = codes.astype(np.int64).sum(axis=1) - n_codes * low
     ramp = np.clip(risen[:, None] - steps * np.arange(n_codes), 0, steps) + low
-    return risen if np.array_equal(ramp, codes) else None
+    return np.where((ramp == codes).all(axis=1), risen, -1)
 
 
-def _is_whole_ramp(risen: np.ndarray | None, last: int) -> bool:
+def _is_whole_ramp(risen: np.ndarray, last: int) -> bool:
     """Whether levels rise from 0 to the last one, wherever they skip some."""
-    if risen is None or risen[0] != 0 or risen[-1] != last:
-        return False
-    return bool((np.diff(risen) > 0).all())
+    return risen[0] == 0 and risen[-1] == last and bool((np.diff(risen) > 0).all())
+
+
+def _level_of_gap(gap: np.ndarray | None, n_bits: int) -> int | None:
+    """Level of a gap on a ramp, -1 where gaps are refused; None where its codes are no level."""
+    if gap is None:
+        return -1
+    level = int(_risen(gap[None], n_bits)[0])
+    return None if level < 0 else level
 
 
 def _for_both_types(double: Levels, single: Levels) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +151,7 @@ def _for_both_types(double: Levels, single: Levels) -> tuple[np.ndarray, np.ndar
     begins_double = np.append(lowest[0], double.thresholds)
     begins_single = np.append(lowest[1], single.thresholds.astype(np.float64))
     begins, codes = [], []
-    for tag, *ends in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+    for tag, *ends in SequenceMatcher(a=keys[0], b=keys[1], autojunk=False).get_opcodes():
         here, there = slice(*ends[:2]), slice(*ends[2:])
         if tag == "equal":
             begins.append(np.stack([begins_double[here], begins_single[there]], axis=1))

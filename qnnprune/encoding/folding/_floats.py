@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["changes", "floats_at", "largest_position", "neighbourhood", "positions_of"]
 
-_INTEGERS = {4: np.int32, 8: np.int64}
+_INTEGERS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
 def positions_of(values: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def positions_of(values: np.ndarray) -> np.ndarray:
     """
     integer = _INTEGERS[values.dtype.itemsize]
     bits = np.ascontiguousarray(values).view(integer).astype(np.int64)
-    return np.where(bits < 0, -(bits & np.iinfo(integer).max), bits)
+    return np.where(bits < 0, -(bits & (2 ** (8 * integer.itemsize - 1) - 1)), bits)
 
 
 def floats_at(positions: np.ndarray, dtype) -> np.ndarray:

@@ -45,7 +45,7 @@ def folded(steps, encoding: InputEncoding, n_features: int, names=None):
     """
     pipes = [Pipe(steps, encoding, n_features, names, dtype) for dtype in (np.float64, np.float32)]
     levels = [levels_of(pipe) for pipe in pipes]
-    raw = assembled(*levels, encoding.n_bits, pipes[0].blocks)
+    raw = assembled(levels[0], levels[1], encoding.n_bits, pipes[0].blocks)
     of_features = [pipes[0].codes_of(source) for source in range(n_features)]
     places = np.concatenate([p if len(p) else [-1] for p in of_features]).astype(np.int64)
     for pipe, found in zip(pipes, levels, strict=True):
