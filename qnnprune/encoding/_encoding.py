@@ -45,8 +45,8 @@ class InputEncoding:
         Ascending in each row; rows of features with fewer of them end in +inf.  Those of a
         categorical feature are 0.5, 1.5, and so on, one per category.
     n_segments : int64 array of shape (n_features,)
-        Segments of the ramp of each feature: 0 for a categorical one, and for a constant one,
-        which gets one code that never changes.
+        Segments of the ramp of each feature: 0 for one whose table is no ramp, and for a constant
+        one, which gets one code that never changes.
     n_bits : int
         Width of a code, in bits.
     tables : tuple of None or int8 arrays of shape (n_levels, n_codes)

@@ -82,9 +82,11 @@ def _check_encoding(encoding) -> None:
             _check_categories(f"encoding.categories.{feature}", known, thresholds[feature])
             right, ramp = n_segments[feature] == 0, len(known)
             _require(right, f"encoding.n_segments of categorical feature {feature} is not 0")
-        right = n_finite[feature] == ramp
+        # A table may be of any number of levels, and so may be the thresholds of a number.
+        is_tabled = known is None and encoding.tables[feature] is not None
+        right = is_tabled or n_finite[feature] == ramp
         _require(right, "encoding.n_segments does not match the finite thresholds")
-        _check_levels(encoding, feature, int(ramp))
+        _check_levels(encoding, feature, int(n_finite[feature]))
 
 
 def _check_categories(where: str, known: np.ndarray, thresholds: np.ndarray) -> None:

@@ -85,12 +85,8 @@ def _feature(double: Levels, single: Levels, n_bits: int, place: int) -> _Featur
     if at_gap is not None and _is_whole_ramp(risen, codes.shape[1] * steps):
         begins = starts[np.searchsorted(risen, np.arange(1, risen[-1] + 1))]
         return _Feature(begins[:, 0], begins[:, 1], codes.shape[1], None, at_gap)
-    # A whole number of segments of thresholds, as ramps have: the last level is there twice.
-    n_segments = -(-(len(codes) - 1) // steps)
-    fill = np.minimum(np.arange(n_segments * steps + 1), len(codes) - 1)
-    table, missing = _with_gap(codes[fill], double.gap)
-    begins = starts[fill[1:]]
-    return _Feature(begins[:, 0], begins[:, 1], n_segments, table, missing)
+    table, missing = _with_gap(codes, double.gap)
+    return _Feature(starts[1:, 0], starts[1:, 1], 0, table, missing)
 
 
 def _of_categories(levels: Levels, place: int) -> _Feature:

@@ -9,12 +9,13 @@ between them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 __all__ = ["changes", "floats_at", "largest_position", "neighbourhood", "positions_of"]
 
-_INTEGERS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+_INTEGERS: dict[int, Any] = {4: np.int32, 8: np.int64}
 
 
 def positions_of(values: np.ndarray) -> np.ndarray:
@@ -36,7 +37,7 @@ def positions_of(values: np.ndarray) -> np.ndarray:
     """
     integer = _INTEGERS[values.dtype.itemsize]
     bits = np.ascontiguousarray(values).view(integer).astype(np.int64)
-    return np.where(bits < 0, -(bits & (2 ** (8 * integer.itemsize - 1) - 1)), bits)
+    return np.where(bits < 0, -(bits & np.iinfo(integer).max), bits)
 
 
 def floats_at(positions: np.ndarray, dtype) -> np.ndarray:
@@ -55,7 +56,7 @@ def floats_at(positions: np.ndarray, dtype) -> np.ndarray:
     Examples
     --------
     >>> floats_at(np.array([-1, 0, 1]), np.float64)
-    array([-4.94065646e-324,  0.00000000e+000,  4.94065646e-324])
+    array([-5.e-324,  0.e+000,  5.e-324])
     """
     integer = _INTEGERS[np.dtype(dtype).itemsize]
     magnitude = np.abs(positions).astype(integer).view(dtype)
