@@ -31,6 +31,7 @@ NEEDS = {
     "encrypted.md": ["concrete.fhe"],
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
     "getting_started.md": ["pandas"],
+    "pipelines.md": ["pandas"],
 }
 PUBLIC = [
     "", ".accumulators", ".encoding", ".estimators", ".exceptions", ".export", ".integer",
