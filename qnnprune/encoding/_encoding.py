@@ -212,7 +212,8 @@ class InputEncoding:
             return numbers
         columns, numbers = columns_of(X), numbers.astype(np.float64)
         others = [block for block, c in zip(blocks, columns, strict=True) if c.dtype != "f4"]
-        for place in np.flatnonzero(~np.isin(blocks, others)):
+        is_number = [known is None for known in self.categories]
+        for place in np.flatnonzero(~np.isin(blocks, others) & is_number):
             level = np.searchsorted(single[place], columns[place], side="right")
             ends = np.concatenate([[-np.inf], self.thresholds[place], [np.inf]])
             # A level that float64 lacks has no room: the one below it is taken.

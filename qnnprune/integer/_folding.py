@@ -37,7 +37,10 @@ def parts_of_pipeline(pipeline) -> dict:
         If a step cannot be folded.
     """
     if not is_pipeline(pipeline):
-        raise TypeError(f"pipeline is a {type(pipeline).__name__}, which has no steps.")
+        raise TypeError(
+            f"pipeline is a {type(pipeline).__name__}, which has no steps: pass a fitted pipeline, "
+            "of a search its best_estimator_."
+        )
     steps, last = _flat(pipeline)
     network = last if hasattr(last, "layers") else getattr(last, "integer_network_", None)
     if network is None:

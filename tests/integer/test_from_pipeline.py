@@ -128,6 +128,17 @@ def test_integers_count_as_the_same_floats(dtype):
     )
 
 
+def test_unknown_numbers_are_refused_where_the_pipeline_refuses_them():
+    rows = X[:, 2:].round()
+    pipeline = make_pipeline(OrdinalEncoder(), MinMaxScaler(), EveryCode()).fit(rows)
+    network = fold(pipeline)
+    for dtype in (*TYPES, np.int64):
+        assert_same(pipeline, network, rows.astype(dtype))
+    for value in (rows.max() + 1, np.nextafter(rows[0, 0], 9)):
+        with pytest.raises(ValueError, match="Column 0 has the value"):
+            network.decision([[value, rows[0, 1]]])
+
+
 def test_minus_zero_is_zero():
     pipeline = make_pipeline(StandardScaler(with_mean=False), Binarizer(threshold=0.0), EveryCode())
     pipeline.fit(np.array([[-1.0], [0.0], [1.0]]))

@@ -135,6 +135,17 @@ def test_float32_counts_as_the_pipeline_counts_it(kinds):
     assert_same(pipeline, network, rows)
 
 
+def test_numbers_that_are_categories_in_a_frame_of_float32():
+    both = make_column_transformer((OneHotEncoder(), ["rooms"]), (NUMERIC, ["income"]))
+    rows = X[["rooms", "income"]].astype("float32")
+    pipeline = make_pipeline(both, EveryCode()).fit(rows)
+    network = fold(pipeline)
+    assert network.encoding.categories[0].tolist() == [1, 2, 3, 4, 5]
+    assert network.encoding.single_thresholds is not None
+    assert_same(pipeline, network, rows)
+    assert_same(pipeline, network, rows.astype("float64"))
+
+
 @pytest.mark.parametrize("convert", ["category", "string", "object"])
 def test_types_of_text_columns(convert):
     texts = ["colour", "size", "name"]

@@ -79,6 +79,7 @@ WITH_GAPS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("name", WITH_GAPS)
 def test_gaps_count_as_the_median_where_training_had_none(model, name):
     table, network = WITH_GAPS[name], model.integer_network_

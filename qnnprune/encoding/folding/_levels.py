@@ -54,10 +54,11 @@ def levels_of(pipe: Pipe) -> list[Levels]:
     numbers = dict(zip(pipe.number_sources, _thresholds(pipe), strict=True))
     with unchecked():
         codes = _codes_at(pipe, numbers)
+    gaps = _tried(pipe, {source: kind.gap for source, kind in enumerate(pipe.sources)})
     return [
-        _of_categories(pipe, source)
+        _of_categories(pipe, source, gaps[source])
         if isinstance(kind, Category)
-        else _of_numbers(pipe, source, numbers[source], codes[source])
+        else _of_numbers(pipe, source, numbers[source], codes[source], gaps[source])
         for source, kind in enumerate(pipe.sources)
     ]
 
@@ -132,28 +133,42 @@ def _nearest(accepted: np.ndarray) -> np.ndarray:
     return np.where(last < 0, accepted.argmax(), last)
 
 
-def _of_numbers(pipe: Pipe, source: int, positions: np.ndarray, codes: np.ndarray) -> Levels:
+def _of_numbers(pipe: Pipe, source: int, positions, codes: np.ndarray, gap) -> Levels:
     keep = np.append(True, (codes[1:] != codes[:-1]).any(axis=1))
-    thresholds = pipe.sources[source].values(positions)[keep[1:]]
-    return Levels(thresholds, codes[keep], _tried(pipe, source, np.nan))
+    return Levels(pipe.sources[source].values(positions)[keep[1:]], codes[keep], gap)
 
 
-def _of_categories(pipe: Pipe, source: int) -> Levels:
+def _of_categories(pipe: Pipe, source: int, gap) -> Levels:
     category = pipe.sources[source]
     with unchecked():
         codes = pipe.codes(pipe.numbers({source: category.known}))[:, pipe.codes_of(source)]
-    gap, others = (_tried(pipe, source, v) for v in (category.gap, category.unknown()))
+    others = _tried(pipe, {source: category.unknown()})[source]
     takes_others = others is not None
     codes = np.append(codes, [others if takes_others else codes[0]], axis=0)
     return Levels(np.empty(0), codes, gap, category.known, takes_others)
 
 
-def _tried(pipe: Pipe, source: int, value) -> np.ndarray | None:
-    """Codes of a raw column where it has this value; None where the pipeline raises an error."""
+def _tried(pipe: Pipe, values: dict) -> dict:
+    """Codes of raw columns where one of them has a value; None where the pipeline raises an error.
+
+    Parameters
+    ----------
+    values : dict from int to object
+        By raw column.
+    """
+    sources = list(values)
+    columns = {
+        source: [value if i == row else pipe.sources[source].safe for i in range(len(values))]
+        for row, (source, value) in enumerate(values.items())
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            numbers = pipe.encoding.numbers(pipe.table({source: [value]}))
+            codes = pipe.codes(pipe.encoding.numbers(pipe.table(columns)))
     except (ValueError, TypeError):
-        return None
-    return pipe.codes(numbers)[0, pipe.codes_of(source)]
+        if len(sources) == 1:
+            return {sources[0]: None}
+        half = len(sources) // 2
+        parts = ({s: values[s] for s in part} for part in (sources[:half], sources[half:]))
+        return {source: row for part in parts for source, row in _tried(pipe, part).items()}
+    return {s: row[pipe.codes_of(s)] for s, row in zip(sources, codes, strict=True)}

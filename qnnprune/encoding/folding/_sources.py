@@ -35,6 +35,8 @@ class Number:
         Whether the pipeline takes the values there, and raises no error.
     safe : float
         A value that it takes, near 0.
+    gap : float
+        What stands for a missing value: NaN.
     """
 
     def __init__(self, dtype):
@@ -46,6 +48,7 @@ class Number:
         sizes = np.linspace(0, self.last, _ALL_SIZES)[:-1].astype(np.int64)
         self._samples = np.unique(np.concatenate([common, sizes, -sizes]))
         self.safe = self.dtype.type(0)
+        self.gap = np.nan
 
     def cut(self, starts: np.ndarray) -> None:
         """Begin new pieces at these positions."""
@@ -114,6 +117,8 @@ class Category:
     ----------
     known : list
         Distinct values, as they came, without gaps.
+    safe : object
+        One of them.
     gap : object
         What stands for a missing value.
     """
@@ -124,6 +129,7 @@ class Category:
         self.gap = next((value for value in distinct if is_gap(value)), np.nan)
         if None not in distinct or any(value is not None and is_gap(value) for value in distinct):
             self.gap = np.nan
+        self.safe = self.known[0]
         self._are_numbers = real_numbers(self.known) is not None
 
     def unknown(self):
@@ -136,10 +142,10 @@ class Category:
     def column(self, values, n_rows: int) -> np.ndarray:
         """Values as a column of a table, with a known one below."""
         if self._are_numbers:
-            return np.array([*values, *[self.known[0]] * (n_rows - len(values))], dtype=np.float64)
+            return np.array([*values, *[self.safe] * (n_rows - len(values))], dtype=np.float64)
         column = np.empty(n_rows, dtype=object)
         column[: len(values)] = values
-        column[len(values) :] = self.known[0]
+        column[len(values) :] = self.safe
         is_bool = all(isinstance(value, (bool, np.bool_)) for value in column)
         return column.astype(bool) if is_bool else column
 
