@@ -72,6 +72,9 @@ class Pipe:
                     Mark(columns[position], evaluate, position, values, None, False, "last")
                 )
         self.columns, self.encoding, self._evaluate = columns, encoding, evaluate
+        self._made_of: dict[int, list[int]] = {}
+        for position, column in enumerate(columns):
+            self._made_of.setdefault(column.source, []).append(position)
         self.blocks = _blocks(notes.blocks, n_features)
         self.sources = _sources(marks, n_features, dtype)
         self.rows = RawRows(self.sources, names)
@@ -87,7 +90,7 @@ class Pipe:
 
     def made_of(self, source: int) -> list[int]:
         """Columns of the estimator that come from a raw column."""
-        return [i for i, column in enumerate(self.columns) if column.source == source]
+        return self._made_of.get(source, [])
 
     def codes_of(self, source: int) -> np.ndarray:
         """Codes of the estimator that come from a raw column: int64 array of places."""

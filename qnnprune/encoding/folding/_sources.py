@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 
 import numpy as np
@@ -15,6 +16,14 @@ __all__ = ["Category", "Number", "RawRows"]
 # sizes that are common in tables.
 _ALL_SIZES = 1025
 _COMMON = np.geomspace(1e-6, 1e6, 500)
+
+
+@lru_cache
+def _samples(dtype) -> np.ndarray:
+    """Ascending positions of numbers of all sizes."""
+    common = positions_of(np.concatenate([-_COMMON, _COMMON]).astype(dtype))
+    sizes = np.linspace(0, largest_position(dtype), _ALL_SIZES)[:-1].astype(np.int64)
+    return np.unique(np.concatenate([common, sizes, -sizes]))
 
 
 class Number:
@@ -44,9 +53,6 @@ class Number:
         self.last = largest_position(dtype)
         self.starts = np.array([-self.last])
         self.accepted = np.array([True])
-        common = positions_of(np.concatenate([-_COMMON, _COMMON]).astype(dtype))
-        sizes = np.linspace(0, self.last, _ALL_SIZES)[:-1].astype(np.int64)
-        self._samples = np.unique(np.concatenate([common, sizes, -sizes]))
         self.safe = self.dtype.type(0)
         self.gap = np.nan
 
@@ -92,7 +98,7 @@ class Number:
     def grid(self) -> np.ndarray:
         """Both ends of every piece, and samples between them: ascending positions."""
         ends = np.append(self.starts[1:] - 1, self.last)
-        return np.unique(np.concatenate([self._samples, self.starts, ends]))
+        return np.unique(np.concatenate([_samples(self.dtype), self.starts, ends]))
 
     def values(self, positions: np.ndarray) -> np.ndarray:
         """The floats at these positions."""
