@@ -32,6 +32,7 @@ NEEDS = {
     "audit.md": ["onnx"],
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
     "getting_started.md": ["pandas"],
+    "pipelines.md": ["pandas"],
 }
 PUBLIC = [
     "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export", ".integer",

@@ -17,13 +17,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index
+from typing import Any
 
 import numpy as np
 
 from .._utils import state_without_caches
 from ..accumulators import code_range
-from ._frames import label
-from ._rows import all_finite, numbers_of
+from ._frames import columns_of, is_frame, label
+from ._rows import all_finite, check_others, numbers_of
 from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]
@@ -44,8 +45,8 @@ class InputEncoding:
         Ascending in each row; rows of features with fewer of them end in +inf.  Those of a
         categorical feature are 0.5, 1.5, and so on, one per category.
     n_segments : int64 array of shape (n_features,)
-        Segments of the ramp of each feature: 0 for a categorical one, and for a constant one,
-        which gets one code that never changes.
+        Segments of the ramp of each feature: 0 for one whose table is no ramp, and for a constant
+        one, which gets one code that never changes.
     n_bits : int
         Width of a code, in bits.
     tables : tuple of None or int8 arrays of shape (n_levels, n_codes)
@@ -57,6 +58,14 @@ class InputEncoding:
         Level of a gap; -1 where gaps are refused.
     is_date : bool array of shape (n_features,)
         Whether values are dates, which count as days since 1970-01-01.
+    takes_others : bool array of shape (n_features,)
+        False where a value that is none of the categories is refused.
+    single_thresholds : float32 array of shape (n_features, n_thresholds), or None
+        Thresholds for values in float32, where they are not `thresholds` rounded up: those of a
+        pipeline that computes in float32 where it gets float32.  `thresholds_for` gives either.
+    blocks : int64 array of shape (n_features,), or None
+        With `single_thresholds` alone: the same number for features that such a pipeline turns
+        into one array.  In a frame they count as float32 where all of them are.
     """
 
     thresholds: np.ndarray
@@ -66,6 +75,9 @@ class InputEncoding:
     categories: tuple = ()
     missing_level: np.ndarray = field(default_factory=lambda: np.empty(0))
     is_date: np.ndarray = field(default_factory=lambda: np.empty(0))
+    takes_others: np.ndarray = field(default_factory=lambda: np.empty(0))
+    single_thresholds: np.ndarray | None = None
+    blocks: np.ndarray | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "n_bits", index(self.n_bits))
@@ -75,6 +87,7 @@ class InputEncoding:
             "categories": (None,) * n_features,
             "missing_level": np.full(n_features, -1),
             "is_date": np.zeros(n_features, dtype=bool),
+            "takes_others": np.ones(n_features, dtype=bool),
         }
         for name, value in none.items():
             if not len(getattr(self, name)):
@@ -86,7 +99,8 @@ class InputEncoding:
     def __setstate__(self, state):
         # Pickles from before there were tables lack some attributes.
         empty = np.empty(0)
-        later = {"tables": (), "categories": (), "missing_level": empty, "is_date": empty}
+        later: dict[str, Any] = dict.fromkeys(("missing_level", "is_date", "takes_others"), empty)
+        later |= {"tables": (), "categories": (), "single_thresholds": None, "blocks": None}
         self.__dict__.update(later | state)
         self.__post_init__()
 
@@ -142,6 +156,12 @@ class InputEncoding:
         return np.array([table is None for table in self.tables], dtype=bool)
 
     @cached_property
+    def is_ignored(self) -> np.ndarray:
+        """Which features may hold anything, as no code depends on them: bool (n_features,)."""
+        plain = self._is_plain & [known is None for known in self.categories]
+        return plain & (self.n_segments == 0) & (self.missing_level >= 0)
+
+    @cached_property
     def level_dtype(self) -> np.dtype:
         """The smallest unsigned type that holds every level."""
         return np.min_scalar_type(max(self.thresholds.shape[1], *self.missing_level.tolist(), 0))
@@ -171,7 +191,11 @@ class InputEncoding:
         ValueError
             If a column is not what was fitted; it is named.
         """
-        numbers = numbers_of(X, self.categories, self.is_date, names)
+        numbers = numbers_of(X, self.categories, self.is_date, names, ignored=self.is_ignored)
+        if not self.takes_others.all():
+            check_others(X, numbers, self.categories, self.takes_others, names)
+        if is_frame(X) and numbers.dtype != np.float32:
+            numbers = self._with_singles(X, numbers)
         if self._refuses_gaps and not all_finite(numbers):
             refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
             if refused.any():
@@ -179,6 +203,22 @@ class InputEncoding:
                     f"{label(int(refused.argmax()), names)} contains NaN, for which this network "
                     "has no code: impute or drop these values first."
                 )
+        return numbers
+
+    def _with_singles(self, X, numbers: np.ndarray) -> np.ndarray:
+        """Numbers in float64, those from columns of float32 moved to where their levels are."""
+        single, blocks = self.single_thresholds, self.blocks
+        if single is None or blocks is None:
+            return numbers
+        columns, numbers = columns_of(X), numbers.astype(np.float64)
+        others = [block for block, c in zip(blocks, columns, strict=True) if c.dtype != "f4"]
+        is_number = [known is None for known in self.categories]
+        for place in np.flatnonzero(~np.isin(blocks, others) & is_number):
+            level = np.searchsorted(single[place], columns[place], side="right")
+            ends = np.concatenate([[-np.inf], self.thresholds[place], [np.inf]])
+            # A level that float64 lacks has no room: the one below it is taken.
+            last = np.nextafter(ends[level + 1], -np.inf)
+            numbers[:, place] = np.clip(numbers[:, place], ends[level], last)
         return numbers
 
     def levels(self, X: np.ndarray) -> np.ndarray:
@@ -201,18 +241,32 @@ class InputEncoding:
             levels[rows, columns] = self.missing_level[columns]
         return levels
 
+    def thresholds_for(self, dtype) -> np.ndarray:
+        """The thresholds that values of a type are compared with.
+
+        Parameters
+        ----------
+        dtype : numpy dtype
+            Values of any other type than float32 count as float64.
+
+        Returns
+        -------
+        float32 or float64 array of shape (n_features, n_thresholds)
+        """
+        return self._single_columns.T if dtype == np.float32 else self.thresholds
+
     def _reached(self, X: np.ndarray) -> np.ndarray:
-        n_levels = self.thresholds.shape[1]
+        thresholds = self.thresholds_for(X.dtype)
+        n_levels = thresholds.shape[1]
         if X.size * n_levels <= _COMPARED_AT_ONCE:
-            reached = X[:, :, None] >= self.thresholds
+            reached = X[:, :, None] >= thresholds
             return reached.sum(axis=2, dtype=self.level_dtype)
         if n_levels <= _COMPARED_LEVELS:
             columns = self._single_columns if X.dtype == np.float32 else self._columns
             return count_reached(np.ascontiguousarray(X), columns, self.level_dtype)
         levels = np.empty(X.shape, dtype=self.level_dtype)
-        for column, thresholds in enumerate(self.thresholds):
-            x = X[:, column].astype(np.float64)
-            levels[:, column] = np.searchsorted(thresholds, x, side="right")
+        for column, row in enumerate(thresholds):
+            levels[:, column] = np.searchsorted(row, X[:, column], side="right")
         return levels
 
     @cached_property
@@ -221,7 +275,9 @@ class InputEncoding:
 
     @cached_property
     def _single_columns(self) -> np.ndarray:
-        return rounded_up(self._columns, np.float32)
+        if self.single_thresholds is None:
+            return rounded_up(self._columns, np.float32)
+        return np.ascontiguousarray(self.single_thresholds.T)
 
     def codes(self, levels: np.ndarray) -> np.ndarray:
         """Spread levels over the segments of their features.

@@ -13,10 +13,10 @@ import numpy as np
 from .._utils import plain_number
 from ._frames import PLAIN, columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
 
-__all__ = ["all_finite", "numbers_of"]
+__all__ = ["all_finite", "check_others", "converted", "numbers_of"]
 
 
-def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
+def numbers_of(X, categories, is_date: np.ndarray, names=None, *, ignored=None) -> np.ndarray:
     """Turn raw rows into numbers; gaps, and nothing else, become NaN.
 
     Parameters
@@ -25,6 +25,8 @@ def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
     categories : sequence of None or arrays, of length n_features
     is_date : bool array of shape (n_features,)
     names : sequence of str of shape (n_features,), optional
+    ignored : bool array of shape (n_features,), optional
+        Columns that may hold anything.
 
     Returns
     -------
@@ -35,15 +37,22 @@ def numbers_of(X, categories, is_date: np.ndarray, names=None) -> np.ndarray:
     ValueError
         See `InputEncoding.numbers`.
     """
+    ignored = np.zeros(len(categories), dtype=bool) if ignored is None else ignored
+    numbers = converted(X, categories, is_date, names, ignored)
+    _check_finite(numbers, names, ignored)
+    return numbers
+
+
+def converted(X, categories, is_date: np.ndarray, names, ignored: np.ndarray) -> np.ndarray:
+    """What `numbers_of` returns, where infinity is let through."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError("X has masked values: fill them first, X.filled(value).")
     if is_frame(X):
         check_names(names_of(X), names)
     numbers = _plain(X, categories, is_date)
     if numbers is None:
-        numbers = _by_column(X, categories, is_date, names)
+        numbers = _by_column(X, categories, is_date, names, ignored)
     _check_width(numbers.shape, len(categories))
-    _check_finite(numbers, names)
     return numbers
 
 
@@ -85,19 +94,38 @@ def _plain(X, categories, is_date) -> np.ndarray | None:
     return array if array.dtype.kind in PLAIN and array.dtype.itemsize <= 8 else None
 
 
-def _by_column(X, categories, is_date, names) -> np.ndarray:
+def _by_column(X, categories, is_date, names, ignored) -> np.ndarray:
     columns = columns_of(X)
     _check_width((len(columns[0]) if columns else 0, len(columns)), len(categories))
     numbers = np.empty((len(columns[0]), len(columns)))
     for place, (values, known) in enumerate(zip(columns, categories, strict=True)):
         where = label(place, names)
-        if known is not None:
+        if ignored[place]:
+            numbers[:, place] = 0
+        elif known is not None:
             numbers[:, place] = places_of(values, known, where)
         elif is_date[place] and (is_frame(X) or kind_of(values) != "number"):
             numbers[:, place] = days_of(values, where)
         else:
             numbers[:, place] = reals_of(values, where)
     return numbers
+
+
+def check_others(X, numbers: np.ndarray, categories, takes_others: np.ndarray, names) -> None:
+    """Refuse values that are no known category, in columns that take no others.
+
+    Raises
+    ------
+    ValueError
+    """
+    for place in np.flatnonzero(~takes_others).tolist():
+        is_other = numbers[:, place] == len(categories[place])
+        if is_other.any():
+            value = columns_of(X)[place].tolist()[is_other.argmax()]
+            raise ValueError(
+                f"{label(place, names)} has the value {value!r}, which the training rows had not "
+                "and the fitted pipeline refuses."
+            )
 
 
 def _check_width(shape: tuple, n_features: int) -> None:
@@ -111,10 +139,10 @@ def all_finite(numbers: np.ndarray) -> bool:
         return numbers.dtype.kind != "f" or bool(np.isfinite(numbers.sum()))
 
 
-def _check_finite(numbers: np.ndarray, names) -> None:
+def _check_finite(numbers: np.ndarray, names, ignored: np.ndarray) -> None:
     if all_finite(numbers):
         return
-    infinite = np.isinf(numbers).any(axis=0)
+    infinite = np.isinf(numbers).any(axis=0) & ~ignored
     if infinite.any():
         where = label(int(infinite.argmax()), names)
         raise ValueError(f"{where} contains infinity: only finite numbers and gaps are taken.")

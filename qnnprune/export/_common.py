@@ -6,28 +6,38 @@ from importlib import import_module
 from types import ModuleType
 
 from ..integer import IntegerNetwork
+from ..integer._folding import is_pipeline
 
 __all__ = ["integer_network_of", "require"]
 
 
 def integer_network_of(model) -> IntegerNetwork:
-    """The integer network of a fitted estimator, or `model` if it is one.
+    """The integer network of a fitted estimator or pipeline, or `model` if it is one.
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier or PrunedNeuralNetRegressor
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+        A pipeline ends in one of these; its other steps are folded into the network.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is neither, or a float twin.
+        If it is none of these, or a float twin.
+    ValueError
+        If a step of a pipeline cannot be folded.
     """
     if isinstance(model, IntegerNetwork):
         return model
     if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
         return model.integer_network_
+    if is_pipeline(model):
+        last = model
+        while is_pipeline(last):
+            last = last.steps[-1][1]
+        integer_network_of(last)  # says what is wrong with it
+        return IntegerNetwork.from_pipeline(model)
     # Exporting a loaded network needs numpy alone.
     from sklearn.exceptions import NotFittedError
 
@@ -40,9 +50,8 @@ def integer_network_of(model) -> IntegerNetwork:
         )
     if not isinstance(model, IntegerPrediction):
         raise TypeError(
-            f"A {type(model).__name__} is neither an IntegerNetwork nor a qnnprune estimator. Of a "
-            "pipeline, pass the last step; skl2onnx.to_onnx converts a whole pipeline, once "
-            "qnnprune.export.register_skl2onnx() was called."
+            f"A {type(model).__name__} is neither an IntegerNetwork nor a qnnprune estimator, nor "
+            "a scikit-learn pipeline that ends in one."
         )
     raise NotFittedError(f"This {type(model).__name__} is not fitted yet: call fit first.")
 

@@ -11,6 +11,9 @@ encoding.n_segments          int64     (n_features,)         segments of each fe
 encoding.n_bits              int64     ()                    width of an input code, in bits
 encoding.missing_level       int64     (n_features,)         level of a gap, -1: refused [3]_
 encoding.is_date             bool      (n_features,)         dates, in days since 1970 [3]_
+encoding.takes_others        bool      (n_features,)         whether unknown values pass [3]_
+encoding.single_thresholds   float32   as thresholds         for float32, where not rounded [3]_
+encoding.blocks              int64     (n_features,)         features of one type [3]_
 encoding.tables.F            int8      (n_levels, n_codes)   codes at each level of feature F [3]_
 encoding.categories.F        [1]_      (n_categories,)       known values of feature F [3]_
 layers.L.weight              int8      (n_out, n_in)         codes
@@ -47,7 +50,8 @@ __all__ = ["arrays_of", "check_proof", "parts_from"]
 _INT, _INTS, _PAIRS = ("<i8", 0), ("<i8", 1), ("<i8", 2)
 _NETWORK = {"n_w_bits": _INT, "n_accum_bits": _INT}
 _ENCODING = {"thresholds": ("<f8", 2), "n_segments": _INTS, "n_bits": _INT}
-_GAPS = {"missing_level": _INTS, "is_date": ("|b1", 1)}
+_GAPS = {"missing_level": _INTS, "is_date": ("|b1", 1), "takes_others": ("|b1", 1)}
+_SINGLE = {"single_thresholds": ("<f4", 2), "blocks": _INTS}
 _BY_FEATURE = {"tables": ("|i1", 2), "categories": (None, 1)}
 _PROOF = {"accumulator_range": _PAIRS, "accumulator_bits": _INTS}
 _LAYER = {"weight": ("|i1", 2), "input_range": _PAIRS, **_PROOF}
@@ -70,6 +74,8 @@ def arrays_of(network) -> dict[str, np.ndarray]:
         dtype in the table above cannot hold.
     """
     kinds = _kinds(len(network.layers)) | _of_encoding(_GAPS)
+    if network.encoding.single_thresholds is not None:
+        kinds |= _of_encoding(_SINGLE)
     arrays = {key: _exactly(key, _attribute(network, key), kinds[key][0]) for key in kinds}
     for key in _OPTIONAL:
         if getattr(network, key) is not None:
@@ -100,7 +106,7 @@ def parts_from(arrays: dict[str, np.ndarray]) -> dict:
         for name, kind in _BY_FEATURE.items()
         for feature in range(np.size(arrays.get("encoding.n_segments", ())))
     }
-    later = _of_encoding(_GAPS) | by_feature | {"model_id": ("U", 0)}
+    later = _of_encoding(_GAPS | _SINGLE) | by_feature | {"model_id": ("U", 0)}
     check_arrays(arrays, _kinds(n_layers), _OPTIONAL | later)
     return {
         "encoding": _encoding(arrays),
@@ -135,7 +141,7 @@ def check_proof(network, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _encoding(arrays: dict) -> InputEncoding:
-    fields = _fields(arrays, "encoding.", _ENCODING | _GAPS)
+    fields = _fields(arrays, "encoding.", _ENCODING | _GAPS | _SINGLE)
     for name in _BY_FEATURE:
         keys = [f"encoding.{name}.{feature}" for feature in range(len(fields["n_segments"]))]
         fields[name] = tuple(map(arrays.get, keys))

@@ -64,19 +64,29 @@ def _check_encoding(encoding) -> None:
     right = n_segments.min() >= 0 and n_segments.max() <= thresholds.shape[1]
     _require(right, "encoding.n_segments does not match the finite thresholds")
     n_finite = np.isfinite(thresholds).sum(axis=1)
-    shapes = (encoding.missing_level.shape, encoding.is_date.shape)
-    right = shapes == (n_segments.shape,) * 2
+    names = ("missing_level", "is_date", "takes_others")
+    shapes = tuple(getattr(encoding, name).shape for name in names)
+    right = shapes == (n_segments.shape,) * len(names)
     right &= len(encoding.tables) == len(encoding.categories) == len(n_segments)
-    _require(right, f"encoding: missing_level and is_date have shapes {shapes}")
+    _require(right, f"encoding: {', '.join(names)} have shapes {shapes}")
+    single, blocks = encoding.single_thresholds, encoding.blocks
+    if single is not None:
+        right = single.shape == thresholds.shape and _ascending(single)
+        right = right and not np.isnan(single).any()
+        _require(right, "encoding.single_thresholds is not ascending, or has another shape")
+        right = blocks is not None and blocks.shape == n_segments.shape
+        _require(right, "encoding.blocks has another shape")
     for feature, known in enumerate(encoding.categories):
         ramp = n_segments[feature] * encoding.steps
         if known is not None:
             _check_categories(f"encoding.categories.{feature}", known, thresholds[feature])
             right, ramp = n_segments[feature] == 0, len(known)
             _require(right, f"encoding.n_segments of categorical feature {feature} is not 0")
-        right = n_finite[feature] == ramp
+        # A table may be of any number of levels, and so may be the thresholds of a number.
+        is_tabled = known is None and encoding.tables[feature] is not None
+        right = is_tabled or n_finite[feature] == ramp
         _require(right, "encoding.n_segments does not match the finite thresholds")
-        _check_levels(encoding, feature, int(ramp))
+        _check_levels(encoding, feature, int(n_finite[feature]))
 
 
 def _check_categories(where: str, known: np.ndarray, thresholds: np.ndarray) -> None:

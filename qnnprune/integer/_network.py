@@ -22,6 +22,7 @@ from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
 from ._consistency import check_network
 from ._face import EstimatorFace
+from ._folding import parts_of_pipeline
 from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import MODES, SimulationResult, Watch
@@ -321,6 +322,32 @@ class IntegerNetwork(EstimatorFace):
         data = pack(arrays_of(self))
         _parsed(data)
         write_whole(path, data)
+
+    @staticmethod
+    def from_pipeline(pipeline) -> IntegerNetwork:
+        """Fold a fitted scikit-learn pipeline that ends in an estimator of this package.
+
+        The network takes the pipeline's raw rows and predicts what the pipeline predicts.
+
+        Parameters
+        ----------
+        pipeline : sklearn.pipeline.Pipeline
+            Its steps may impute, scale, bin, encode and select: each column that they make must
+            depend on one raw column.
+
+        Returns
+        -------
+        IntegerNetwork
+            Its features are the columns that the pipeline was fitted on.
+
+        Raises
+        ------
+        TypeError
+            If the pipeline does not end in a fitted estimator of this package.
+        ValueError
+            If a step cannot be folded; the message names it.
+        """
+        return IntegerNetwork(**parts_of_pipeline(pipeline))
 
     @staticmethod
     def load(path) -> IntegerNetwork:

@@ -63,3 +63,23 @@ def test_weights_beyond_their_width(tiny_network, weight):
     changed[1, 0] = weight
     with pytest.raises(ValueError, match="layer 0: a weight is beyond n_w_bits=3"):
         check_network(_changed(network, weight=changed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"takes_others": np.ones(2, dtype=bool)}, "takes_others have shapes"),
+        ({"single_thresholds": np.zeros((1, 2), dtype=np.float32)}, "single_thresholds"),
+        ({"single_thresholds": np.full((3, 3), np.nan, dtype=np.float32)}, "single_thresholds"),
+        ({"single_thresholds": np.zeros((3, 3), dtype=np.float32)}, "blocks"),
+    ],
+)
+def test_thresholds_for_float32_that_do_not_fit(tiny_network, changes, message):
+    rng = np.random.default_rng(13)
+    network = tiny_network(rng, n_in_bits=2)
+    encoding = network.encoding
+    thresholds = np.tile([0.0, 1.0, 2.0], (3, 1))
+    plain = replace(encoding, thresholds=thresholds, n_segments=np.ones(3, dtype=np.int64))
+    network.encoding = replace(plain, **changes)
+    with pytest.raises(ValueError, match=message):
+        check_network(network)

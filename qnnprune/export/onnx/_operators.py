@@ -19,7 +19,6 @@ import numpy as np
 
 from ...accumulators import code_range
 from ...encoding import InputEncoding
-from ...encoding._thresholds import rounded_up
 from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
 from ...integer._simplify import simplify
 from ._graph import Graph
@@ -80,14 +79,14 @@ def _add_codes(graph: Graph, encoding: InputEncoding, inputs: np.ndarray, x: str
             "operators for yet: encode and impute them before the network."
         )
     features = graph.add("Gather", graph.add("Transpose", x), encoding.feature[inputs], axis=0)
-    thresholds = rounded_up(_input_thresholds(encoding)[:, inputs], dtype)[:, :, None]
+    thresholds = _input_thresholds(encoding, dtype)[:, inputs, None]
     return graph.add("Transpose", count_reached(graph, features, thresholds))
 
 
-def _input_thresholds(encoding: InputEncoding) -> np.ndarray:
-    """Thresholds of every code, float64 of shape (steps, n_in)."""
+def _input_thresholds(encoding: InputEncoding, dtype) -> np.ndarray:
+    """Thresholds of every code, of shape (steps, n_in)."""
     steps = encoding.offset[:, None] + np.arange(encoding.steps)
-    thresholds = encoding.thresholds[encoding.feature[:, None], steps]
+    thresholds = encoding.thresholds_for(dtype)[encoding.feature[:, None], steps]
     # The one code of a constant feature is 0: it reaches that many, whatever x is.
     constant = np.full(encoding.steps, np.inf)
     constant[: -code_range(encoding.n_bits)[0]] = -np.inf
