@@ -12,7 +12,7 @@ import numpy as np
 from ..accumulators import code_range
 from ._encoding import InputEncoding, shifted
 
-__all__ = ["auto_n_input_segments", "fit_encoding", "fit_input_encoding"]
+__all__ = ["auto_n_input_segments", "count_graded", "fit_encoding", "fit_input_encoding"]
 
 # A value that many rows share would swallow several quantiles, and the rest of the
 # feature would be left with few segments: none counts for more than this share.
@@ -20,12 +20,12 @@ _LARGEST_ATOM = 0.25
 # Outer share of the rows whose values are clipped, on either side.
 _CLIPPED_SHARE = 0.005
 _QUANTILE_ROWS = 200_000  # rows that quantiles are taken from, at most
-_SEGMENTS = 192  # of all features together
-_MOST_SEGMENTS = 16
+# Segments of each feature, at most, and of all features together.
+_RESOLUTIONS = {"coarse": (16, 192), "fine": (48, 768)}
 
 
 def fit_input_encoding(
-    X, weight, *, n_segments, n_bits: int, random_state, categories=(), is_date=()
+    X, weight, *, n_segments: int, n_bits: int, random_state, categories=(), is_date=()
 ) -> InputEncoding:
     """Fit the input encoding on the rows of `X` that have a positive weight.
 
@@ -34,8 +34,8 @@ def fit_input_encoding(
     X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
         Numbers: places of categories among those that are known, NaN for gaps.
     weight : float64 array of shape (n_samples,)
-    n_segments : int or "auto"
-        Segments a feature gets; "auto" depends on how many have more than two values.
+    n_segments : int
+        Segments a feature gets; fewer where it has too few distinct values.
     n_bits : int
         Width of a code, in bits.
     random_state : numpy.random.RandomState
@@ -55,15 +55,26 @@ def fit_input_encoding(
     every = len(rows) == X.shape[0]
     weight = weight[rows]
     table = X if every else X[rows]
-    if n_segments == "auto":
-        pairs = zip(_columns(table), categories, strict=True)
-        n_segments = auto_n_input_segments(
-            sum(known is None and _is_graded(column) for column, known in pairs)
-        )
     return fit_encoding(
         _columns(table), weight, n_segments=n_segments, n_bits=n_bits, categories=categories,
         is_date=is_date,
     )  # fmt: skip
+
+
+def count_graded(X, weight, categories=()) -> int:
+    """Features that have more than two values, gaps and categories aside.
+
+    Parameters
+    ----------
+    X : array or scipy sparse CSR matrix of shape (n_samples, n_features)
+    weight : float64 array of shape (n_samples,)
+        Rows of weight 0 do not count.
+    categories : sequence of length n_features, optional
+        As in `InputEncoding`.
+    """
+    table = X if (weight > 0).all() else X[np.flatnonzero(weight > 0)]
+    pairs = zip(_columns(table), categories or repeat(None), strict=False)
+    return sum(known is None and _is_graded(column) for column, known in pairs)
 
 
 def _columns(table) -> Iterator[np.ndarray]:
@@ -91,12 +102,13 @@ def _gaps(column: np.ndarray) -> np.ndarray:
     return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), dtype=bool)
 
 
-def auto_n_input_segments(n_graded: int) -> int:
+def auto_n_input_segments(n_graded: int, resolution: str = "coarse") -> int:
     """Segments a feature gets, where `n_graded` features have more than two values.
 
     Few features need a fine encoding each; many share the accumulator between them.
     """
-    return max(1, min(_MOST_SEGMENTS, _SEGMENTS // max(n_graded, 1)))
+    most, together = _RESOLUTIONS[resolution]
+    return max(1, min(most, together // max(n_graded, 1)))
 
 
 def fit_encoding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from operator import index
 
@@ -22,29 +22,29 @@ from .. import training
 from .._utils import plain_number
 from ..encoding import InputEncoding, fit_input_encoding
 from ..encoding._categories import ColumnKinds, learn_columns
+from ..encoding._fit import count_graded
 from ..encoding._frames import is_frame
 from ..encoding._rows import numbers_of
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
+from ..training.auto import Recipe, auto_recipes
 from ..training.rows import merge_rows
-from ..training.spec import Mode, NetworkShape, Trained, TrainingSpec, UserRows
+from ..training.spec import Mode, Trained, TrainingSpec, UserRows
 from ._keywords import FamiliarNames
 from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
 
 __all__ = ["BaseNeuralNet", "plain_real"]
 
-# What earlier weights, codes and thresholds depend on.
-_FIXED_BY_FIT = (
-    "hidden_layer_sizes", "activation", "n_w_bits", "n_a_bits", "n_in_bits", "n_input_segments",
-    "n_output_sums",
-)  # fmt: skip
+# What earlier weights, codes and thresholds depend on, beside what a fit may choose of these.
+_FIXED_BY_FIT = ("hidden_layer_sizes", "n_w_bits")
+_CHOSEN_BY_FIT = ("activation", "n_a_bits", "n_in_bits", "n_input_segments", "n_output_sums")
 # Parameters that training takes as they are.
 _HANDED_ON = (
-    "n_input_segments", "pruning_schedule", "pruning_criterion", "neuron_sparsity", "max_epochs",
-    "batch_size", "lr", "optimizer", "alpha", "dropout", "early_stopping", "validation_fraction",
-    "n_iter_no_change", "tol", "callbacks", "device", "verbose",
+    "pruning_schedule", "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer",
+    "alpha", "early_stopping", "validation_fraction", "n_iter_no_change", "tol", "callbacks",
+    "device", "verbose",
 )  # fmt: skip
 _ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
@@ -71,19 +71,19 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """Parameters and training.
 
     What a target is comes from the classifier or the regressor: `_y_checks`, `_plain_target`,
-    `_encode_target`, `_weigh`, `_scale_target`, `_loss` and `_n_outputs`.  What a network is comes
-    from `Pruned` or `Float`: `_in_bits`, `_check_widths`, `_limits` and `_become_fitted`.
+    `_encode_target`, `_weigh`, `_with_output_map`, `_loss` and `_n_outputs`.  What a network is comes
+    from `Pruned` or `Float`: `_asked`, `_check_widths`, `_warn_of` and `_become_fitted`.
     """
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(_ACTIVATIONS)],
+        "activation": [StrOptions({"auto", *_ACTIVATIONS})],
         "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
-        "n_a_bits": [Interval(Integral, 1, 8, closed="both")],
-        "n_in_bits": [Interval(Integral, 1, 8, closed="both"), None],
+        "n_a_bits": [StrOptions({"auto"}), Interval(Integral, 1, 8, closed="both")],
+        "n_in_bits": [StrOptions({"auto"}), Interval(Integral, 1, 8, closed="both"), None],
         "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
         "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
-        "n_output_sums": [Interval(Integral, 1, 64, closed="both")],
+        "n_output_sums": [StrOptions({"auto"}), Interval(Integral, 1, 64, closed="both")],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
@@ -111,15 +111,15 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes=(512, 128),
+        hidden_layer_sizes=(256, 128),
         *,
-        activation="relu",
+        activation="auto",
         n_w_bits=2,
-        n_a_bits=2,
-        n_in_bits=None,
+        n_a_bits="auto",
+        n_in_bits="auto",
         n_accum_bits=8,
         n_rounding_bits=0,
-        n_output_sums=1,
+        n_output_sums="auto",
         n_input_segments="auto",
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
@@ -206,25 +206,30 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         with self._unchanged_on_failure():
             previous = None if mode is Mode.FIT else getattr(self, "_trained", None)
             if previous is not None:
-                self._check_unchanged(previous.spec)
+                self._check_unchanged(previous)
+            recipes = self._recipes(previous)
             X, y, weight, kinds = self._validate_rows(X, y, sample_weight, previous)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             y = self._encode_target(y, weight, previous, classes)
             weight = self._weigh(y, weight)
-            encoding = (
-                self._encode_input(X, weight, seed, kinds)
-                if previous is None
-                else previous.encoding
-            )
-            rows = merge_rows(X, y, weight, encoding)
-            rows = replace(rows, weight=rows.weight / rows.weight.mean())
-            y_merged = rows.y
-            rows, mean, scale = self._scale_target(rows, previous)
-            spec = self._spec(encoding, *self._settled(y_merged, mean, scale, mode))
+            if previous is None:
+                recipes = self._with_resolution(recipes, X, weight, kinds)
+                encodings = self._fit_encodings(X, weight, seed, kinds, recipes)
+            else:
+                encodings = {previous.taken.resolution: previous.encoding}
+            self._warn_of(recipes, encodings)
+            spec = self._spec()
             user = UserRows(X, y, getattr(self, "classes_", None))
+
+            def rows_of(encoding):
+                rows = merge_rows(X, y, weight, encoding)
+                rows = replace(rows, weight=rows.weight / rows.weight.mean())
+                return self._with_output_map(rows, previous, mode)
+
             trained = training.session.train(
-                rows, spec, mode, user=user, seed=seed, previous=previous
-            )
+                rows_of, encodings, spec, mode, recipes=recipes, user=user, seed=seed,
+                previous=previous,
+            )  # fmt: skip
             self._become_fitted(trained)
         return self
 
@@ -238,23 +243,22 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _check_unchanged(self, earlier: TrainingSpec):
-        shape = self._network_shape()
-        for name in _FIXED_BY_FIT:
-            of_shape = hasattr(shape, name)
-            value = getattr(earlier.shape if of_shape else earlier, name)
-            now = getattr(shape, name) if of_shape else getattr(self, name)
-            now = self._in_bits if name == "n_in_bits" else now
-            if now != value:
+    def _check_unchanged(self, previous: Trained):
+        earlier, spec = previous.spec, self._spec()
+        now = {name: getattr(spec, name) for name in _FIXED_BY_FIT}
+        before = {name: (getattr(earlier, name),) for name in _FIXED_BY_FIT}
+        for name in _CHOSEN_BY_FIT:
+            now[name] = getattr(spec.asked, name)
+            before[name] = getattr(earlier.asked, name), getattr(previous.taken, name)
+        for name, value in now.items():
+            if value not in before[name] and not (name in _CHOSEN_BY_FIT and value == "auto"):
                 raise ValueError(
-                    f"{name}={now!r} was {value!r} when training began, and must stay so while it "
-                    "goes on (warm_start=True or partial_fit): use a new estimator."
+                    f"{name}={value!r} was {before[name][-1]!r} when training began, and must stay "
+                    "so while it goes on (warm_start=True or partial_fit): use a new estimator."
                 )
 
     def _validate_rows(self, X, y, sample_weight, previous: Trained | None):
         """Rows as numbers, targets, weights, and what the columns hold."""
-        self._hidden_sizes()
-        self._check_widths()
         check_methods(self.pruning_schedule, self.pruning_criterion)
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
@@ -311,39 +315,59 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
 
-    def _encode_input(self, X, weight, seed, kinds):
+    def _recipes(self, previous: Trained | None) -> list[Recipe]:
+        """What `fit` chooses from, the plain one first; refused where no weight would fit."""
+        self._hidden_sizes()
+        recipes, refusals = [], []
+        known = previous and [previous.taken]
+        for recipe in known or auto_recipes(self._asked(), self._guaranteed_bits):
+            try:
+                self._check_widths(recipe)
+                recipes.append(recipe)
+            except ValueError as refusal:
+                refusals.append(refusal)
+        if not recipes:
+            raise refusals[0]
+        return recipes
+
+    def _asked(self) -> Recipe:
+        """What is asked for of what a fit can choose."""
+        names = [field.name for field in fields(Recipe)]
+        asked = Recipe(**{name: plain_number(getattr(self, name)) for name in names})
+        if asked.n_in_bits is None or (asked.n_in_bits == "auto" != asked.n_a_bits):
+            asked = replace(asked, n_in_bits=asked.n_a_bits)
+        return asked
+
+    @property
+    def _guaranteed_bits(self) -> int | None:
+        return index(self.n_accum_bits) if self.accumulator_guarantee else None
+
+    def _with_resolution(self, recipes, X, weight, kinds) -> list[Recipe]:
+        n_graded = count_graded(X, weight, () if kinds is None else kinds.categories)
+        return list(dict.fromkeys(recipe.at(n_graded) for recipe in recipes))
+
+    def _fit_encodings(self, X, weight, seed, kinds, recipes) -> dict[tuple, InputEncoding]:
+        """An encoding of each resolution that the recipes name."""
         learnt = {} if kinds is None else vars(kinds)
-        return fit_input_encoding(
-            X, weight, n_segments=self.n_input_segments, n_bits=self._in_bits,
-            random_state=np.random.RandomState(seed), **learnt,
-        )  # fmt: skip
+        return {
+            (n_segments, n_bits): fit_input_encoding(
+                X, weight, n_segments=n_segments, n_bits=n_bits,
+                random_state=np.random.RandomState(seed), **learnt,
+            )
+            for n_segments, n_bits in dict.fromkeys(recipe.resolution for recipe in recipes)
+        }  # fmt: skip
 
-    def _settled(self, y, mean, scale, mode):
-        """The map from the network's outputs to the target's units, once the rows are known."""
-        return mean, scale
-
-    def _network_shape(self) -> NetworkShape:
-        return NetworkShape(
+    def _spec(self) -> TrainingSpec:
+        return TrainingSpec(
+            asked=self._asked(),
             hidden_layer_sizes=self._hidden_sizes(),
             n_outputs=self._n_outputs(),
-            activation=self.activation,
             n_w_bits=index(self.n_w_bits),
-            n_a_bits=index(self.n_a_bits),
             n_rounding_bits=index(self.n_rounding_bits),
-            n_output_sums=index(self.n_output_sums),
-        )
-
-    def _spec(self, encoding, output_mean, output_scale) -> TrainingSpec:
-        n_accum_bits = index(self.n_accum_bits)
-        return TrainingSpec(
-            shape=self._network_shape(),
             loss=self._loss(),
-            output_mean=output_mean,
-            output_scale=output_scale,
-            limits=self._limits(encoding),
-            n_accum_bits=n_accum_bits,
-            guaranteed_bits=n_accum_bits if self.accumulator_guarantee else None,
-            n_in_bits=index(self._in_bits),
+            multiplier=self.n_hidden_neurons_multiplier,
+            n_accum_bits=index(self.n_accum_bits),
+            guaranteed_bits=self._guaranteed_bits,
             **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
@@ -352,7 +376,9 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self._trained = trained
         self.history_ = list(trained.history)
         self.n_iter_ = len(trained.history)
-        self.dropout_ = trained.dropout
+        taken = trained.taken
+        for name in (*_CHOSEN_BY_FIT, "dropout"):
+            setattr(self, f"{name}_", getattr(taken, name))
         self.categories_ = list(trained.encoding.categories)
 
     def __sklearn_is_fitted__(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -37,15 +38,15 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(512, 128),
+        hidden_layer_sizes=(256, 128),
         *,
-        activation="relu",
+        activation="auto",
         n_w_bits=2,
-        n_a_bits=2,
-        n_in_bits=None,
+        n_a_bits="auto",
+        n_in_bits="auto",
         n_accum_bits=8,
         n_rounding_bits=0,
-        n_output_sums=1,
+        n_output_sums="auto",
         n_input_segments="auto",
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
@@ -181,9 +182,6 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
         return weight
 
-    def _scale_target(self, rows, previous):
-        return rows, np.zeros(self._n_outputs()), np.ones(self._n_outputs())
-
     def _class_factors(self, y, weight) -> np.ndarray:
         """What `class_weight` multiplies the rows of each class by."""
         if self.class_weight is None:
@@ -210,17 +208,18 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             raise ValueError(f"class_weight={given!r} must be finite and not negative.")
         return np.array(factors, dtype=np.float64)
 
-    def _settled(self, y, mean, scale, mode):
-        """Logits that leave no choice, where all rows have one label.
+    def _with_output_map(self, rows, previous, mode):
+        """Logits as they are; or that leave no choice, where all rows have one label.
 
         In `partial_fit` rows with others may follow.
         """
+        mean, scale, y = np.zeros(self._n_outputs()), np.ones(self._n_outputs()), rows.y
         may_follow = mode is Mode.PARTIAL_FIT and len(self.classes_) > 1
-        if may_follow or (y != y[0]).any():
-            return mean, scale
-        if len(mean) > 1:
-            return np.where(np.arange(len(mean)) == y[0], _CERTAIN, 0.0), np.zeros_like(scale)
-        return np.array([_CERTAIN if y[0] else -_CERTAIN]), np.zeros_like(scale)
+        if not may_follow and (y == y[0]).all():
+            sign = 1.0 if y[0] else -1.0
+            mean = np.where(np.arange(len(mean)) == y[0], _CERTAIN, 0.0)
+            mean, scale = (mean if len(mean) > 1 else np.array([sign * _CERTAIN])), 0 * scale
+        return replace(rows, output_mean=mean, output_scale=scale)
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)

@@ -16,17 +16,18 @@ __all__ = ["Float"]
 class Float:
     """What quantizes nothing, prunes nothing and predicts with the trained module."""
 
-    _in_bits = 8  # 256 levels a segment: as good as continuous
+    def _asked(self):
+        # 256 levels a segment: as good as continuous
+        return replace(super()._asked(), n_in_bits=8, n_a_bits=None, n_output_sums=1)
 
-    def _check_widths(self):
+    def _check_widths(self, recipe):
         """No accumulator has a width."""
 
-    def _limits(self, encoding):
-        return None  # nothing is pruned
+    def _warn_of(self, recipes, encodings):
+        """Nothing is pruned."""
 
-    def _network_shape(self):
-        shape = super()._network_shape()
-        return replace(shape, n_w_bits=None, n_a_bits=None, n_rounding_bits=0, n_output_sums=1)
+    def _spec(self):
+        return replace(super()._spec(), n_w_bits=None, n_rounding_bits=0)
 
     @property
     def module_(self):

@@ -158,7 +158,7 @@ class Narrowing:
         check_is_fitted(self)
         _check_search(tol, least, X_valid, y_valid)
         self._validate_params()
-        self._check_unchanged(self._trained.spec)
+        self._check_unchanged(self._trained)
         n_accum_bits = self.integer_network_.n_accum_bits
         if not _is_proven(self):
             raise ValueError(
@@ -188,20 +188,17 @@ class Narrowing:
         net.n_accum_bits = network.n_accum_bits
         if self.n_hidden_neurons_multiplier is not None:  # Omega, and so the count, has that width
             return net
-        codes = max(self._in_bits, self.n_a_bits, self.n_rounding_bits + 1)
+        codes = max(self.n_in_bits_, self.n_a_bits_, self.n_rounding_bits + 1)
         net.n_accum_bits = min(network.n_accum_bits, max(network.proven_bits, codes, least))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FewWeightsWarning)
-            spec = self._trained.spec
-            limits = net._spec(network.encoding, spec.output_mean, spec.output_scale)
-        net._become_fitted(replace(self._trained, spec=replace(limits, callbacks=())))
+        spec = replace(net._spec(), callbacks=())
+        net._become_fitted(replace(self._trained, spec=spec))
         return net
 
     def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:
         """Score at a width; None where it leaves no weight, or after an interrupt."""
         self.n_accum_bits = n_accum_bits
         try:
-            self._check_widths()
+            self._check_widths(self._trained.taken)
         except ValueError:
             return None
         try:

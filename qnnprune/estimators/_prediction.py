@@ -79,11 +79,11 @@ class IntegerPrediction:
         """
         check_is_fitted(self)
         network = self.integer_network_
-        spec = self._trained.spec
+        trained, spec = self._trained, self._trained.spec
         return accumulator_report(
             network,
-            [limit.budget for limit in spec.limits],
-            spec.omegas,
+            [limit.budget for limit in trained.limits],
+            spec.omegas(trained.taken),
             guarantee=spec.guaranteed_bits is not None,
             observed=None if X is None else network.simulate(self._validated(X)),
         )

@@ -8,10 +8,9 @@ import numpy as np
 
 from .. import training
 from .._utils import user_stacklevel
-from ..accumulators import code_range, ordinary_weights, weight_budget
+from ..accumulators import ordinary_weights, weight_budget
 from ..exceptions import FewWeightsWarning
 from ..integer._report import FEW_WEIGHTS
-from ..pruning import LayerLimits
 from ._narrowing import Narrowing
 from ._prediction import IntegerPrediction
 
@@ -21,13 +20,9 @@ __all__ = ["Pruned"]
 class Pruned(Narrowing, IntegerPrediction):
     """The part of both estimators that knows widths and limits."""
 
-    @property
-    def _in_bits(self) -> int:
-        return self.n_a_bits if self.n_in_bits is None else self.n_in_bits
-
-    def _check_widths(self):
-        """Refuse limits that leave no weight to a neuron, before any training."""
-        bits = {"n_in_bits": self._in_bits, "n_a_bits": self.n_a_bits}
+    def _check_widths(self, recipe):
+        """Refuse widths that leave no weight to a neuron."""
+        bits = {"n_in_bits": recipe.n_in_bits, "n_a_bits": recipe.n_a_bits}
         for name, n_bits in bits.items():
             weight_budget(
                 self.n_w_bits, n_bits, self.n_accum_bits, self.n_hidden_neurons_multiplier
@@ -44,41 +39,32 @@ class Pruned(Narrowing, IntegerPrediction):
                 f"n_accum_bits={self.n_accum_bits}, as rounding would leave nothing of a sum."
             )
 
-    def _input_bits(self) -> list[int]:
-        """Width of the inputs of every layer, in bits."""
-        return [self._in_bits] + [self.n_a_bits] * len(self._hidden_sizes())
+    def _warn_of(self, recipes, encodings):
+        """Say so before the training where a neuron can keep only a few weights, as recipes go."""
+        found = [self._few_weights(recipe, encodings[recipe.resolution]) for recipe in recipes]
+        if all(found):
+            layer, fitting, n_in, name, bits = found[0]
+            warnings.warn(
+                f"A neuron of layer '{layer}' can keep only about {max(1, round(fitting))} of its "
+                f"{n_in} weights, too few for most data: n_w_bits={self.n_w_bits} and {name}="
+                f"{bits} are wide for n_accum_bits={self.n_accum_bits}. {self._way_out(bits)}",
+                FewWeightsWarning,
+                stacklevel=user_stacklevel(),
+            )
 
-    def _limits(self, encoding) -> tuple[LayerLimits, ...]:
-        """The two limits of every layer, from the input to the output."""
-        hidden_range = np.array(code_range(self.n_a_bits), dtype=np.int64)
-        ranges = [encoding.input_range]
-        ranges += [np.tile(hidden_range, (n, 1)) for n in self._hidden_sizes()]
-        n_accum_bits, multiplier = self.n_accum_bits, self.n_hidden_neurons_multiplier
-        guaranteed = n_accum_bits if self.accumulator_guarantee else None
-        limits = tuple(
-            LayerLimits(r, guaranteed, weight_budget(self.n_w_bits, b, n_accum_bits, multiplier))
-            for r, b in zip(ranges, self._input_bits(), strict=True)
-        )
-        self._warn_of_few_weights(limits)
-        return limits
-
-    def _warn_of_few_weights(self, limits):
-        """Say so before the training where a neuron can keep only a few weights."""
-        for index, (limit, bits) in enumerate(zip(limits, self._input_bits(), strict=True)):
+    def _few_weights(self, recipe, encoding) -> tuple | None:
+        """The first layer whose neurons can keep only a few weights."""
+        spec = self._spec()
+        limits, widths = spec.limits(recipe, encoding), spec.input_bits(recipe)
+        for index, (limit, bits) in enumerate(zip(limits, widths, strict=True)):
             name, n_in = "n_a_bits" if index else "n_in_bits", len(limit.input_range)
             fitting = np.inf if limit.budget is None else limit.budget
             if limit.n_accum_bits is not None:
                 fitting = min(fitting, ordinary_weights(self.n_w_bits, bits, self.n_accum_bits))
             if fitting < min(FEW_WEIGHTS, n_in):
                 layer = "output" if index + 1 == len(limits) else f"hidden {index + 1}"
-                warnings.warn(
-                    f"A neuron of layer '{layer}' can keep only about {max(1, round(fitting))} of its "
-                    f"{n_in} weights, too few for most data: n_w_bits={self.n_w_bits} and {name}="
-                    f"{bits} are wide for n_accum_bits={self.n_accum_bits}. {self._way_out(bits)}",
-                    FewWeightsWarning,
-                    stacklevel=user_stacklevel(),
-                )
-                return
+                return layer, fitting, n_in, name, bits
+        return None
 
     def _way_out(self, n_in_bits) -> str:
         """Widths of the accumulator, or of weights and codes, that leave more weights."""

@@ -77,18 +77,23 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         self.n_outputs_ = y.shape[1]
         return y
 
-    def _scale_target(self, rows, previous):
-        mean, scale = _mean_and_scale(rows.y, rows.weight)
-        if previous is not None:  # a target that was constant so far has no scale yet
-            known = previous.spec.output_scale > 0
-            mean = np.where(known, previous.spec.output_mean, mean)
-            scale = np.where(known, previous.spec.output_scale, scale)
-        return replace(rows, y=_standardised(rows.y, mean, scale)), mean, scale
+    def _with_output_map(self, rows, previous, mode):
+        """Standardised targets; one that does not vary is predicted exactly.
 
-    def _settled(self, y, mean, scale, mode):
-        """A target that does not vary is predicted exactly; in `partial_fit` others may follow."""
+        In `partial_fit` others may follow.
+        """
+        y, (mean, scale) = rows.y, _mean_and_scale(rows.y, rows.weight)
+        if previous is not None:  # a target that was constant so far has no scale yet
+            known = previous.output_scale > 0
+            mean = np.where(known, previous.output_mean, mean)
+            scale = np.where(known, previous.output_scale, scale)
         constant = (y == y[0]).all(axis=0) & (mode is not Mode.PARTIAL_FIT)
-        return np.where(constant, y[0], mean), np.where(constant, 0.0, scale)
+        return replace(
+            rows,
+            y=_standardised(y, mean, scale),
+            output_mean=np.where(constant, y[0], mean),
+            output_scale=np.where(constant, 0.0, scale),
+        )
 
     def _n_outputs(self) -> int:
         return self.n_outputs_

@@ -1,85 +1,204 @@
-"""How long to train and how much of the input to drop out, chosen on rows held back."""
+"""What "auto" stands for: recipes, a plain one first, and a race between them on held-back rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from ..accumulators import ordinary_weights
+from ..encoding._fit import auto_n_input_segments
 from .rows import TrainingTable
 
-__all__ = ["Recipe", "auto_recipes", "choose_recipe", "hold_back", "whole_training"]
+__all__ = [
+    "FEWEST_EPOCHS",
+    "MOST_EPOCHS",
+    "Recipe",
+    "auto_batch_size",
+    "auto_max_epochs",
+    "auto_recipes",
+    "auto_sums",
+    "hold_back",
+    "race",
+    "trial_epochs",
+    "whole_training",
+]
 
 _STEPS = 2000
 MOST_EPOCHS = 40
-_DROPOUT, _DROPOUT_OF_MANY_ROWS = 0.3, 0.1
-_MANY_INPUTS = 64
 FEWEST_EPOCHS = 20  # pruning and fine-tuning need some time
-MANY_ROWS = 10_000  # noise hides less in so many
+_MANY_INPUTS = 64  # of fewer, fewer are left out
 _FRACTION = 0.2  # of the rows are held back to choose by
 _LEAST_ROWS = 200  # of fewer, too few are held back to tell recipes apart
-_WIDE_BITS = 8
+_MOST_ROWS = 10_000  # that a race looks at
+_WIDE_BITS, _NARROW_BITS = 8, 6
 _LONGER = 2.5
+_SHORTER = 0.5  # a trial, of the usual epochs; not where registers are narrow
+_MOST_SUMS = 8
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Epochs, and the share of the input codes that each step leaves out."""
+    """What `fit` can choose.  Of what an estimator asks for, "auto" are those that it may.
 
-    max_epochs: int
-    dropout: float
-
-
-def auto_recipes(
-    n_rows: int, batch_size: int, n_in: int, n_accum_bits: int | None = None
-) -> list[Recipe]:
-    """The usual recipe; for 200 to 10,000 rows also 20 epochs, and no dropout.
-
-    The noisier the targets, the more the second helps; the third is for exact ones.  Guaranteed
-    accumulators of fewer than 8 bits take longer to prune to, and leave the second out.
+    Attributes
+    ----------
+    n_input_segments : int or {"coarse", "fine"}
+        Resolution of the input encoding.
+    n_in_bits, n_a_bits : int, or None of a float network's activations
+        Widths of the codes, in bits.
+    activation : str
+    n_output_sums : int
+    max_epochs : int
+    dropout : float
+        Share of the input codes that each step leaves out.
     """
-    usual = Recipe(auto_max_epochs(n_rows, batch_size), auto_dropout(n_rows, n_in))
-    if not _LEAST_ROWS <= n_rows <= MANY_ROWS:
-        return [usual]
-    shorter, without = replace(usual, max_epochs=FEWEST_EPOCHS), replace(usual, dropout=0.0)
-    return [usual, without] if _is_narrow(n_accum_bits) else [usual, shorter, without]
+
+    n_input_segments: Any = "auto"
+    n_in_bits: Any = "auto"
+    n_a_bits: Any = "auto"
+    activation: Any = "auto"
+    n_output_sums: Any = "auto"
+    max_epochs: Any = "auto"
+    dropout: Any = "auto"
+
+    def given(self, asked: Recipe) -> Recipe:
+        """The recipe with what is asked for, where that is not "auto"."""
+        pairs = {field.name: getattr(asked, field.name) for field in fields(self)}
+        return replace(self, **{k: value for k, value in pairs.items() if value != "auto"})
+
+    def at(self, n_graded: int) -> Recipe:
+        """The recipe with a number for its resolution, of that many features to share it."""
+        if not isinstance(self.n_input_segments, str):
+            return self
+        n_segments = auto_n_input_segments(n_graded, self.n_input_segments)
+        return replace(self, n_input_segments=n_segments)
+
+    @property
+    def resolution(self) -> tuple:
+        """What the input encoding depends on: segments and bits."""
+        return self.n_input_segments, self.n_in_bits
 
 
-def whole_training(recipe: Recipe, n_accum_bits: int | None) -> Recipe:
-    """The final training: below 8 guaranteed bits 2.5 times the epochs of the trial."""
-    if not _is_narrow(n_accum_bits):
-        return recipe
-    return replace(recipe, max_epochs=int(_LONGER * recipe.max_epochs))
+# The first is the plain one, where nothing is tried.  Dropout is that of many inputs.
+_WIDE = (
+    Recipe("coarse", 2, 2, dropout=0.3),
+    Recipe("coarse", 2, 2, dropout=0.0),
+    Recipe("fine", 2, 2, dropout=0.0),
+)
+# Codes of 1 bit let three times as many weights into a register.
+_NARROW = (
+    Recipe("coarse", 2, 2, dropout=0.3),
+    Recipe("coarse", 1, 1, dropout=0.15),
+    Recipe("fine", 1, 1, dropout=0.0),
+)
+_NARROWEST = (*_NARROW[1:], _NARROW[0])
 
 
-def _is_narrow(n_accum_bits) -> bool:
+def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
+    """Recipes to choose from, each with what is asked for; no two alike.
+
+    Parameters
+    ----------
+    asked : Recipe
+    n_accum_bits : int or None
+        Guaranteed width of the accumulators, in bits.
+
+    Returns
+    -------
+    list of Recipe
+        Epochs are "auto", dropout is that of many inputs, whatever is asked for: `settled` and
+        `Recipe.given` see to them.  Sums may be "auto".
+    """
+    usual = _WIDE
+    if is_narrow(n_accum_bits):
+        usual = _NARROW if n_accum_bits >= _NARROW_BITS else _NARROWEST
+    asked = replace(asked, max_epochs="auto", dropout="auto")
+    return list(dict.fromkeys(_with_activation(recipe.given(asked)) for recipe in usual))
+
+
+def _with_activation(recipe: Recipe) -> Recipe:
+    # A single threshold splits the middle of a window best, and relu's is one-sided.
+    usual = "tanh" if recipe.n_a_bits == 1 else "relu"
+    return replace(recipe, activation=usual) if recipe.activation == "auto" else recipe
+
+
+def is_narrow(n_accum_bits: int | None) -> bool:
+    """Whether accumulators of a guaranteed width are narrower than 8 bits."""
     return n_accum_bits is not None and n_accum_bits < _WIDE_BITS
 
 
-def choose_recipe(
-    recipes: list[Recipe], table: TrainingTable, seed: int, squared_error: Callable
-) -> Recipe:
+def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | None) -> int:
+    """Sums per output that are enough to read every neuron of the last hidden layer, 1 to 8.
+
+    Parameters
+    ----------
+    n_last : int
+        Neurons of that layer.
+    n_w_bits, n_a_bits : int
+        Widths of weights and activations, in bits.
+    n_accum_bits : int or None
+        Guaranteed width of a sum, in bits.
+    """
+    if n_accum_bits is None:
+        return 1
+    held = ordinary_weights(n_w_bits, n_a_bits, n_accum_bits)
+    return min(_MOST_SUMS, max(1, math.ceil(n_last / held)))
+
+
+def trial_epochs(max_epochs: int, n_accum_bits: int | None) -> int:
+    """Epochs of a trial: half of the usual ones, and all of them below 8 guaranteed bits.
+
+    There shorter ones do not see which recipes overfit.
+    """
+    return max_epochs if is_narrow(n_accum_bits) else math.ceil(_SHORTER * max_epochs)
+
+
+def whole_training(max_epochs: int, n_accum_bits: int | None) -> int:
+    """Epochs of the final training: below 8 guaranteed bits 2.5 times the usual ones."""
+    return int(_LONGER * max_epochs) if is_narrow(n_accum_bits) else max_epochs
+
+
+def race(recipes: list[Recipe], table: TrainingTable, seed: int, squared_error: Callable) -> Recipe:
     """Take the recipe with the smallest squared error on a fifth of the rows.
+
+    The first, plain one is left only for one that is better by more than a standard error of the
+    difference, row by row: few rows tell little.
 
     Parameters
     ----------
     recipes : list of Recipe
-        The first of equals is taken; so it is where one is alone, or rows cannot be held back.
+        The first is taken where it is alone, or rows cannot be held back.
     table : TrainingTable
+        Of more than 10,000 rows so many are drawn.
     seed : int
         Draws the rows.
     squared_error : callable
-        Trains on a table by a recipe and returns the mean squared error on another one:
+        Trains on a table by a recipe and returns the squared error of every row of another one:
         ``squared_error(recipe, table, held_back)``.  The error of class probabilities is
         theirs (Brier's score): unlike the rate of wrong labels it sees overconfidence, and
         unlike the log loss a few rows cannot decide.
     """
-    if len(recipes) == 1:
+    if len(recipes) == 1 or len(table) < _LEAST_ROWS:
         return recipes[0]
+    if len(table) > _MOST_ROWS:
+        sample = table.split(_MOST_ROWS / len(table), seed)
+        table = table if sample is None else sample[1]
     parts = table.split(_FRACTION, seed)
     if parts is None:  # almost every row has a label of its own
         return recipes[0]
     kept, held = parts
-    return min(recipes, key=lambda recipe: squared_error(recipe, kept, held))
+    share = held.weight / held.weight.sum()
+    plain = squared_error(recipes[0], kept, held)
+    best, chosen = 0.0, recipes[0]
+    for recipe in recipes[1:]:
+        gain = plain - squared_error(recipe, kept, held)
+        mean = share @ gain
+        deviation = math.sqrt(share**2 @ (gain - mean) ** 2)
+        if mean > max(best, deviation):
+            best, chosen = mean, recipe
+    return chosen
 
 
 def hold_back(
@@ -111,7 +230,6 @@ def auto_max_epochs(n_rows: int, batch_size: int) -> int:
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, -(-_STEPS // -(-n_rows // batch_size))))
 
 
-def auto_dropout(n_rows: int, n_in: int) -> float:
-    """Share of the input codes dropped: 0.3, of many rows 0.1, and less of few inputs."""
-    most = _DROPOUT if n_rows <= MANY_ROWS else _DROPOUT_OF_MANY_ROWS
-    return most * min(1.0, n_in / _MANY_INPUTS)
+def auto_dropout(share: float, n_in: int) -> float:
+    """Share of the input codes dropped, where it is `share` of many inputs: less of few."""
+    return share * min(1.0, n_in / _MANY_INPUTS)

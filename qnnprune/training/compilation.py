@@ -46,19 +46,19 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
     spec, encoding = trained.spec, trained.encoding
     with one_thread():
         layers = compile_layers(
-            module_of(trained), encoding.input_range, spec.output_mean, spec.output_scale
+            module_of(trained), encoding.input_range, trained.output_mean, trained.output_scale
         )
-    layers = simplify(layers, step=2**spec.shape.n_rounding_bits).layers_of_bias()
+    layers = simplify(layers, step=2**spec.n_rounding_bits).layers_of_bias()
     network = IntegerNetwork(
         encoding,
         layers,
-        n_w_bits=spec.shape.n_w_bits,
+        n_w_bits=spec.n_w_bits,
         n_accum_bits=spec.n_accum_bits,
         classes=classes,
         feature_names=feature_names,
     )
     check_network(network)
-    budgets = [limit.budget for limit in spec.limits]
+    budgets = [limit.budget for limit in trained.limits]
     verify_layers(network.layers, network.n_w_bits, spec.guaranteed_bits, budgets)
     return network
 

@@ -212,15 +212,16 @@ class TrainingNet(Face):
             loss = self.criterion_(output, batch.y.to(output.device), batch.weight.to(output))
         return {"loss": loss, "y_pred": output}
 
-    def squared_error(self, table: TrainingTable) -> float:
-        """Weighted mean squared error, of the class probabilities or of standardised targets."""
+    def squared_errors(self, table: TrainingTable) -> np.ndarray:
+        """Squared error of every row, of the class probabilities or of standardised targets."""
         self._set_training(False)
-        total = 0.0
         with torch.no_grad():
-            for batch in BatchLoader(table, self.batch_size):
-                output = self.module_(batch.levels.to(self.device)).cpu()
-                total += float(row_squared_error(output, batch.y) @ batch.weight)
-        return total / table.weight.sum()
+            return np.concatenate(
+                [
+                    row_squared_error(self.module_(batch.levels.to(self.device)).cpu(), batch.y)
+                    for batch in BatchLoader(table, self.batch_size)
+                ]
+            )
 
     # --------------------------------------------------------------- callbacks
 

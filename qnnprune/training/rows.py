@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from .._utils import row_blocks
 from ..encoding import InputEncoding
+from ..encoding._common import recoded_levels
 
 __all__ = ["TrainingTable", "hold_out", "merge_rows"]
 
@@ -32,6 +33,8 @@ class TrainingTable:
     weight : float64 array of shape (n_rows,)
     copies : int64 array of shape (n_rows,)
         How many equal rows each one stands for when rows are held out.
+    output_mean, output_scale : float64 arrays of shape (n_outputs,), or floats
+        The map from the network's outputs to the target's units; 0 and 1 for logits.
     """
 
     source: object
@@ -40,6 +43,8 @@ class TrainingTable:
     y: np.ndarray
     weight: np.ndarray
     copies: np.ndarray
+    output_mean: np.ndarray | float = 0.0
+    output_scale: np.ndarray | float = 1.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,6 +59,16 @@ class TrainingTable:
         """The table of some of the rows; nothing is copied but indices."""
         names = ("rows", "y", "weight", "copies")
         return replace(self, **{name: getattr(self, name)[index] for name in names})
+
+    def recoded(self, encoding: InputEncoding) -> TrainingTable:
+        """The same rows with the levels of an encoding that `encoding` is common to."""
+        if encoding is self.encoding:
+            return self
+        if hasattr(self.source, "toarray"):
+            return replace(self, encoding=encoding)
+        source = np.empty(self.source.shape, dtype=encoding.level_dtype)  # rows stay in place
+        source[self.rows] = recoded_levels(self.levels(self.rows), self.encoding, encoding)
+        return replace(self, source=source, encoding=encoding)
 
     def split(self, fraction: float, seed: int) -> tuple[TrainingTable, TrainingTable] | None:
         """Hold rows out at random, by classes; see `hold_out`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -12,15 +13,20 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils import user_stacklevel
+from ..encoding import InputEncoding
+from ..encoding._common import common_encoding
 from ..pruning import Pruner
 from .assembly import build_net, check_device
 from .auto import (
     MOST_EPOCHS,
     Recipe,
     auto_batch_size,
-    auto_recipes,
-    choose_recipe,
+    auto_dropout,
+    auto_max_epochs,
+    auto_sums,
     hold_back,
+    race,
+    trial_epochs,
     whole_training,
 )
 from .losses import LOSSES
@@ -37,10 +43,12 @@ _GLOBAL_GENERATOR = threading.Lock()
 
 
 def train(
-    rows: TrainingTable,
+    rows_of: Callable[[InputEncoding], TrainingTable],
+    encodings: Mapping[tuple, InputEncoding],
     spec: TrainingSpec,
     mode: Mode,
     *,
+    recipes: Sequence[Recipe],
     user: UserRows,
     seed: int,
     previous: Trained | None = None,
@@ -49,9 +57,14 @@ def train(
 
     Parameters
     ----------
-    rows : TrainingTable
+    rows_of : callable
+        Gives the rows as levels of an encoding.
+    encodings : dict of tuple to InputEncoding
+        Of each resolution that the recipes name.
     spec : TrainingSpec
     mode : Mode
+    recipes : sequence of Recipe
+        To choose from, where there is no `previous`: what `auto_recipes` returns.
     user : UserRows
         What `rows` are made of, for callbacks to see.
     seed : int
@@ -72,23 +85,28 @@ def train(
         If training is interrupted before its first epoch is over.
     """
     check_device(spec.device)
-    session = _Session(spec, mode, user, seed, previous)
+    session = _Session(spec, mode, encodings, recipes, user, seed, previous)
     check_callbacks(spec.callbacks or (), holds_back=spec.early_stopping)
     with one_thread():
-        return session.run(rows)
+        return session.run(rows_of)
 
 
 class _Session:
     """What stays the same while one call of `train` runs."""
 
-    def __init__(self, spec, mode, user, seed, previous):
+    def __init__(self, spec, mode, encodings, recipes, user, seed, previous):
         self.spec, self.mode, self.user, self.seed = spec, mode, user, seed
-        self.previous = previous
+        self.encodings, self.recipes, self.previous = encodings, recipes, previous
         self.pruning_seed = seed if previous is None else previous.pruning_seed
 
-    def run(self, rows) -> Trained:
+    def run(self, rows_of) -> Trained:
+        common = common_encoding(list(self.encodings.values()))
+        rows = rows_of(common)
         chosen = self.previous.recipe if self.previous else self.choose(rows)
-        recipe, held = self.with_given(chosen), None
+        recipe, held = chosen.given(self.spec.asked), None
+        encoding = self.encodings[recipe.resolution]
+        if encoding is not common:
+            rows = rows_of(encoding)  # as if nothing else had been tried
         if self.spec.early_stopping:
             rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
             held = replace(held, weight=held.weight / held.weight.mean())
@@ -99,50 +117,64 @@ class _Session:
         _check_interrupt(net)
         if net.pruner is not None:
             net.pruner.prune(net.module_, 1.0)
-        return self.trained(net, rows.encoding, chosen, recipe)
+        return self.trained(net, rows, chosen, recipe)
 
     def choose(self, rows) -> Recipe:
         """The recipe of a first training, before the parameters that are given replace it."""
-        spec, n_in = self.spec, len(rows.encoding.feature)
-        found = auto_recipes(len(rows), self.batch_size(rows), n_in, spec.guaranteed_bits)
-        if self.mode is Mode.PARTIAL_FIT or spec.max_epochs != "auto":
-            found = found[:1]
+        spec = self.spec
+        whole = [self.settled(recipe, rows) for recipe in self.recipes]
         recipes: dict = {}
-        for recipe in found:
-            recipes.setdefault(self.with_given(recipe), recipe)
+        for recipe in whole:
+            recipes.setdefault(recipe.given(spec.asked), recipe)
         self.trials = list(recipes)
-        tried = choose_recipe(self.trials, rows, self.seed, self.held_back_error)
-        return whole_training(recipes[tried], spec.guaranteed_bits)
+        if self.mode is Mode.PARTIAL_FIT or spec.asked.max_epochs != "auto":
+            self.trials = self.trials[:1]
+        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error)]
+        epochs = whole_training(chosen.max_epochs, spec.guaranteed_bits)
+        return replace(chosen, max_epochs=epochs)
 
-    def with_given(self, recipe) -> Recipe:
-        """The recipe with the parameters that are not "auto"."""
-        given = {name: getattr(self.spec, name) for name in ("max_epochs", "dropout")}
-        return replace(recipe, **{k: value for k, value in given.items() if value != "auto"})
+    def settled(self, recipe, rows) -> Recipe:
+        """A recipe whose epochs, dropout and sums are those of these rows."""
+        spec, n_in = self.spec, len(self.encodings[recipe.resolution].feature)
+        sums = recipe.n_output_sums
+        if sums == "auto":
+            last = spec.hidden_layer_sizes[-1]
+            sums = auto_sums(last, spec.n_w_bits, recipe.n_a_bits, spec.guaranteed_bits)
+        return replace(
+            recipe,
+            max_epochs=auto_max_epochs(len(rows), self.batch_size(rows)),
+            dropout=auto_dropout(recipe.dropout, n_in),
+            n_output_sums=sums,
+        )
 
     def batch_size(self, rows) -> int:
         given = self.spec.batch_size
         return auto_batch_size(len(rows)) if given == "auto" else given
 
-    def held_back_error(self, recipe, rows, held) -> float:
+    def held_back_error(self, recipe, rows, held) -> np.ndarray:
         label = f"trial {self.trials.index(recipe) + 1} of {len(self.trials)}"
-        net = self.net(rows, recipe, label=label, trial=True)
+        rows = rows.recoded(self.encodings[recipe.resolution])
+        short = replace(
+            recipe, max_epochs=trial_epochs(recipe.max_epochs, self.spec.guaranteed_bits)
+        )
+        net = self.net(rows, short, label=label, trial=True)
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
-        return net.squared_error(held)
+        return net.squared_errors(held.recoded(rows.encoding))
 
     def net(self, rows, recipe, *, held=None, label="training", trial=False):
         """A net that is ready to train; in a trial by no more than training consists of."""
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
-        module = _build_module(rows.encoding, spec.shape).seed(self.seed)
+        module = _build_module(rows.encoding, spec.shape(recipe)).seed(self.seed)
         if previous is not None:
             _load_state(module, previous.state)
         callbacks = spec.callbacks or ()
         return build_net(
             module,
-            View(self.user, rows.encoding, spec.output_mean, spec.output_scale),
+            View(self.user, rows.encoding, rows.output_mean, rows.output_scale),
             criterion=LOSSES[spec.loss],
-            pruner=self.pruner(module),
+            pruner=self.pruner(module, spec.limits(recipe, rows.encoding)),
             table_valid=held,
             lr=spec.lr,
             alpha=spec.alpha,
@@ -160,15 +192,15 @@ class _Session:
             seed=[self.seed, len(previous.history) if previous else 0],
             always_prune=partial or self.mode is Mode.WARM_START,
             constant_lr=partial,
-            usual_epochs=whole_training(Recipe(MOST_EPOCHS, 0.0), spec.guaranteed_bits).max_epochs,
+            usual_epochs=whole_training(MOST_EPOCHS, spec.guaranteed_bits),
         ).initialize()
 
-    def pruner(self, module) -> Pruner | None:
+    def pruner(self, module, limits) -> Pruner | None:
         spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
-        if spec.limits is None:
+        if limits is None:
             return None
         pruner = Pruner(
-            spec.limits, spec.pruning_schedule, spec.pruning_criterion,
+            limits, spec.pruning_schedule, spec.pruning_criterion,
             neuron_sparsity=spec.neuron_sparsity, regrow=partial, seed=self.pruning_seed,
         )  # fmt: skip
         if partial:
@@ -177,13 +209,15 @@ class _Session:
             pruner.adopt(module, narrower=self.mode is Mode.PRUNE)
         return pruner
 
-    def trained(self, net, encoding, chosen, recipe) -> Trained:
+    def trained(self, net, rows, chosen, recipe) -> Trained:
         earlier = list(self.previous.history) if self.previous else []
         return Trained(
             spec=replace(self.spec, callbacks=()),  # not ours to keep
-            encoding=encoding,
+            encoding=rows.encoding,
             recipe=chosen,
-            dropout=recipe.dropout,
+            taken=recipe,
+            output_mean=rows.output_mean,
+            output_scale=rows.output_scale,
             pruning_seed=self.pruning_seed,
             state=_to_numpy(net.module_.state_dict()),
             moments=_to_numpy(net.optimizer_.state_dict()["state"]),
@@ -239,7 +273,7 @@ def _load_state(module, state):
 def module_of(trained: Trained) -> PrunableMLP:
     """The module of a finished training, in eval mode and on the CPU; built if need be."""
     if "module" not in trained.cache:
-        module = _build_module(trained.encoding, trained.spec.shape)
+        module = _build_module(trained.encoding, trained.shape)
         trained.cache["module"] = _finished(_load_state(module, trained.state))
     return trained.cache["module"]
 
@@ -258,7 +292,7 @@ def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
     """
     with one_thread(), torch.no_grad():  # converting takes threads, too
         output = module_of(trained).double()(torch.from_numpy(levels)).numpy()
-    return output * trained.spec.output_scale + trained.spec.output_mean
+    return output * trained.output_scale + trained.output_mean
 
 
 def _finished(module) -> PrunableMLP:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..accumulators import omega
+from ..accumulators import code_range, omega, weight_budget
 from ..encoding import InputEncoding
 from ..pruning import LayerLimits
 from .auto import Recipe
@@ -51,41 +51,41 @@ class TrainingSpec:
 
     Attributes
     ----------
-    shape : NetworkShape
+    asked : Recipe
+        What is asked for of what a fit can choose; "auto" where it may.
+    hidden_layer_sizes : tuple of int
+    n_outputs : int
+    n_w_bits : int or None
+        None trains a float network, without pruning.
+    n_rounding_bits : int
     loss : str
         A key of `losses.LOSSES`.
-    output_mean, output_scale : float64 arrays of shape (n_outputs,)
-        The map from the network's outputs to the target's units; 0 and 1 for logits.
-    limits : tuple of LayerLimits, or None
-        One per layer, from the input to the output; None trains without pruning.
+    multiplier : float or None
+        Weights that a neuron may keep, in units of Ω.
     n_accum_bits : int
         Width of the accumulator that was asked for, in bits.
     guaranteed_bits : int or None
         The same where the guarantee is asked for, else None.
-    n_input_segments, n_in_bits
-        What the input encoding was fitted with.
     others
         Parameters of the estimators, by their names.
     """
 
-    shape: NetworkShape
+    asked: Recipe
+    hidden_layer_sizes: tuple[int, ...]
+    n_outputs: int
+    n_w_bits: int | None
+    n_rounding_bits: int
     loss: str
-    output_mean: np.ndarray
-    output_scale: np.ndarray
-    limits: tuple[LayerLimits, ...] | None
+    multiplier: float | None
     n_accum_bits: int
     guaranteed_bits: int | None
-    n_input_segments: int | str
-    n_in_bits: int
     pruning_schedule: str
     pruning_criterion: str
     neuron_sparsity: float
-    max_epochs: int | str
     batch_size: int | str
     lr: float
     optimizer: Any
     alpha: float
-    dropout: float | str
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
@@ -94,12 +94,33 @@ class TrainingSpec:
     device: Any
     verbose: int
 
-    @property
-    def omegas(self) -> list[int]:
+    def shape(self, recipe: Recipe) -> NetworkShape:
+        """The network that a recipe trains."""
+        return NetworkShape(
+            self.hidden_layer_sizes, self.n_outputs, recipe.activation, self.n_w_bits,
+            recipe.n_a_bits, self.n_rounding_bits, recipe.n_output_sums,
+        )  # fmt: skip
+
+    def limits(self, recipe: Recipe, encoding: InputEncoding) -> list[LayerLimits] | None:
+        """The two limits of every layer, from the input to the output; None: no pruning."""
+        if self.n_w_bits is None:
+            return None
+        hidden_range = np.array(code_range(recipe.n_a_bits), dtype=np.int64)
+        ranges = [encoding.input_range]
+        ranges += [np.tile(hidden_range, (n, 1)) for n in self.hidden_layer_sizes]
+        width, multiplier = self.n_accum_bits, self.multiplier
+        return [
+            LayerLimits(r, self.guaranteed_bits, weight_budget(self.n_w_bits, b, width, multiplier))
+            for r, b in zip(ranges, self.input_bits(recipe), strict=True)
+        ]
+
+    def input_bits(self, recipe: Recipe) -> list[int]:
+        """Width of the inputs of every layer, in bits."""
+        return [recipe.n_in_bits] + [recipe.n_a_bits] * len(self.hidden_layer_sizes)
+
+    def omegas(self, recipe: Recipe) -> list[int]:
         """Ω of each layer, a count of weights."""
-        shape = self.shape
-        input_bits = [self.n_in_bits] + [shape.n_a_bits] * len(shape.hidden_layer_sizes)
-        return [omega(shape.n_w_bits, bits, self.n_accum_bits) for bits in input_bits]
+        return [omega(self.n_w_bits, n, self.n_accum_bits) for n in self.input_bits(recipe)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +159,10 @@ class Trained:
     encoding : InputEncoding
     recipe : Recipe
         What "auto" stood for at the first training; further training keeps to it.
-    dropout : float
-        Share of the input codes that each step of the last training left out.
+    taken : Recipe
+        What the last training went by: `recipe`, with what was asked for.
+    output_mean, output_scale : float64 arrays of shape (n_outputs,)
+        The map from the network's outputs to the target's units; 0 and 1 for logits.
     pruning_seed : int
         Of what pruning draws at random; it stays the same in further training.
     state : dict of str to array
@@ -155,12 +178,24 @@ class Trained:
     spec: TrainingSpec
     encoding: InputEncoding
     recipe: Recipe
-    dropout: float
+    taken: Recipe
+    output_mean: np.ndarray
+    output_scale: np.ndarray
     pruning_seed: int
     state: Mapping[str, np.ndarray]
     moments: Mapping
     history: Sequence[dict]
     cache: dict = field(default_factory=dict)
+
+    @property
+    def shape(self) -> NetworkShape:
+        """The network that was trained."""
+        return self.spec.shape(self.taken)
+
+    @property
+    def limits(self) -> list[LayerLimits] | None:
+        """Its limits, one a layer."""
+        return self.spec.limits(self.taken, self.encoding)
 
     def __getstate__(self):
         # Brevitas modules cannot be pickled or copied.

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_matrix, csr_matrix
 
 from qnnprune.encoding import fit_encoding, fit_input_encoding
+from qnnprune.encoding._fit import count_graded
 
 
 @given(st.floats(-1e300, 1e300), st.integers(1, 4), st.integers(1, 3))
@@ -38,8 +39,13 @@ def test_sparse_columns_are_those_of_the_dense_table(kind):
     weight = rng.integers(0, 3, 60).astype(float)
     for found, dense in ((table, X), (doubled, X2)):
         fits = [
-            fit_input_encoding(t, weight, n_segments="auto", n_bits=2, random_state=None)
+            fit_input_encoding(t, weight, n_segments=16, n_bits=2, random_state=None)
             for t in (found, dense)
         ]
         np.testing.assert_array_equal(fits[0].thresholds, fits[1].thresholds)
         np.testing.assert_array_equal(fits[0].n_segments, fits[1].n_segments)
+        assert (
+            count_graded(found, weight)
+            == count_graded(dense, weight)
+            == sum(len(np.unique(column[weight > 0])) > 2 for column in dense.T)
+        )

@@ -74,7 +74,7 @@ def test_a_count_can_be_pruned_to():
 
 
 def test_a_failed_call_changes_nothing():
-    net = fitted()
+    net = fitted(n_a_bits=2)
     before, network = dict(net.__dict__), net.integer_network_
     for wrong in ({"n_accum_bits": 1}, {"n_accum_bits": 0}, {"n_accum_bits": 9}, {"max_epochs": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -146,7 +146,7 @@ def test_only_widths_that_hold_count():
 )
 def test_the_search_ends_where_no_weight_is_left(settings, last):
     # At 3 bits nothing is left of a sum rounded by 3, and Omega is 7 // 9 = 0.
-    net = fitted(n_accum_bits=6, **settings)
+    net = fitted(n_accum_bits=6, n_a_bits=2, **settings)
     curve = net.narrow_accumulator(X, Y, tol=1.0, max_epochs=2)
     assert curve.n_accum_bits == (6, 5, last) and curve.best == last == net.n_accum_bits
     assert widest(net) <= last

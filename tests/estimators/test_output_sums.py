@@ -90,7 +90,8 @@ def test_training_goes_on():
 
 def test_more_sums_learn_more_where_registers_are_narrow():
     def score(n_sums):
-        model = classifier((64,), n_accum_bits=2, n_output_sums=n_sums, n_a_bits=1, max_epochs=20)
+        settings = {"n_a_bits": 1, "activation": "relu", "max_epochs": 20}
+        model = classifier((64,), n_accum_bits=2, n_output_sums=n_sums, **settings)
         return model.fit(X, Y).score(X, Y)
 
     assert score(8) > score(1) + 0.02

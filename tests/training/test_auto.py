@@ -1,4 +1,4 @@
-"""Choosing epochs and dropout: who is asked what, and what is taken."""
+"""Choosing a recipe: who is asked what, and what is taken."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from sklearn.metrics import brier_score_loss, mean_squared_error
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.training.auto import Recipe, auto_recipes, choose_recipe, hold_back
+from qnnprune.training.auto import Recipe, auto_recipes, hold_back, race, trial_epochs
 from qnnprune.training.rows import TrainingTable
 
-RECIPES = [Recipe(40, 0.3), Recipe(20, 0.3), Recipe(40, 0.0)]
 RATES = LRScheduler("StepLR", step_size=30)
 QUICK = {"batch_size": 400}  # one step an epoch
+ANY = Recipe()
 
 
 def table_of(y) -> TrainingTable:
@@ -25,40 +25,100 @@ def table_of(y) -> TrainingTable:
     return TrainingTable(np.arange(n)[:, None], None, *each)
 
 
+def names_of(recipes) -> list[tuple]:
+    return [(r.n_input_segments, r.n_in_bits, r.n_a_bits, r.activation, r.dropout) for r in recipes]
+
+
 def test_recipes_by_hand():
-    assert auto_recipes(1000, 50, n_in=64) == RECIPES
-    # Ten inputs lose 0.3 * 10 / 64 of their codes; 79 batches an epoch need 26 epochs.
-    few = 0.046875
-    assert auto_recipes(200, 32, n_in=10) == [Recipe(40, few), Recipe(20, few), Recipe(40, 0.0)]
-    assert auto_recipes(199, 32, n_in=64) == RECIPES[:1]
-    assert auto_recipes(20_000, 256, n_in=64) == [Recipe(26, 0.1)]
-    assert auto_recipes(1000, 50, 64, n_accum_bits=8) == RECIPES
-    assert auto_recipes(1000, 50, 64, n_accum_bits=7) == [RECIPES[0], RECIPES[2]]
+    wide = [("coarse", 2, 2, "relu", 0.3), ("coarse", 2, 2, "relu", 0), ("fine", 2, 2, "relu", 0)]
+    assert names_of(auto_recipes(ANY, 8)) == names_of(auto_recipes(ANY, None)) == wide
+    narrow = [wide[0], ("coarse", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)]
+    assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
+    assert names_of(auto_recipes(ANY, 5)) == [*narrow[1:], narrow[0]]
 
 
-def test_the_smallest_error_on_held_back_rows_wins():
+def test_what_is_asked_for_is_not_chosen():
+    given = Recipe(n_input_segments=5, n_in_bits=3, n_a_bits=2, n_output_sums=7, dropout=0.4)
+    found = auto_recipes(given, 8)
+    assert names_of(found) == [(5, 3, 2, "relu", 0.3), (5, 3, 2, "relu", 0.0)]
+    assert {recipe.n_output_sums for recipe in found} == {7}
+    assert auto_recipes(replace(ANY, activation="sigmoid"), 5)[0].activation == "sigmoid"
+    # Dropout and epochs replace those of a recipe only where one trains by it.
+    assert found[0].given(given).dropout == 0.4
+
+
+RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
+
+
+def errors(recipe, held):
+    """Of every row: the second recipe is better by .1, the third by .19, but on one row alone."""
+    error = np.full(len(held), 1.0)
+    if recipe == RECIPES[1]:
+        error -= 0.1 + 0.01 * (np.arange(len(held)) % 2)
+    if recipe == RECIPES[2]:
+        error += 0.01
+        error[0] -= 0.2 * len(held)
+    return error
+
+
+def test_a_better_recipe_wins_if_rows_agree_on_it():
     table, asked = table_of(np.arange(1000.0)), []
 
     def squared_error(recipe, kept, held):
         asked.append((recipe, kept, held))
-        return {20: 0.1}.get(recipe.max_epochs, 0.2)
+        return errors(recipe, held)
 
-    assert choose_recipe(RECIPES, table, 0, squared_error) == RECIPES[1]
+    assert race(RECIPES, table, 0, squared_error) == RECIPES[1]
     assert [recipe for recipe, _, _ in asked] == RECIPES
     for _, kept, held in asked:
         assert (len(kept), len(held)) == (800, 200)
         assert sorted([*kept.rows, *held.rows]) == list(range(1000))
 
 
+def test_of_two_that_all_rows_prefer_the_better_wins():
+    gains = dict(zip(RECIPES, (0.0, 0.1, 0.3), strict=True))
+
+    def squared_error(recipe, kept, held):
+        return 1.0 - gains[recipe] + 0.01 * (np.arange(len(held)) % 2)
+
+    assert race(RECIPES, table_of(np.arange(300.0)), 0, squared_error) == RECIPES[2]
+
+
+def test_rows_count_by_their_weight():
+    table = table_of(np.arange(1000.0))
+    table = replace(table, weight=np.where(table.y < 500, 1e-9, 1.0))
+
+    def squared_error(recipe, kept, held):
+        worse = np.where(held.y < 500, -1.0, 0.1 + 0.01 * (np.arange(len(held)) % 2))
+        return worse * (recipe == RECIPES[1])
+
+    assert race(RECIPES[:2], table, 0, squared_error) == RECIPES[0]
+
+
 def test_the_first_of_equals_wins():
-    assert choose_recipe(RECIPES, table_of(np.arange(300.0)), 0, lambda *_: 1.0) == RECIPES[0]
+    def squared_error(recipe, kept, held):
+        return np.ones(len(held))
+
+    assert race(RECIPES, table_of(np.arange(300.0)), 0, squared_error) == RECIPES[0]
+
+
+def test_of_many_rows_some_are_looked_at():
+    seen = []
+
+    def squared_error(recipe, kept, held):
+        seen.append((len(kept), len(held)))
+        return np.ones(len(held))
+
+    race(RECIPES, table_of(np.arange(50_000.0)), 0, squared_error)
+    assert seen == [(8000, 2000)] * 3
 
 
 def test_nothing_is_trained_without_a_choice():
     def refuse(*_):
         raise AssertionError("trained")
 
-    assert choose_recipe(RECIPES[:1], table_of(np.zeros(1000)), 0, refuse) == RECIPES[0]
+    assert race(RECIPES[:1], table_of(np.zeros(1000)), 0, refuse) == RECIPES[0]
+    assert race(RECIPES, table_of(np.arange(199.0)), 0, refuse) == RECIPES[0]
 
 
 def test_held_back_rows_have_every_class_where_they_can():
@@ -85,7 +145,8 @@ class Spy(GradientNormClipping):
         self.moment, self.call, self.recipes = moment, call, []
 
     def on_train_begin(self, net, **kwargs):
-        self.recipes.append(Recipe(net.max_epochs, net.dropout))
+        codes = net.module_.input.steps, net.module_.input.feature.numel()
+        self.recipes.append((net.max_epochs, round(net.dropout, 3), *codes))
 
     def on_epoch_begin(self, net, **kwargs):
         self.reach("on_epoch_begin")
@@ -102,79 +163,111 @@ class Spy(GradientNormClipping):
             raise KeyboardInterrupt
 
 
+def exact():
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    return X, (np.sin(2 * X[:, 0]) + X[:, 1] > 0).astype(int)
+
+
 def noisy(seed=0):
     return make_classification(400, 10, n_informative=3, flip_y=0.4, random_state=seed)
 
 
-def test_auto_is_what_its_outcome_gives():
-    X, y = noisy()
-    auto = PrunedNeuralNetClassifier((16,), random_state=0).fit(X, y)
-    given = PrunedNeuralNetClassifier(
-        (16,), max_epochs=auto.n_iter_, dropout=auto.dropout_, random_state=0
-    ).fit(X, y)
-    assert (auto.decision_function(X) == given.decision_function(X)).all()
-    assert Recipe(auto.n_iter_, auto.dropout_) in RECIPES
+CHOSEN = (
+    "n_input_segments", "n_in_bits", "n_a_bits", "activation", "n_output_sums", "dropout",
+)  # fmt: skip
 
 
-@pytest.mark.slow
-def test_narrow_accumulators_are_tried_for_as_long_as_others_and_trained_for_longer():
-    X, y = noisy()
-    auto = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X, y)
-    assert auto.n_iter_ == 100
-    given = PrunedNeuralNetClassifier(
-        (8,), n_accum_bits=6, max_epochs=100, dropout=auto.dropout_, random_state=0
-    ).fit(X, y)
+def outcome(net) -> dict:
+    """What a fit chose, as parameters."""
+    return {name: getattr(net, f"{name}_") for name in CHOSEN} | {"max_epochs": net.n_iter_}
+
+
+@pytest.mark.parametrize(
+    ("bits", "epochs"), [(8, 40), pytest.param(6, 100, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("make", [noisy, pytest.param(exact, marks=pytest.mark.slow)])
+def test_auto_is_what_its_outcome_gives(make, bits, epochs):
+    X, y = make()
+    settings = {"n_accum_bits": bits, "random_state": 0}
+    auto = PrunedNeuralNetClassifier((16,), **settings).fit(X, y)
+    assert auto.n_iter_ == epochs
+    given = PrunedNeuralNetClassifier((16,), **settings, **outcome(auto)).fit(X, y)
     assert (auto.decision_function(X) == given.decision_function(X)).all()
-    few = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).fit(X[:100], y[:100])
-    assert few.n_iter_ == 100
-    twin = PrunedNeuralNetClassifier((8,), n_accum_bits=6, random_state=0).float_twin()
-    assert twin.fit(X[:100], y[:100]).n_iter_ == 100
-    assert auto.set_params(warm_start=True).fit(X, y).n_iter_ == 200
+    assert outcome(given) == outcome(auto)
+
+
+def test_outcomes_of_a_net_that_is_given_all():
+    X, y = noisy()
+    given = {
+        "n_input_segments": 3, "n_in_bits": 1, "n_a_bits": 3, "activation": "hardtanh",
+        "n_output_sums": 2, "dropout": 0.25, "max_epochs": 3,
+    }  # fmt: skip
+    net = PrunedNeuralNetClassifier((8,), random_state=0, **given).fit(X, y)
+    assert outcome(net) == given
+    layer = net.integer_network_.layers[0]
+    assert layer.input_range.tolist() == [[-1, 0]] * 30 and layer.thresholds.shape[1] == 7
+
+
+def test_inputs_have_the_width_of_given_activations():
+    X, y = noisy()
+    for given, found in (({}, 3), ({"n_in_bits": None}, 3), ({"n_in_bits": 1}, 1)):
+        net = PrunedNeuralNetClassifier((8,), n_a_bits=3, max_epochs=1, **given).fit(X, y)
+        assert (net.n_in_bits_, net.n_a_bits_) == (found, 3)
+
+
+def test_widths_that_no_weight_fits_are_left_out_of_the_choice():
+    X, y = noisy()
+    net = PrunedNeuralNetClassifier((8,), n_accum_bits=1, random_state=0, **QUICK).fit(X, y)
+    assert (net.n_in_bits_, net.n_a_bits_) == (1, 1) and net.integer_network_.proven_bits == 1
+    with pytest.raises(ValueError, match="n_accum_bits=1.*n_a_bits=2"):
+        PrunedNeuralNetClassifier((8,), n_accum_bits=1, n_a_bits=2, n_in_bits=1).fit(X, y)
 
 
 @pytest.mark.slow
 def test_exact_targets_choose_no_dropout_and_noise_chooses_dropout():
     X, y = make_regression(500, 4, random_state=0)
-    assert PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y).dropout_ == 0.0
+    net = PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y)
+    assert net.dropout_ == 0.0
     y = np.random.RandomState(0).standard_normal(500)
-    noise = PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y)
-    assert (noise.n_iter_, noise.dropout_) == (20, 0.3)
+    net = PrunedNeuralNetRegressor((64,), random_state=0).fit(X, y)
+    assert (net.dropout_, net.n_input_segments_) == (0.3, 16)
 
 
-def recipes_of(net):
-    """What each training of a fit goes by, trials first."""
+def recipes_of(net, rows=None):
+    """Epochs, dropout, steps of a code and inputs of each training of a fit, trials first."""
     spy = Spy()
-    net.set_params(callbacks=[spy], **QUICK).fit(*noisy())
+    net.set_params(callbacks=[spy], **QUICK).fit(*(rows or noisy()))
     return spy.recipes
+
+
+COARSE, FINE = 160, 480  # inputs of ten features, of 16 segments and of 48
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "tried", "longer"),
     [
-        ({}, RECIPES, 1),
-        ({"n_accum_bits": 6}, [RECIPES[0], RECIPES[2]], 2.5),
-        ({"n_accum_bits": 6, "accumulator_guarantee": False}, RECIPES, 1),
-        ({"dropout": 0.5}, [Recipe(40, 0.5), Recipe(20, 0.5)], 1),
+        ({}, [(40, 0.3, 3, COARSE), (40, 0.0, 3, COARSE), (40, 0.0, 3, FINE)], 1),
+        ({"dropout": 0.5}, [(40, 0.5, 3, COARSE), (40, 0.5, 3, FINE)], 1),
+        ({"n_input_segments": 4, "n_in_bits": 3}, [(40, 0.188, 7, 40), (40, 0.0, 7, 40)], 1),
     ],
-    ids=["defaults", "narrow", "no guarantee", "dropout"],
+    ids=["defaults", "dropout", "encoding"],
 )
 def test_what_is_tried_depends_on_what_is_given(settings, tried, longer):
-    net = PrunedNeuralNetClassifier((8,), random_state=0, **settings)
-    nets = [net, net.float_twin()]  # a twin is trained as the estimator whose twin it is
-    for *found, last in map(recipes_of, nets):
-        assert found == tried
-        assert last in [replace(recipe, max_epochs=longer * recipe.max_epochs) for recipe in tried]
+    *found, last = recipes_of(PrunedNeuralNetClassifier((8,), random_state=0, **settings))
+    assert found == [(trial_epochs(40, 8), *rest) for _, *rest in tried]
+    assert last in tried
 
 
 def test_nothing_is_tried_where_epochs_are_given():
-    assert recipes_of(PrunedNeuralNetClassifier((8,), max_epochs=7)) == [Recipe(7, 0.3)]
-    assert recipes_of(PrunedNeuralNetRegressor((8,), max_epochs=7)) == [Recipe(7, 0.3)]
+    plain = (7, 0.3, 3, COARSE)
+    assert recipes_of(PrunedNeuralNetClassifier((8,), max_epochs=7)) == [plain]
+    assert recipes_of(PrunedNeuralNetRegressor((8,), max_epochs=7)) == [plain]
     net = PrunedNeuralNetClassifier((8,), max_epochs=7, dropout=0.2)
-    assert recipes_of(net) == [Recipe(7, 0.2)]
+    assert recipes_of(net) == [(7, 0.2, 3, COARSE)]
     # What 7 and 0.2 stood in for.
     net.set_params(max_epochs="auto", dropout="auto", warm_start=True)
-    assert recipes_of(net) == [Recipe(40, 0.3)]
+    assert recipes_of(net) == [(40, 0.3, 3, COARSE)]
     assert (net.n_iter_, net.dropout_) == (7 + 40, 0.3)
 
 
@@ -211,7 +304,7 @@ def test_trials_train_with_the_rates_of_callbacks():
 )
 @pytest.mark.parametrize(("moment", "n_whole"), [("on_epoch_begin", 4), ("on_epoch_end", 5)])
 def test_an_interrupt_between_two_epochs_is_one(moment, n_whole, others):
-    spy = Spy(moment, call=105)  # trials take 100 epochs
+    spy = Spy(moment, call=65)  # trials take 60 epochs
     net = PrunedNeuralNetClassifier((8,), random_state=0, callbacks=[spy, *others], **QUICK)
     with pytest.warns(ConvergenceWarning, match="Training was interrupted in epoch 5 of"):
         net.fit(*noisy())

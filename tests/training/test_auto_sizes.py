@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnnprune.encoding._fit import auto_n_input_segments
-from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epochs
+from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epochs, auto_sums
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,11 @@ from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epoch
 )
 def test_segments(n_graded, segments):
     assert auto_n_input_segments(n_graded) == segments
+
+
+@pytest.mark.parametrize("n_graded, segments", [(0, 48), (16, 48), (17, 45), (64, 12), (784, 1)])
+def test_fine_segments(n_graded, segments):
+    assert auto_n_input_segments(n_graded, "fine") == segments
 
 
 @pytest.mark.parametrize("n_rows, size", [(10, 32), (640, 32), (1347, 67), (10**6, 256)])
@@ -28,11 +33,18 @@ def test_max_epochs(n_rows, size, epochs):
 
 
 def test_dropout_by_hand():
-    assert auto_dropout(10_000, n_in=617) == 0.3
-    assert auto_dropout(10_001, n_in=617) == 0.1
-    assert auto_dropout(100, n_in=4) == pytest.approx(0.01875)
+    assert auto_dropout(0.3, n_in=617) == 0.3
+    assert auto_dropout(0.3, n_in=4) == pytest.approx(0.01875)
 
 
-@given(st.integers(1, 10**6), st.integers(1, 10**4))
-def test_dropout_grows_with_the_inputs(n_rows, n_in):
-    assert 0 < auto_dropout(n_rows, n_in) <= auto_dropout(n_rows, n_in + 1) <= 0.3
+@given(st.floats(0.01, 0.9), st.integers(1, 10**4))
+def test_dropout_grows_with_the_inputs(share, n_in):
+    assert 0 < auto_dropout(share, n_in) <= auto_dropout(share, n_in + 1) <= share
+
+
+def test_sums_by_hand():
+    # Ternary weights of normal size: 255 / 3 * 1.534 = 130.4 of them on codes of 2 bits.
+    assert auto_sums(128, 2, 2, 8) == 1 and auto_sums(131, 2, 2, 8) == 2
+    assert auto_sums(128, 2, 1, 6) == 2  # 96.6 on codes of 1 bit
+    assert auto_sums(128, 2, 2, 6) == 4 and auto_sums(128, 2, 2, 4) == 8  # 32.2, and at most 8
+    assert auto_sums(128, 2, 2, None) == 1

@@ -147,7 +147,9 @@ def test_a_callback_that_stops_early_leaves_time_to_prune_and_fine_tune(bits, le
 )
 def test_a_stop_before_the_limits_hold_shortens_the_rest(schedule):
     recorder, rates = Recorder(), Rates()
-    model = make(max_epochs=40, pruning_schedule=schedule, callbacks=[Stop([8]), recorder, rates])
+    model = make(
+        max_epochs=40, n_a_bits=2, pruning_schedule=schedule, callbacks=[Stop([8]), recorder, rates]
+    )
     silent_fit(model)
     # A fifth of the schedule is done, and half of the 32 epochs that are left do the rest: pruning
     # half of them, fine-tuning half of them.

@@ -37,7 +37,7 @@ def test_sparse_schedules_are_sparse_from_the_first_epoch(schedule):
 
 @pytest.mark.parametrize("schedule", ["one_shot", "after_training"])
 def test_one_cut_after_three_fifths_of_the_epochs(schedule):
-    model = make(max_epochs=20, pruning_schedule=schedule).fit(X, Y)
+    model = make(max_epochs=20, n_a_bits=2, pruning_schedule=schedule).fit(X, Y)
     left = np.array([record["weights_left"] for record in model.history_])
     assert (left[:12] == 1).all() and left[12] < 0.9
     assert 0 <= left[12] - left[-1] < 0.02, "fine-tuning"

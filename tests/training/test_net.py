@@ -62,7 +62,7 @@ def test_progress_bar(capfd):
 def test_every_trial_has_a_progress_bar(capfd):
     rows = np.random.RandomState(0).standard_normal((250, 4))
     y = rows[:, 0] > 0
-    for bits, n_trials in ((8, 3), (6, 2)):
+    for bits, n_trials in ((8, 3), (6, 3)):
         make(n_accum_bits=bits, max_epochs="auto", verbose=1).fit(rows, y)
         bars = capfd.readouterr().err.split("\n")
         labels = [bar.rpartition("\r")[2].partition(":")[0] for bar in bars]
