@@ -13,7 +13,7 @@ import numpy as np
 from ._argmax import LinearScores, RankScores
 from ._layers import CHiddenLayer, CLayer, COutputLayer, buffer_sizes
 from ._source import Source, c_type
-from ._tables import Comparison, SparseWeight, narrowest
+from ._tables import Comparison, narrowest
 
 __all__ = [
     "write_classify",
@@ -32,6 +32,7 @@ def write_encode(
 ) -> None:
     """Features of a type to codes."""
     p, steps = source.p, 2**n_bits - 1
+    half = 2 ** (int(n_segments.max(initial=0)) * steps).bit_length() // 2
     types = {"value": c_type(dtype), "threshold": c_type(thresholds.thresholds.dtype)}
     counted, share = source.use(_COUNTED[thresholds.operator], **types), source.use("share")
     source.add("/* Codes of each feature, and the thresholds of its values, ascending. */")
@@ -43,8 +44,8 @@ def write_encode(
         [
             f"const {types['threshold']} *threshold = {p}_input_threshold;",
             f"for (int feature = 0; feature < {len(n_segments)}; feature++) {{",
-            f"    const int n_codes = {p}_segments[feature];",
-            f"    const int level = {counted}(x[feature], threshold, n_codes * {steps});",
+            f"    const int n_codes = {source.read(n_segments.dtype, f'{p}_segments + feature')};",
+            f"    const int level = {counted}(x[feature], threshold, n_codes * {steps}, {half});",
             f"    code = {share}(level, n_codes, {steps}, code);",
             f"    threshold += n_codes * {steps};",
             "}",
@@ -82,17 +83,20 @@ def _write_layer(source: Source, index: int, layer: CLayer) -> None:
 
 def _sum(source: Source, layer: CLayer) -> str:
     """C that adds up one neuron's weights."""
-    weight, tables = layer.weight, layer.tables
-    types = {"acc": c_type(layer.sum_type), "count": c_type(weight.count.dtype)}
-    function, sizes = _adder(weight)
-    lists = [f"&{name}" for name in tables if name in ("count", "index", "step", "weight")]
-    start = "*start++" if "start" in tables else "0"
+    tables = layer.tables
+    types = {"acc": c_type(layer.sum_type), "count": c_type(layer.weight.count.dtype)}
+    function, sizes = _adder(layer)
+    lists = [f"&{name}" for name in tables if name in ("count", "index", "step", "weight", "packed")]
+    start = source.read(layer.sum_type, "start++") if "start" in tables else "0"
     arguments = ", ".join([start, "code", *map(str, sizes), *lists])
     return f"    const {types['acc']} sum = {source.use(function, **types)}({arguments});"
 
 
-def _adder(weight: SparseWeight) -> tuple[str, list[int]]:
+def _adder(layer: CLayer) -> tuple[str, list[int]]:
     """The runtime's function for a layout, and the sizes that it is told."""
+    weight = layer.weight
+    if weight.layout == "digit":
+        return "digits", [layer.shape[1]]
     if weight.layout == "value":
         return "products", [weight.count.shape[1]]
     n_magnitudes, *n_pages = weight.count.shape[1:-1]
@@ -110,7 +114,8 @@ def _finish(source: Source, layer: CLayer) -> list[str]:
     types = {"acc": c_type(layer.sum_type), "threshold": c_type(found.thresholds.dtype)}
     n_thresholds = found.thresholds.shape[1]
     if n_thresholds == 1:  # a code of 1 bit is a comparison
-        return [f"    *out++ = (int8_t)((sum {found.operator} *threshold++) - 1);"]
+        threshold = source.read(found.thresholds.dtype, "threshold++")
+        return [f"    *out++ = (int8_t)((sum {found.operator} {threshold}) - 1);"]
     half, counted = (n_thresholds + 1) // 2, source.use(f"sum_{_COUNTED[found.operator]}", **types)
     return [
         f"    *out++ = (int8_t)({counted}(sum, threshold, {half}) - {half});",
@@ -189,7 +194,7 @@ def _write_linear(source: Source, scores: LinearScores, n: int, total: str) -> s
     types = {"total": f"{p}_{total}_t"}
     if n == 1:
         score = source.use("score", **types)
-        return f"{score}({total}[0], {p}_multiplier[0], {p}_offset[0]) > 0"
+        return f"{score}({total}[0], {p}_multiplier, {p}_offset) > 0"
     return f"{source.use('best', **types)}({total}, {n}, {p}_multiplier, {p}_offset)"
 
 
