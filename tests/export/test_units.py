@@ -14,12 +14,18 @@ from qnnprune import PrunedNeuralNetClassifier
 from qnnprune.encoding import fit_encoding
 from qnnprune.export import to_c
 from qnnprune.export.c._inputs import input_thresholds
+from qnnprune.export.c._units import check_units
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32"]
 
 
 def checked(encoding, dtype):
-    return input_thresholds(encoding, encoding.n_segments, np.dtype(dtype))
+    found = [
+        t[: n * encoding.steps]
+        for t, n in zip(encoding.thresholds, encoding.n_segments, strict=True)
+    ]
+    check_units(found, encoding.steps, np.dtype(dtype))
+    return input_thresholds(found, np.dtype(dtype))
 
 
 @st.composite

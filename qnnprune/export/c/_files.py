@@ -21,19 +21,22 @@ class Head:
     layers : sequence of CLayer, and a COutputLayer at the end
     input_lines : sequence of str
         What the functions take.
-    constants : dict of str to int
+    constants : dict of str to int or str
         Macros by name, without the prefix.
     types : dict of str to numpy dtype
         Types by name, without the prefix.
     counts : dict of str to int
         Of a `CHeader`.
+    row : str
+        Types and constants of a row that is a struct; else empty.
     """
 
     layers: Sequence[CLayer]
     input_lines: Sequence[str]
-    constants: dict[str, int]
+    constants: dict[str, int | str]
     types: dict
     counts: dict[str, int]
+    row: str = ""
 
     def comment(self, p: str) -> str:
         """The comment that a header begins with."""
@@ -57,7 +60,7 @@ class Head:
         """Macros and types for callers."""
         macros = [f"#define {source.macro}_{k} {v}" for k, v in self.constants.items()]
         types = [f"typedef {c_type(v)} {source.p}_{k};" for k, v in self.types.items()]
-        return "\n".join([*macros, "", *types, ""])
+        return "\n".join([*macros, "", *types, "", *([self.row] if self.row else [])])
 
 
 def _layer_lines(layers: Sequence[CLayer]) -> list[str]:

@@ -77,6 +77,8 @@ class Source:
     ----------
     p : str
         Prefix of all names.
+    argument, row : str
+        What public functions take, as C declares it and by its name.
     parts : list
         What it consists of so far.
     flash_bytes : int
@@ -84,6 +86,8 @@ class Source:
     """
 
     p: str
+    argument: str = ""
+    row: str = "x"
     parts: list[_Part] = field(default_factory=list)
     flash_bytes: int = 0
     _used: set[str] = field(default_factory=set)

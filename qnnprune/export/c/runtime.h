@@ -31,6 +31,7 @@ typedef int16_t qnn_start_t;   /* a place in a table of scores */
 #ifdef __AVR__ /* Flash has addresses and instructions of its own; tables would fill the RAM. */
 #include <avr/pgmspace.h>
 #define QNN_FLASH PROGMEM
+#define QNN_COPY(target, place) memcpy_P(target, place, sizeof *(target))
 #define QNN_READ(type, place) \
     (__extension__({ \
         const uint8_t *const at_ = (const uint8_t *)(place); \
@@ -45,6 +46,7 @@ typedef int16_t qnn_start_t;   /* a place in a table of scores */
     }))
 #else
 #define QNN_FLASH
+#define QNN_COPY(target, place) (*(target) = *(place))
 #define QNN_READ(type, place) (*(place))
 #endif
 
@@ -72,6 +74,32 @@ static inline int qnn_exceeded(
         if (next <= n && value > QNN_READ(qnn_threshold_t, threshold + (next - 1))) level = next;
     }
     return level;
+}
+
+/* Whether a feature is a NaN, which stands for a gap. */
+static inline int qnn_is_nan(qnn_value_t value)
+{
+    return !(value <= 0) && !(value >= 0);
+}
+
+/* Level of a category: n for those that are not known.  n + 1 stands for a gap. */
+static inline int qnn_category(unsigned category, unsigned n, int missing)
+{
+    return category == n + 1 ? missing : (int)(category < n ? category : n);
+}
+
+/* Codes of which one, at a place, is high; none at place n_codes.  Returns the place after. */
+static inline int8_t *qnn_one_of(int place, int n_codes, int low, int high, int8_t *code)
+{
+    for (int at = 0; at < n_codes; at++) *code++ = (int8_t)(at == place ? high : low);
+    return code;
+}
+
+/* Codes from a table.  Returns the place after. */
+static inline int8_t *qnn_copy(const int8_t *row, int n_codes, int8_t *code)
+{
+    for (; n_codes > 0; n_codes--, row++) *code++ = QNN_READ(int8_t, row);
+    return code;
 }
 
 /* Share a level out between codes, in order, n_steps at most to each.  Returns the place after. */
