@@ -117,10 +117,11 @@ _RESERVED += ["UNROLL", "INTEGER_ONLY", "VERSION", "MODEL_ID", "FRACTION_BITS"]
 
 def _categorical(encoding, index, needed, named: tuple, macros: Names, prefix: str) -> Column:
     categories = encoding.categories[index]
-    texts = [*map(str, categories.tolist()), "other", "missing"]
-    enumerators = {macros.of(text.upper(), prefix): i for i, text in enumerate(texts)}
-    constant = list(enumerators)[-1], len(categories) + 1
-    dtype = narrowest([len(texts)], signed=False)
+    others = [macros.of(text, prefix) for text in ("OTHER", "MISSING")]
+    known = [macros.of(str(value).upper(), prefix) for value in categories.tolist()]
+    enumerators = {name: i for i, name in enumerate([*known, *others])}
+    constant = others[1], enumerators[others[1]]
+    dtype = narrowest([len(enumerators)], signed=False)
     return Column(index, *named, dtype, needed, np.empty(0), *constant, enumerators, categories)
 
 
@@ -159,11 +160,25 @@ def _stand_in(thresholds: np.ndarray, level: int, dtype, label: str) -> int | No
     if level <= len(thresholds):
         low, high = edges[level], edges[level + 1] - 1
         return low if low <= high else None
-    if dtype.kind == "i" and (not len(thresholds) or edges[1] > info.min + 1):
+    low, high = _training_range(thresholds, info)
+    if dtype.kind == "i" and low > info.min:
         return int(info.min)
-    if edges[-2] < info.max:
+    if high < info.max:
         return int(info.max)
     raise ValueError(
-        f"{label} has gaps, and no {dtype} is left to stand for one: training values go from "
-        f"{edges[1]} to {edges[-2]}. Use a wider type."
+        f"{label} has gaps, and no {dtype} may be left to stand for one, as training values can go "
+        f"from {max(low, info.min):.0f} to {min(high, info.max):.0f}. Use a wider type."
     )
+
+
+def _training_range(thresholds: np.ndarray, info) -> tuple[float, float]:
+    """Bounds of the training values, which networks do not hold.
+
+    They end as far beyond the last threshold as that is beyond an edge of its segment, which
+    the threshold before bounds, or the end of the type; and 1 for a threshold that was moved.
+    """
+    if not len(thresholds):
+        return 0.0, 0.0
+    inner = np.unique(thresholds)
+    second, last_but_one = (inner[1], inner[-2]) if len(inner) > 1 else (info.max, info.min)
+    return 2 * inner[0] - second - 1, 2 * inner[-1] - last_but_one + 1

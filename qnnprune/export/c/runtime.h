@@ -79,7 +79,7 @@ static inline int qnn_exceeded(
 /* Whether a feature is a NaN, which stands for a gap. */
 static inline int qnn_is_nan(qnn_value_t value)
 {
-    return !(value <= 0) && !(value >= 0);
+    return !(value < 1 || value > 0);
 }
 
 /* Level of a category: n for those that are not known.  n + 1 stands for a gap. */
