@@ -39,9 +39,10 @@ def analysed(folder, text):
     n_row = "1" if row == "net_row" else "NET_N_CODES" if "_N_CODES " in text else "NET_N_FEATURES"
     predict = "(void)net_predict(row);"
     if "net_predict_fixed" in text:
-        predict = (
-            "double value[NET_N_VALUES]; net_decision(sum, value); (void)net_predict_fixed(row);"
-        )
+        predict = "double value[NET_N_VALUES]; net_decision(sum, value);"
+        several = "#define NET_N_VALUES 1" not in text
+        predict += "int32_t fixed[NET_N_VALUES]; " * several
+        predict += f"(void)net_predict_fixed(row{', fixed' * several});"
     main = ANY_ROW.replace("ROW row[N_ROW]", f"{row} row[{n_row}]").replace("PREDICT", predict)
     (folder / "main.c").write_text(main)
     command = ["frama-c", *OPTIONS, f"-cpp-extra-args=-I{folder}", str(folder / "main.c")]
