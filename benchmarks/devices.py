@@ -1,6 +1,6 @@
 """Score against flash, RAM and time on microcontrollers, beside emlearn's forests and networks.
 
-Every model sees the same training rows, at most MOST_TRAINING_ROWS, and the same features: int16, as
+Every model sees the same training rows, at most 2,000, and the same features: int16, as
 emlearn's forests take them, scaled by column.  emlearn's networks are float: they get the same
 features standardised.  The score is that of the compiled C on all held-back rows.  Flash and RAM are
 what the program takes more than one that predicts nothing, at -Os on a Cortex-M3, libraries
@@ -30,36 +30,6 @@ from qnnprune.export import to_c
 
 SETS = ["wine", "sonar", "banknote", "ionosphere", "breast_cancer", "pima_diabetes"]
 SETS += ["steel_plates", "digits"]
-MOST_TRAINING_ROWS, and the same features: int16, as
-emlearn's forests take them, scaled by column.  emlearn's networks are float: they get the same
-features standardised.  The score is that of the compiled C on all held-back rows.  Flash and RAM are
-what the program takes more than one that predicts nothing, at -Os on a Cortex-M3, libraries
-included; RAM counts static data and the stack.  Instructions per row are QEMU's; cycles per row are
-those of an ATmega328P in simavr, where the program fits its 32 kB and 2 kB.
-"""
-
-from __future__ import annotations
-
-import subprocess
-import tempfile
-import warnings
-from functools import partial
-from pathlib import Path
-
-import _data
-import joblib
-import numpy as np
-from _device import Program
-from _device import measure as measured
-from _runner import arguments, run
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.neural_network import MLPClassifier
-
-from qnnprune import PrunedNeuralNetClassifier
-from qnnprune.export import to_c
-
-SETS = ["banknote", "breast_cancer", "digits", "ionosphere", "pendigits", "pima_diabetes"]
-SETS += ["sonar", "spambase", "steel_plates", "wine"]
 MOST_TRAINING_ROWS = 2_000
 NETS = {
     "qnnprune 32, 6 bits": ((32,), 6, "size"),

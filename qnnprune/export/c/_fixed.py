@@ -64,7 +64,7 @@ def fixed_point(ranges: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> Fixe
     --------
     >>> fixed = fixed_point(np.array([[-100, 90]]), np.array([0.1]), np.array([3.0]))
     >>> fixed.fraction_bits, (-100 * fixed.multiplier + fixed.offset) / 2.0**fixed.fraction_bits
-    (array([27]), array([-6.99999994]))
+    (array([26]), array([-6.9999994]))
     """
     largest = np.abs(ranges).max(axis=1).astype(np.float64)
     with np.errstate(over="ignore"):

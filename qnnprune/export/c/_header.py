@@ -7,43 +7,19 @@ compared with thresholds, and classes by integers that order as the float64 logi
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-
-from ..._files import write_whole
-from ..._version import __version__
-from ...integer import IntegerNetwork, OutputLayer
-from ...integer._arrays import arrays_of
 from ...integer._consistency import check_network
-from ...integer._simplify import Simplified, simplify
 from .._common import integer_network_of
-from ._argmax import integer_scores
-from ._columns import Column, columns_of, needed_features
-from ._encode import write_encode
-from ._files import Head, header_and_source, one_header
-from ._fixed import FixedPoint, fixed_point
-from ._functions import (
-    write_classify,
-    write_decision,
-    write_fixed,
-    write_layers,
-    write_raw,
-    write_regress,
-)
-from ._inputs import array_lines, code_lines, row_definitions, row_lines
-from ._labels import checked_labels, write_labels
-from ._layers import COutputLayer, buffer_sizes, c_layers
-from ._rows import Rows, chosen_rows
+from ._assembly import assembled
+from ._files import Files
+from ._labels import checked_labels
+from ._rows import chosen_rows
 from ._selftest import self_test
-from ._source import Source, c_string
 
 __all__ = ["CHeader", "to_c"]
 
-_ID_DIGITS = 16
 _LONGEST_PREFIX = 40  # C99 promises to tell names apart by 63 characters
 
 
@@ -216,21 +192,13 @@ def to_c(
     rows = chosen_rows(network, input, row)
     labels = checked_labels(network.classes)
     check_network(network)
-    source, simplified = Source(prefix), simplify(network.layers)
-    source.memory()
-    inputs, layers = _write_inputs(source, network, simplified, rows)
-    lowered = c_layers(layers, simplified.constant, packed=optimize == "size")
-    write_layers(source, lowered, unroll=optimize == "speed")
-    write_raw(source, lowered, encodes=rows.form != "codes")
-    fixed = _write_output(source, layers[-1], lowered[-1], labels)
-    head = _head(source, network, lowered, inputs, fixed)
-    files = _Files(path)
-    test = None
+    found = assembled(network, labels, prefix, rows, optimize)
+    files, test = Files(path), None
     if test_vectors is not None:
-        test = self_test(
-            source, files.header_name, network, inputs.columns, rows, fixed, test_vectors
-        )
-    return files.written(source, head, test)
+        test = self_test(found, files.header_name, network, rows, test_vectors)
+    text, source = files.texts(found.source, found.head)
+    header = files.write(text, source, test)
+    return CHeader(text, header, **found.head.counts, source=source, self_test=test)
 
 
 def _check_options(prefix, optimize) -> None:
@@ -247,103 +215,3 @@ def _check_options(prefix, optimize) -> None:
         )
     if len(prefix) > _LONGEST_PREFIX:
         raise ValueError(f"prefix={prefix!r} is longer than {_LONGEST_PREFIX} characters.")
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a header says of the rows that it takes."""
-
-    lines: list[str]
-    columns: list[Column]
-    row: str = ""
-    types: dict = field(default_factory=dict)
-
-
-def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplified, rows: Rows):
-    """Rows to codes; what the header says of them, and the layers that take these codes."""
-    encoding, p = network.encoding, source.p
-    source.argument = f"const {p}_input_t *x"
-    if rows.form == "codes":
-        lines = code_lines(source.macro, encoding)
-        return _Inputs(lines, [], types={"input_t": np.int8}), simplified.layers
-    needed = needed_features(encoding, simplified.inputs)
-    columns = columns_of(source, encoding, needed, network.feature_names, rows.types)
-    if rows.form == "struct":
-        source.argument, source.row = f"const {p}_row *row", "row"
-        inputs = _Inputs(row_lines(p), columns, row_definitions(source, encoding, columns))
-    else:
-        types = {"input_t": columns[0].dtype}
-        inputs = _Inputs(array_lines(source.macro, encoding, columns), columns, types=types)
-    write_encode(source, encoding, columns, fields=rows.form == "struct")
-    return inputs, simplified.layers_of_inputs(needed[encoding.feature])
-
-
-def _write_output(
-    source: Source, layer: OutputLayer, output: COutputLayer, labels: np.ndarray | None
-) -> FixedPoint | None:
-    """What is computed from the sums; of a regressor, also its fixed point."""
-    ranges, fixed = layer.total_range + layer.added_up(output.start[None]).T, None
-    if labels is None:
-        fixed = fixed_point(ranges, layer.scale, layer.bias)
-    else:
-        scores = integer_scores(ranges, layer.scale, layer.bias, layer.n_sums)
-        write_classify(source, scores, output)
-        write_labels(source, labels)
-    if fixed is not None:
-        write_fixed(source, fixed, output)
-    source.everywhere(f"#ifndef {source.macro}_INTEGER_ONLY")
-    write_decision(source, layer.scale, layer.bias, output)
-    if labels is None:
-        write_regress(source, output)
-    source.everywhere("#endif")
-    return fixed
-
-
-def _head(source: Source, network: IntegerNetwork, layers, inputs: _Inputs, fixed) -> Head:
-    output, encodes = layers[-1], bool(inputs.columns)
-    n_sums = output.shape[0]
-    constants: dict[str, int | str] = {"VERSION": c_string(__version__)}
-    constants["MODEL_ID"] = c_string(str(arrays_of(network)["model_id"])[:_ID_DIGITS])
-    constants |= (
-        {"N_FEATURES": network.n_features_in} if encodes else {"N_CODES": layers[0].shape[1]}
-    )
-    constants |= {"N_SUMS": n_sums, "N_VALUES": output.n_values}
-    if network.classes is not None:
-        constants["N_CLASSES"] = len(network.classes)
-    constants |= {} if fixed is None else fixed.macros()
-    counts = {
-        "flash_bytes": source.flash_bytes,
-        "ram_bytes": sum(buffer_sizes(layers, encodes=encodes))
-        + n_sums * output.sum_type.itemsize
-        + (output.n_values * output.total_type.itemsize if output.n_sums > 1 else 0),
-        "nonzeros": sum(layer.n_kept for layer in layers),
-        "macs": sum(layer.weight.size for layer in network.layers),
-    }
-    types = {**inputs.types, "sum_t": output.sum_type}
-    if output.n_sums > 1:
-        types["total_t"] = output.total_type
-    return Head(layers, inputs.lines, constants, types, counts, inputs.row)
-
-
-class _Files:
-    """Where a header goes, and a source file and a self-test beside it."""
-
-    def __init__(self, path):
-        self.source = path if path is not None and Path(path).suffix == ".c" else None
-        self.header = path if self.source is None else Path(path).with_suffix(".h")
-        self.header_name = "net.h" if path is None else Path(self.header).name
-
-    def written(self, source: Source, head: Head, test: str | None) -> CHeader:
-        """The texts, which are written if there is a path."""
-        text, defined = one_header(source, head), None
-        if self.source is not None:
-            text, defined = header_and_source(source, head, self.header_name)
-        if self.header is not None:
-            beside = Path(self.header)
-            files = {self.source: defined, self.header: text}
-            files[beside.with_name(f"{beside.stem}_test.c")] = test
-            for path, content in files.items():
-                if content is not None:
-                    write_whole(path, content.encode())
-        header = None if self.header is None else os.fspath(self.header)
-        return CHeader(text, header, **head.counts, source=defined, self_test=test)

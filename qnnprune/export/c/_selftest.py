@@ -9,8 +9,8 @@ import numpy as np
 
 from ..._version import __version__
 from ...integer import HiddenLayer, IntegerNetwork
+from ._assembly import Assembly
 from ._columns import Column
-from ._fixed import FixedPoint
 from ._rows import Rows
 from ._source import Source, c_string, c_type, literals
 from ._tables import narrowest
@@ -35,25 +35,17 @@ int main(void)
 
 
 def self_test(
-    source: Source,
-    header_name: str,
-    network: IntegerNetwork,
-    columns: Sequence[Column],
-    rows: Rows,
-    fixed: FixedPoint | None,
-    vectors,
+    assembly: Assembly, header_name: str, network: IntegerNetwork, rows: Rows, vectors
 ) -> str:
     """The program; its ``main`` returns 0 if all sums and all predictions are those of Python.
 
     Parameters
     ----------
-    source : Source
+    assembly : Assembly
+        The network in C.
     header_name : str
     network : IntegerNetwork
-    columns : sequence of Column
     rows : Rows
-    fixed : FixedPoint or None
-        Of a regressor.
     vectors : array-like or DataFrame
         Raw rows, or codes where those are what C takes.
 
@@ -62,6 +54,7 @@ def self_test(
     ValueError
         If a value has no place in the type of its column.
     """
+    source, columns, fixed = assembly.source, assembly.columns, assembly.fixed
     if rows.form == "codes":
         codes = _checked_codes(network, vectors)
         texts, numbers = [list(map(str, row)) for row in codes.tolist()], None
