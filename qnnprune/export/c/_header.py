@@ -145,7 +145,7 @@ def to_c(
         and an array else.
     optimize : {"speed", "size"}, default="speed"
         "speed" spends a byte on each weight and adds four at a time.  "size" spends half a byte,
-        or packs five ternary weights into one byte, whichever is smaller; it takes up to three
+        or packs five ternary weights into one byte, whichever is smaller; it takes up to five
         times the instructions.
     test_vectors : array-like or DataFrame of shape (n_samples, n_features), optional
         Raw rows for a self-test: a C program whose ``main`` returns 0 if the compiled network

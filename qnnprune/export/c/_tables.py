@@ -102,7 +102,7 @@ def sparse_weight(weight: np.ndarray, *, packed: bool = True) -> SparseWeight:
 
     Examples
     --------
-    >>> sparse = sparse_weight(np.array([[0, 1, -1, 1], [0, 0, 0, -1]]))
+    >>> sparse = sparse_weight(np.array([[0, 1, -1, 1], [0, 0, 0, -1]]), packed=False)
     >>> sparse.layout, sparse.count.ravel(), sparse.place
     ('index', array([2, 1, 0, 1], dtype=uint8), array([1, 3, 2, 3], dtype=uint8))
     """
