@@ -133,6 +133,8 @@ def converted(model, place: Path, method: str, options: dict, python: str) -> st
 def main() -> None:
     """Measure what is missing."""
     parser = arguments(__doc__, "devices")
+    every = [*NETS, *FORESTS, *MLPS]
+    parser.add_argument("--models", nargs="+", choices=every, default=every, metavar="MODEL")
     parser.add_argument("--jobs", type=int, default=1, help="cells measured at the same time")
     parser.add_argument(
         "--emlearn", metavar="PYTHON", required=True, help="interpreter with emlearn 0.23.2"
@@ -141,7 +143,7 @@ def main() -> None:
     sets = options.sets or (SETS if options.data else None)
     own = [name for name in sets or _data.OWN if name in _data.OWN and name != "diabetes"]
     names = own if options.data is None else own + [name for name in sets if name not in own]
-    cells = [{"set": name, "model": model} for name in names for model in [*NETS, *FORESTS, *MLPS]]
+    cells = [{"set": name, "model": model} for name in names for model in options.models]
     one = partial(measure, folder=options.data, emlearn=options.emlearn)
     run(one, cells, options.output, ("scikit-learn", "numpy"), options.jobs)
 
