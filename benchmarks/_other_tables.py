@@ -142,7 +142,8 @@ def export_c_tables(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def device_tables(rows: pd.DataFrame) -> dict[str, str]:
-    """Who is on the Pareto front of each set, then every model."""
+    """Who is on the Pareto front of each set, then every model, by rising flash."""
+    rows = pd.concat([group.sort_values("flash") for _, group in rows.groupby("set", sort=False)])
     lists = {
         name: ", ".join(front(group)["model"]) for name, group in rows.groupby("set", sort=False)
     }

@@ -4,7 +4,7 @@ Every model sees the same training rows, at most 2,000, and the same features: i
 emlearn's forests take them, scaled by column.  emlearn's networks are float: they get the same
 features standardised.  The score is that of the compiled C on all held-back rows.  Flash and RAM are
 what the program takes more than one that predicts nothing, at -Os on a Cortex-M3, libraries
-included; RAM counts static data and the stack.  Instructions per row are QEMU's; cycles per row are
+included; RAM counts static data and the stack, of 256 bytes at least.  Instructions per row are QEMU's; cycles per row are
 those of an ATmega328P in simavr, where the program fits its 32 kB and 2 kB.
 """
 
