@@ -126,7 +126,10 @@ def converted(model, place: Path, method: str, options: dict, python: str) -> st
         place / "net.h",
         method,
     ]
-    done = subprocess.run([*command, repr(options)], check=True, capture_output=True, text=True)
+    # emlearn compiles into the folder that it runs in.
+    done = subprocess.run(
+        [*command, repr(options)], check=True, capture_output=True, text=True, cwd=place
+    )
     return done.stdout.split()[-1]
 
 
