@@ -52,4 +52,7 @@ def _draw_set(axes, rows: pd.DataFrame) -> None:
         points = rows[kind_of(rows["model"]) == kind]
         axes.scatter(points["flash"], points["score"], s=22, c=color, marker=marker, label=kind)
     axes.set_xscale("log")
+    axes.set_xticks([500, 1_000, 2_000, 5_000, 10_000], ["500", "1k", "2k", "5k", "10k"])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(400, 14_000)
     axes.tick_params(labelsize=7)
