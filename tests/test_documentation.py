@@ -219,6 +219,8 @@ def test_the_citation_names_this_version():
 def test_the_workflow_runs_what_the_local_script_runs():
     local = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    commands = re.findall(r"^ *((?:apt-get|pip|python|ruff|pytest|mypy|lint-imports|make)\b.*)$", local, re.M)
+    commands = re.findall(
+        r"^ *((?:apt-get|pip|python|ruff|pytest|mypy|lint-imports|make)\b.*)$", local, re.M
+    )
     assert commands
     assert [command for command in commands if command not in workflow] == []
