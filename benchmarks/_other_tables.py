@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from _device_picture import front
 from _summary import TASKS, over_seeds, summarise_rounds, summarise_searches, summarise_tuning
 from _tables import markdown, table, texts
 
@@ -69,6 +70,15 @@ SEARCH = {
     "rounds": "{n_rounds:.0f}",
 }
 PROGRAMS = {"bytes": "bytes", "instructions": "instructions", "thumb2": "Thumb-2"}
+DEVICES = {
+    "set": "{set}",
+    "model": "{model}",
+    "score": "{score:.3f}",
+    "flash, bytes": "{flash:,.0f}",
+    "RAM, bytes": "{ram:,.0f}",
+    "Cortex-M3, instructions": "{instructions:,.0f}",
+    "AVR, cycles": "{avr_cycles:,.0f}",
+}
 ENCRYPTED = {
     "score": "{score:.3f} ± {score_sd:.3f}",
     "score, this network": "{network_score:.3f}",
@@ -143,6 +153,16 @@ def export_c_tables(rows: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def device_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """Who is on the Pareto front of each set, then every model, by rising flash."""
+    rows = pd.concat([group.sort_values("flash") for _, group in rows.groupby("set", sort=False)])
+    lists = {
+        name: ", ".join(front(group)["model"]) for name, group in rows.groupby("set", sort=False)
+    }
+    fronts = pd.DataFrame({"set": list(lists), "by rising flash, the best scores": lists.values()})
+    return {"fronts": markdown(fronts), "rows": table(rows, DEVICES)}
+
+
 def tune_tables(rows: pd.DataFrame) -> dict[str, str]:
     """Gaps and changes at every width, then every set."""
     summary, found = summarise_tuning(rows), {}
@@ -214,6 +234,7 @@ TABLES = {
     "speed": speed_tables,
     "search": search_tables,
     "scaling": scaling_tables,
+    "devices": device_tables,
     "export_c": export_c_tables,
     "tune": tune_tables,
     "encrypted": encrypted_tables,

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from _accuracy_tables import accuracy_tables
+from _device_picture import draw_devices
 from _other_tables import COLUMNS, TABLES
 from _picture import draw_gaps
 from _tables import read, table
@@ -62,6 +63,8 @@ def main() -> None:
         page.write_text(text, encoding="utf-8")
         if name == "accuracy" and "mlp" in set(rows["method"]):
             draw_gaps(rows, page.with_name("accuracy_gap.svg"))
+        if name == "devices":
+            draw_devices(rows, page.with_name("devices.svg"))
 
 
 if __name__ == "__main__":

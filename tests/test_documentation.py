@@ -31,6 +31,7 @@ NEEDS = {
     "encrypted.md": ["concrete.fhe"],
     "audit.md": ["onnx"],
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
+    "microcontrollers.md": ["pandas"],
     "getting_started.md": ["pandas"],
     "pipelines.md": ["pandas"],
 }
@@ -136,7 +137,7 @@ def _check_command(words):
     elif words[0] == "cd":
         assert (ROOT / words[1]).is_dir(), words
     else:
-        tools = {"pytest", "ruff", "mypy", "lint-imports"}
+        tools = {"make", "pytest", "ruff", "mypy", "lint-imports"}
         assert words[0] in tools, f"nothing checks {words}"
         paths = [word for word in words[1:] if "/" in word]
         assert all((ROOT / path).exists() for path in paths), words
@@ -220,6 +221,8 @@ def test_the_citation_names_this_version():
 def test_the_workflow_runs_what_the_local_script_runs():
     local = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    commands = re.findall(r"^ *((?:pip|python|ruff|pytest|mypy|lint-imports)\b.*)$", local, re.M)
+    commands = re.findall(
+        r"^ *((?:apt-get|pip|python|ruff|pytest|mypy|lint-imports|make)\b.*)$", local, re.M
+    )
     assert commands
     assert [command for command in commands if command not in workflow] == []

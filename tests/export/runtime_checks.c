@@ -42,8 +42,8 @@ static void check_thresholds(void)
                 reached += value >= (int)threshold[i];
                 exceeded += value > (int)threshold[i];
             }
-            check(qnn_reached((qnn_value_t)value, threshold, n) == reached, "reached");
-            check(qnn_exceeded((qnn_value_t)value, threshold, n) == exceeded, "exceeded");
+            check(qnn_reached((qnn_value_t)value, threshold, n, 4) == reached, "reached");
+            check(qnn_exceeded((qnn_value_t)value, threshold, n, 8) == exceeded, "exceeded");
             if (n == 1 || n == 3 || n == 7) {
                 const qnn_acc_t sum = (qnn_acc_t)value;
                 check(qnn_sum_reached(sum, threshold, (n + 1) / 2) == reached, "sum_reached");
@@ -151,6 +151,22 @@ static void check_walks(void)
     check(steps == step + 4 && counts == ones + 4, "walks go on");
 }
 
+/* All numbers of five digits, and the rest of a row that ends amid a byte. */
+static void check_digits(void)
+{
+    static const int factor[5] = {81, 27, 9, 3, 1};
+    for (int number = 0; number < 243; number++) {
+        const uint8_t packed = (uint8_t)((number * 256 + 242) / 243);
+        for (int n = 1; n <= 5; n++) {
+            const uint8_t *at = &packed;
+            int sum = 3;
+            for (int i = 0; i < n; i++) sum += (number / factor[i] % 3 - 1) * code[i];
+            check(qnn_digits(3, code, n, &at) == sum, "digits");
+            check(at == &packed + 1, "digits go on");
+        }
+    }
+}
+
 static void check_totals(void)
 {
     static const qnn_sum_t sum[6] = {127, -128, 5, 127, -128, -6};
@@ -174,15 +190,18 @@ static void check_classes(void)
                 const qnn_total_t total[3] = {(qnn_total_t)a, (qnn_total_t)b, (qnn_total_t)c};
                 int best = 0, by_rank = 0, scores[3], ranks[3];
                 double value[3];
+                qnn_score_t fixed[3];
                 for (int k = 0; k < 3; k++) {
                     scores[k] = (int)multiplier[k] * (int)total[k] + (int)offset[k];
                     ranks[k] = (int)rank[(int)start[k] + (int)total[k]];
-                    check((int)qnn_score(total[k], multiplier[k], offset[k]) == scores[k], "score");
+                    check((int)qnn_score(total[k], multiplier + k, offset + k) == scores[k], "score");
                     best = scores[k] > scores[best] ? k : best;
                     by_rank = ranks[k] > ranks[by_rank] ? k : by_rank;
                 }
                 check(qnn_best(total, 3, multiplier, offset) == best, "best");
                 check(qnn_best_rank(total, 3, start, rank) == by_rank, "best_rank");
+                qnn_fixed(total, 3, multiplier, offset, fixed);
+                for (int k = 0; k < 3; k++) check((int)fixed[k] == scores[k], "fixed");
                 qnn_affine(total, 3, scale, bias, value);
                 for (int k = 0; k < 3; k++) {
                     const volatile double product = (double)total[k] * scale[k];
@@ -204,6 +223,7 @@ int main(void)
         check_products();
     }
     check_walks();
+    check_digits();
     check_totals();
     check_classes();
     return failures > 0;

@@ -14,12 +14,18 @@ from qnnprune import PrunedNeuralNetClassifier
 from qnnprune.encoding import fit_encoding
 from qnnprune.export import to_c
 from qnnprune.export.c._inputs import input_thresholds
+from qnnprune.export.c._units import check_units
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32"]
 
 
 def checked(encoding, dtype):
-    return input_thresholds(encoding, encoding.n_segments, np.dtype(dtype))
+    found = [
+        t[: n * encoding.steps]
+        for t, n in zip(encoding.thresholds, encoding.n_segments, strict=True)
+    ]
+    check_units(found, encoding.steps, np.dtype(dtype))
+    return input_thresholds(found, np.dtype(dtype))
 
 
 @st.composite
@@ -98,7 +104,10 @@ def test_a_network_behind_a_scaler_does_not_take_raw_integers(scaler, kind):
 def test_raw_integers_are_taken_and_the_header_says_their_units(kind):
     _, net, X = fitted(None)
     text = to_c(net, input=kind).text
-    lines = re.findall(r"x\[(\d+)\]: (not read|compared with (\S+) to (\S+))\n", text)
+    lines = re.findall(
+        r"x\[(\d+)\]: (not read|compared with (\S+) to ([^\s;]+))(?:; -?\d+ stands for a gap)?\n",
+        text,
+    )
     assert [int(index) for index, *_ in lines] == list(range(64))
     encoding = net.integer_network_.encoding
     for index, found, low, high in lines:

@@ -11,45 +11,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._argmax import LinearScores, RankScores
+from ._fixed import FixedPoint
 from ._layers import CHiddenLayer, CLayer, COutputLayer, buffer_sizes
 from ._source import Source, c_type
-from ._tables import Comparison, SparseWeight, narrowest
+from ._tables import narrowest
 
 __all__ = [
+    "COUNTED",
     "write_classify",
     "write_decision",
-    "write_encode",
+    "write_fixed",
     "write_layers",
     "write_raw",
     "write_regress",
 ]
 
-_COUNTED = {">=": "reached", ">": "exceeded"}  # thresholds, by how a value compares with them
-
-
-def write_encode(
-    source: Source, dtype, n_segments: np.ndarray, n_bits: int, thresholds: Comparison
-) -> None:
-    """Features of a type to codes."""
-    p, steps = source.p, 2**n_bits - 1
-    types = {"value": c_type(dtype), "threshold": c_type(thresholds.thresholds.dtype)}
-    counted, share = source.use(_COUNTED[thresholds.operator], **types), source.use("share")
-    source.add("/* Codes of each feature, and the thresholds of its values, ascending. */")
-    source.table("segments", n_segments)
-    source.table("input_threshold", thresholds.thresholds)
-    source.function(
-        f"Codes from features.  Those of a feature share its level out, {steps} at most to each.",
-        f"void {p}_encode(const {p}_input_t *x, int8_t *code)",
-        [
-            f"const {types['threshold']} *threshold = {p}_input_threshold;",
-            f"for (int feature = 0; feature < {len(n_segments)}; feature++) {{",
-            f"    const int n_codes = {p}_segments[feature];",
-            f"    const int level = {counted}(x[feature], threshold, n_codes * {steps});",
-            f"    code = {share}(level, n_codes, {steps}, code);",
-            f"    threshold += n_codes * {steps};",
-            "}",
-        ],
-    )
+COUNTED = {">=": "reached", ">": "exceeded"}  # thresholds, by how a value compares with them
 
 
 def write_layers(source: Source, layers: Sequence[CLayer], *, unroll: bool) -> None:
@@ -82,17 +59,22 @@ def _write_layer(source: Source, index: int, layer: CLayer) -> None:
 
 def _sum(source: Source, layer: CLayer) -> str:
     """C that adds up one neuron's weights."""
-    weight, tables = layer.weight, layer.tables
-    types = {"acc": c_type(layer.sum_type), "count": c_type(weight.count.dtype)}
-    function, sizes = _adder(weight)
-    lists = [f"&{name}" for name in tables if name in ("count", "index", "step", "weight")]
-    start = "*start++" if "start" in tables else "0"
+    tables = layer.tables
+    types = {"acc": c_type(layer.sum_type), "count": c_type(layer.weight.count.dtype)}
+    function, sizes = _adder(layer)
+    lists = [
+        f"&{name}" for name in tables if name in ("count", "index", "step", "weight", "packed")
+    ]
+    start = source.read(layer.sum_type, "start++") if "start" in tables else "0"
     arguments = ", ".join([start, "code", *map(str, sizes), *lists])
     return f"    const {types['acc']} sum = {source.use(function, **types)}({arguments});"
 
 
-def _adder(weight: SparseWeight) -> tuple[str, list[int]]:
+def _adder(layer: CLayer) -> tuple[str, list[int]]:
     """The runtime's function for a layout, and the sizes that it is told."""
+    weight = layer.weight
+    if weight.layout == "digit":
+        return "digits", [layer.shape[1]]
     if weight.layout == "value":
         return "products", [weight.count.shape[1]]
     n_magnitudes, *n_pages = weight.count.shape[1:-1]
@@ -110,8 +92,9 @@ def _finish(source: Source, layer: CLayer) -> list[str]:
     types = {"acc": c_type(layer.sum_type), "threshold": c_type(found.thresholds.dtype)}
     n_thresholds = found.thresholds.shape[1]
     if n_thresholds == 1:  # a code of 1 bit is a comparison
-        return [f"    *out++ = (int8_t)((sum {found.operator} *threshold++) - 1);"]
-    half, counted = (n_thresholds + 1) // 2, source.use(f"sum_{_COUNTED[found.operator]}", **types)
+        threshold = source.read(found.thresholds.dtype, "threshold++")
+        return [f"    *out++ = (int8_t)((sum {found.operator} {threshold}) - 1);"]
+    half, counted = (n_thresholds + 1) // 2, source.use(f"sum_{COUNTED[found.operator]}", **types)
     return [
         f"    *out++ = (int8_t)({counted}(sum, threshold, {half}) - {half});",
         f"    threshold += {n_thresholds};",
@@ -121,7 +104,7 @@ def _finish(source: Source, layer: CLayer) -> list[str]:
 def write_raw(source: Source, layers: Sequence[CLayer], *, encodes: bool) -> None:
     """All layers, up to the sums of the last."""
     p, buffers, output = source.p, ["even", "odd"], layers[-1]
-    lines = [f"{p}_encode(x, even);"] if encodes else []
+    lines = [f"{p}_encode({source.row}, even);"] if encodes else []
     code = "even" if encodes else "x"
     for index, layer in enumerate(layers):
         if layer.is_spaced:
@@ -132,7 +115,7 @@ def write_raw(source: Source, layers: Sequence[CLayer], *, encodes: bool) -> Non
         code = out
     source.function(
         f"The integer sums of the output layer, {source.macro}_N_SUMS of them{_order(source, output)}.",
-        f"void {p}_raw(const {p}_input_t *x, {p}_sum_t *sum)",
+        f"void {p}_raw({source.argument}, {p}_sum_t *sum)",
         _buffers(layers, encodes) + lines,
         public=True,
     )
@@ -170,8 +153,13 @@ def write_classify(source: Source, scores: LinearScores | RankScores, output: CO
     best = write(source, scores, output.n_values, total)
     source.function(
         f"The predicted class: an index of {p}_label.",
-        f"int {p}_predict(const {p}_input_t *x)",
-        [f"{p}_sum_t sum[{output.shape[0]}];", f"{p}_raw(x, sum);", *added_up, f"return {best};"],
+        f"int {p}_predict({source.argument})",
+        [
+            f"{p}_sum_t sum[{output.shape[0]}];",
+            f"{p}_raw({source.row}, sum);",
+            *added_up,
+            f"return {best};",
+        ],
         public=True,
     )
 
@@ -189,7 +177,7 @@ def _write_linear(source: Source, scores: LinearScores, n: int, total: str) -> s
     types = {"total": f"{p}_{total}_t"}
     if n == 1:
         score = source.use("score", **types)
-        return f"{score}({total}[0], {p}_multiplier[0], {p}_offset[0]) > 0"
+        return f"{score}({total}[0], {p}_multiplier, {p}_offset) > 0"
     return f"{source.use('best', **types)}({total}, {n}, {p}_multiplier, {p}_offset)"
 
 
@@ -225,13 +213,29 @@ def write_decision(
     )
 
 
+def write_fixed(source: Source, fixed: FixedPoint, output: COutputLayer) -> None:
+    """The predicted values in fixed point, by integers alone."""
+    p, (added_up, total) = source.p, _totals(source, output)
+    value = c_type(fixed.multiplier.dtype)
+    source.table("multiplier", fixed.multiplier)
+    source.table("offset", fixed.offset)
+    lines = [f"{p}_sum_t sum[{output.shape[0]}];", f"{p}_raw({source.row}, sum);", *added_up]
+    map_of = f"({total}, {output.n_values}, {p}_multiplier, {p}_offset, value);"
+    lines.append(source.use("fixed", total=f"{p}_{total}_t", score=value) + map_of)
+    signature = f"void {p}_predict_fixed({source.argument}, {value} *value)"
+    if output.n_values == 1:
+        signature = f"{value} {p}_predict_fixed({source.argument})"
+        lines = [lines[0], f"{value} value[1];", *lines[1:], "return value[0];"]
+    source.function(fixed.comment(source.macro), signature, lines, public=True)
+
+
 def write_regress(source: Source, output: COutputLayer) -> None:
     """The predicted value, returned, or several of them, written."""
     p = source.p
-    signature = f"void {p}_predict(const {p}_input_t *x, double *value)"
+    signature = f"void {p}_predict({source.argument}, double *value)"
     lines = [f"{p}_sum_t sum[{output.shape[0]}];"]
-    lines += [f"{p}_raw(x, sum);", f"{p}_decision(sum, value);"]
+    lines += [f"{p}_raw({source.row}, sum);", f"{p}_decision(sum, value);"]
     if output.n_values == 1:
-        signature = f"double {p}_predict(const {p}_input_t *x)"
+        signature = f"double {p}_predict({source.argument})"
         lines = [lines[0], "double value[1];", *lines[1:], "return value[0];"]
     source.function("The predicted value of every target.", signature, lines, public=True)

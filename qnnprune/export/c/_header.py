@@ -7,46 +7,19 @@ compared with thresholds, and classes by integers that order as the float64 logi
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from ..._files import write_whole
-from ...integer import IntegerNetwork, OutputLayer
 from ...integer._consistency import check_network
-from ...integer._simplify import Simplified, simplify
 from .._common import integer_network_of
-from ._argmax import integer_scores
-from ._files import Head, header_and_source, one_header
-from ._functions import (
-    write_classify,
-    write_decision,
-    write_encode,
-    write_layers,
-    write_raw,
-    write_regress,
-)
-from ._inputs import code_lines, feature_lines, input_thresholds, needed_segments
-from ._labels import checked_labels, write_labels
-from ._layers import COutputLayer, buffer_sizes, c_layers
-from ._source import Source
-from ._tables import narrowest
+from ._assembly import assembled
+from ._files import Files
+from ._labels import checked_labels
+from ._rows import chosen_rows
+from ._selftest import self_test
 
 __all__ = ["CHeader", "to_c"]
 
-_INPUT_TYPES = {
-    "float": np.float32,
-    "double": np.float64,
-    "int8": np.int8,
-    "uint8": np.uint8,
-    "int16": np.int16,
-    "uint16": np.uint16,
-    "int32": np.int32,
-    "codes": np.int8,
-}
 _LONGEST_PREFIX = 40  # C99 promises to tell names apart by 63 characters
 
 
@@ -72,6 +45,8 @@ class CHeader:
     source : str or None
         The source file that defines what the header declares, in ASCII; None where the header
         defines it.
+    self_test : str or None
+        The program that compares `test_vectors` with Python.
     """
 
     text: str
@@ -81,6 +56,7 @@ class CHeader:
     nonzeros: int
     macs: int
     source: str | None = None
+    self_test: str | None = None
 
     def __repr__(self):
         return (
@@ -90,26 +66,42 @@ class CHeader:
 
 
 def to_c(
-    model, path=None, *, prefix: str = "qnn", input: str = "float", optimize: str = "speed"
+    model,
+    path=None,
+    *,
+    prefix: str = "qnn",
+    input="float",
+    row: str = "auto",
+    optimize: str = "speed",
+    test_vectors=None,
 ) -> CHeader:
     """Write a network in C99 that predicts as ``predict`` does, on every row.
 
     With the prefix ``qnn`` its header offers, for a classifier,
 
-    - ``int qnn_predict(const qnn_input_t *x)``: index of the class,
+    - ``int qnn_predict(ROW)``: index of the class,
     - ``qnn_label[QNN_N_CLASSES]``: the labels, strings or numbers,
 
     for a regressor
 
-    - ``double qnn_predict(const qnn_input_t *x)``, or with several targets
-      ``void qnn_predict(const qnn_input_t *x, double *value)``,
+    - ``double qnn_predict(ROW)``, or with several targets ``void qnn_predict(ROW, double *value)``,
+    - ``int32_t qnn_predict_fixed(ROW)``, or ``void qnn_predict_fixed(ROW, int32_t *value)``: the
+      same in units of ``2**-QNN_FRACTION_BITS``, without floating-point numbers.  The header
+      says how far off it can be.  Sums of more than 24 bits take ``int64_t``.
 
     and for both
 
-    - ``void qnn_raw(const qnn_input_t *x, qnn_sum_t *sum)``: the ``QNN_N_SUMS`` integer sums
+    - ``void qnn_raw(ROW, qnn_sum_t *sum)``: the ``QNN_N_SUMS`` integer sums
       of the output layer, as they are proven,
+    - ``QNN_VERSION`` and ``QNN_MODEL_ID``: strings, the version of qnnprune and a hash of the
+      network, that of its file,
     - ``void qnn_decision(const qnn_sum_t *sum, double *value)``: ``sum * scale + bias``, the
       ``QNN_N_VALUES`` logits or target values.
+
+    ROW is ``const qnn_input_t *x``, an array, or ``const qnn_row *row``, a struct with a field
+    for each column; parameter `row` says which.  It holds raw values, in the units of
+    training.  What stands for a gap is NAN in a floating-point column, ``QNN_COLUMN_MISSING`` in
+    others; the header says it for each column.
 
     Where a logit has several sums (`n_output_sums`), ``qnn_predict`` and ``qnn_decision`` add
     them up in ``qnn_total_t``, the narrowest type that holds the total.
@@ -134,8 +126,11 @@ def to_c(
         Begins every name: a letter, then letters, digits and underscores, 40 at most, with a
         lower-case letter among them.  Macros begin with it in upper case, or as it is where
         it has upper-case letters, so that those of no two prefixes are the same.
-    input : str, default="float"
-        What the C functions take.
+    input : str or dict, default="float"
+        Type of the columns that the C functions take; a dict gives the types of some columns, by
+        name or, where there are none, by index, and the others are "float".  Categorical columns
+        take the constants of an enum: ``QNN_COLUMN_CATEGORY``, ``QNN_COLUMN_OTHER`` for rare and
+        unknown ones.
 
         - "float", "double": the features.  Equal to ``predict`` on every float32, or float64,
           row: thresholds are rounded up to that type, so no value changes sides.
@@ -145,15 +140,23 @@ def to_c(
           gives for each feature.
         - "codes": the int8 codes that ``quantize_input`` returns.  Codes beyond ``input_range``
           are not checked, and void the proof.
+    row : {"auto", "array", "struct"}, default="auto"
+        Form of a row.  "auto" is a struct where columns have names, or are not all of one type,
+        and an array else.
     optimize : {"speed", "size"}, default="speed"
-        "speed" spends a byte on each weight and adds four at a time; "size" packs the lists of
-        a layer's inputs into half of the bytes where they are dense enough, and takes up to twice
-        the instructions.
+        "speed" spends a byte on each weight and adds four at a time.  "size" spends half a byte,
+        or packs five ternary weights into one byte, whichever is smaller; it takes up to five
+        times the instructions.
+    test_vectors : array-like or DataFrame of shape (n_samples, n_features), optional
+        Raw rows for a self-test: a C program whose ``main`` returns 0 if the compiled network
+        gives the sums and the predictions of Python on all of them.  It is written beside the
+        header, as ``net_test.c`` beside ``net.h``.
 
     Returns
     -------
     CHeader
-        With ``text``, ``flash_bytes`` and ``ram_bytes``; of two files, ``source`` as well.
+        With ``text``, ``flash_bytes`` and ``ram_bytes``; of two files, ``source`` as well; with
+        `test_vectors`, ``self_test``.
 
     Raises
     ------
@@ -168,8 +171,11 @@ def to_c(
 
     Notes
     -----
-    Infinite features lie above or below all thresholds.  A NaN, which ``predict`` refuses,
-    reaches none of them, like a very small value.
+    Infinite features lie above or below all thresholds.  Where ``predict`` refuses a NaN, in
+    networks of versions before there were gaps, it reaches none of them, like a very small value.
+
+    On AVR, tables stay in flash (``PROGMEM``).  Its ``double`` has 32 bits, so ``qnn_decision`` and
+    a regressor's ``qnn_predict`` round there; ``qnn_predict_fixed`` does not.
 
     Examples
     --------
@@ -181,25 +187,23 @@ def to_c(
     >>> print(header.text[header.text.index("static inline int iris_predict") :][:54])
     static inline int iris_predict(const iris_input_t *x)
     """
-    _check_options(prefix, input, optimize)
+    _check_options(prefix, optimize)
     network = integer_network_of(model)
+    rows = chosen_rows(network, input, row)
     labels = checked_labels(network.classes)
     check_network(network)
-    source, simplified = Source(prefix), simplify(network.layers)
-    inputs, layers = _write_inputs(source, network, simplified, input)
-    lowered = c_layers(layers, simplified.constant, steps=optimize == "size")
-    write_layers(source, lowered, unroll=optimize == "speed")
-    write_raw(source, lowered, encodes=input != "codes")
-    _write_output(source, layers[-1], lowered[-1], labels)
-    head = _head(source, network, lowered, input, inputs)
-    return _written(source, head, path)
+    found = assembled(network, labels, prefix, rows, optimize)
+    files, test = Files(path), None
+    if test_vectors is not None:
+        test = self_test(found, files.header_name, network, rows, test_vectors)
+    text, source = files.texts(found.source, found.head)
+    header = files.write(text, source, test)
+    return CHeader(text, header, **found.head.counts, source=source, self_test=test)
 
 
-def _check_options(prefix, input, optimize) -> None:
-    allowed = {"input": (input, list(_INPUT_TYPES)), "optimize": (optimize, ["size", "speed"])}
-    for name, (value, choices) in allowed.items():
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} must be one of {choices}.")
+def _check_options(prefix, optimize) -> None:
+    if optimize not in ("size", "speed"):
+        raise ValueError(f"optimize={optimize!r} must be one of ['size', 'speed'].")
     if not isinstance(prefix, str) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", prefix):
         raise ValueError(
             f"prefix={prefix!r} must begin a C name: a letter, then letters, digits and '_'."
@@ -211,69 +215,3 @@ def _check_options(prefix, input, optimize) -> None:
         )
     if len(prefix) > _LONGEST_PREFIX:
         raise ValueError(f"prefix={prefix!r} is longer than {_LONGEST_PREFIX} characters.")
-
-
-def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplified, input: str):
-    """Features to codes; lines that describe them, and the layers that take these codes."""
-    encoding = network.encoding
-    if input == "codes":
-        return code_lines(source.macro, encoding), simplified.layers
-    dtype, n_segments = np.dtype(_INPUT_TYPES[input]), needed_segments(encoding, simplified.inputs)
-    thresholds = input_thresholds(encoding, n_segments, dtype, network.feature_names)
-    segments = n_segments.astype(narrowest(n_segments, signed=False))
-    write_encode(source, dtype, segments, encoding.n_bits, thresholds)
-    lines = feature_lines(source.macro, dtype, encoding, n_segments, network.feature_names)
-    return lines, simplified.layers_of_inputs(n_segments[encoding.feature] > 0)
-
-
-def _write_output(
-    source: Source, layer: OutputLayer, output: COutputLayer, labels: np.ndarray | None
-) -> None:
-    if labels is not None:
-        ranges = layer.total_range + layer.added_up(output.start[None]).T
-        scores = integer_scores(ranges, layer.scale, layer.bias, layer.n_sums)
-        write_classify(source, scores, output)
-        write_labels(source, labels)
-    source.everywhere(f"#ifndef {source.macro}_INTEGER_ONLY")
-    write_decision(source, layer.scale, layer.bias, output)
-    if labels is None:
-        write_regress(source, output)
-    source.everywhere("#endif")
-
-
-def _head(source: Source, network: IntegerNetwork, layers, input: str, input_lines) -> Head:
-    output = layers[-1]
-    n_sums = output.shape[0]
-    constants = {"N_FEATURES": network.n_features_in}
-    if input == "codes":
-        constants = {"N_CODES": layers[0].shape[1]}
-    constants |= {"N_SUMS": n_sums, "N_VALUES": output.n_values}
-    if network.classes is not None:
-        constants["N_CLASSES"] = len(network.classes)
-    counts = {
-        "flash_bytes": source.flash_bytes,
-        "ram_bytes": sum(buffer_sizes(layers, encodes=input != "codes"))
-        + n_sums * output.sum_type.itemsize
-        + (output.n_values * output.total_type.itemsize if output.n_sums > 1 else 0),
-        "nonzeros": sum(layer.n_kept for layer in layers),
-        "macs": sum(layer.weight.size for layer in network.layers),
-    }
-    types = {"input_t": _INPUT_TYPES[input], "sum_t": output.sum_type}
-    if output.n_sums > 1:
-        types["total_t"] = output.total_type
-    return Head(layers, input_lines, constants, types, counts)
-
-
-def _written(source: Source, head: Head, path) -> CHeader:
-    """The text of one header, or of two files, which are written if there is a path."""
-    if path is None or Path(path).suffix != ".c":
-        header, text, defined = path, one_header(source, head), None
-    else:
-        header = Path(path).with_suffix(".h")
-        text, defined = header_and_source(source, head, header.name)
-    if defined is not None:
-        write_whole(path, defined.encode())
-    if header is not None:
-        write_whole(header, text.encode())
-        header = os.fspath(header)
-    return CHeader(text, header, **head.counts, source=defined)

@@ -50,6 +50,8 @@ class CLayer:
     @property
     def tables(self) -> dict[str, np.ndarray]:
         """The layer's tables, by the names that C gives them."""
+        if self.weight.layout == "digit":
+            return {"packed": self.weight.place}
         place = "step" if self.is_spaced else "index"
         tables = {"count": self.weight.count, place: self.weight.place}
         return tables if self.weight.value is None else {**tables, "weight": self.weight.value}
@@ -108,7 +110,7 @@ class COutputLayer(CLayer):
         return {**super().tables, **start}
 
 
-def c_layers(layers, constant: np.ndarray, *, steps: bool) -> list[CLayer]:
+def c_layers(layers, constant: np.ndarray, *, packed: bool) -> list[CLayer]:
     """Layers as C runs them, the first with the inputs that it is given.
 
     Parameters
@@ -117,8 +119,8 @@ def c_layers(layers, constant: np.ndarray, *, steps: bool) -> list[CLayer]:
         Simplified.
     constant : int64 array of shape (n_out,)
         What the output layer's sums begin with.
-    steps : bool
-        Whether lists may be packed, which runs slower.
+    packed : bool
+        Whether weights may be packed, which runs slower.
 
     Raises
     ------
@@ -130,24 +132,24 @@ def c_layers(layers, constant: np.ndarray, *, steps: bool) -> list[CLayer]:
     for index, layer in enumerate(hidden):
         ranges = layer.accumulator_range
         thresholds = compare(layer.thresholds, ranges[:, :1], ranges[:, 1:])
-        found.append(CHiddenLayer(**_sums(index, layer, ranges, steps), thresholds=thresholds))
-    return [*found, _output_layer(len(hidden), output, constant, steps)]
+        found.append(CHiddenLayer(**_sums(index, layer, ranges, packed), thresholds=thresholds))
+    return [*found, _output_layer(len(hidden), output, constant, packed)]
 
 
-def _output_layer(index: int, output: OutputLayer, constant, steps: bool) -> COutputLayer:
+def _output_layer(index: int, output: OutputLayer, constant, packed: bool) -> COutputLayer:
     ranges = output.accumulator_range + constant[:, None]
     low, high = output.added_up(
         np.stack([ranges.min(axis=1, initial=0), ranges.max(axis=1, initial=0)])
     )
     return COutputLayer(
-        **_sums(index, output, ranges, steps),
+        **_sums(index, output, ranges, packed),
         start=constant,
         n_sums=output.n_sums,
         total_range=(int(low.min()), int(high.max())),
     )
 
 
-def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, steps: bool) -> dict:
+def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, packed: bool) -> dict:
     low, high = int(ranges[:, 0].min(initial=0)), int(ranges[:, 1].max(initial=0))
     if max(-low - 1, high).bit_length() > _MOST_SUM_BITS:
         raise ValueError(
@@ -157,7 +159,7 @@ def _sums(index: int, layer: IntegerLayer, ranges: np.ndarray, steps: bool) -> d
     return {
         "shape": layer.weight.shape,
         "n_kept": int(np.count_nonzero(layer.weight)),
-        "weight": sparse_weight(layer.weight, steps=steps),
+        "weight": sparse_weight(layer.weight, packed=packed),
         "sum_range": (low, high),
         "sum_type": narrowest([low, high]),
     }

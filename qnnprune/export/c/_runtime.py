@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["instances"]
+__all__ = ["instances", "memory"]
 
 # Types that differ between the tables of one header; its other types have a name in each header.
 _TYPES = ("value", "threshold", "acc", "count", "start")
@@ -54,14 +54,25 @@ def instances(function: str, prefix: str, macro: str, **types: str) -> dict[str,
     return found | {_instance_name(function, prefix, types): text}
 
 
+def memory(macro: str) -> str:
+    """The macros that say where tables lie and how they are read."""
+    (block,) = [block for block in _blocks() if "define QNN_READ(" in block]
+    return block.replace("QNN_", f"{macro}_")
+
+
+@cache
+def _blocks() -> list[str]:
+    """What stands between two empty lines of the runtime."""
+    text = files(__package__).joinpath("runtime.h").read_text("ascii")
+    return [block.strip("\n") for block in text.split("\n\n")]
+
+
 @cache
 def _functions() -> dict[str, str]:
-    """Definitions by name, each with its comment: what stands between two empty lines."""
-    text = files(__package__).joinpath("runtime.h").read_text("ascii")
-    blocks = [block.strip("\n") for block in text.split("\n\n")]
+    """Definitions by name, each with its comment."""
     return {
         re.search(r"qnn_(\w+)\(", block[block.index("static inline") :])[1]: block
-        for block in blocks
+        for block in _blocks()
         if "static inline" in block
     }
 

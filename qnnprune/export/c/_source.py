@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._runtime import instances
+from ._runtime import instances, memory
 
-__all__ = ["Source", "c_string", "c_type", "macro_prefix"]
+__all__ = ["Source", "c_string", "c_type", "literals", "macro_prefix"]
 
 _LINE = 96
 
@@ -46,6 +46,11 @@ def c_string(text: str) -> str:
     return f'"{"".join(plain)}"'
 
 
+def literals(values: np.ndarray) -> list[str]:
+    """The numbers of an array, as C writes them."""
+    return list(map(_literal, values if values.dtype == np.float32 else values.tolist()))
+
+
 def _literal(value) -> str:
     if isinstance(value, np.float32):
         return f"{value!s}f"
@@ -72,6 +77,8 @@ class Source:
     ----------
     p : str
         Prefix of all names.
+    argument, row : str
+        What public functions take, as C declares it and by its name.
     parts : list
         What it consists of so far.
     flash_bytes : int
@@ -79,6 +86,8 @@ class Source:
     """
 
     p: str
+    argument: str = ""
+    row: str = "x"
     parts: list[_Part] = field(default_factory=list)
     flash_bytes: int = 0
     _used: set[str] = field(default_factory=set)
@@ -104,6 +113,10 @@ class Source:
         """Append lines that callers need not see."""
         text = text.strip("\n")
         self.parts.append(_Part(text, "", text))
+
+    def read(self, dtype, place: str) -> str:
+        """C that reads a constant table at a place, which may be in another memory."""
+        return f"{self.macro}_READ({c_type(dtype)}, {place})"
 
     def everywhere(self, text: str) -> None:
         """Append lines that headers and source files hold, as those of the preprocessor."""
@@ -141,14 +154,31 @@ class Source:
         declared = f"{comment}{signature};" if public else ""
         self.parts.append(_Part(private, declared, comment + body if public else private))
 
+    def memory(self) -> None:
+        """Append the macros that `table` and `read` need, for callers as well."""
+        text = memory(self.macro)
+        self.parts.append(_Part(text, text, ""))
+
     def table(
         self, name: str, values: np.ndarray, *, counted: bool = True, public: bool = False
     ) -> None:
-        """Append a constant array; one without values gets a 0, as C has no empty arrays."""
+        """Append a constant array; one without values gets a 0, as C has no empty arrays.
+
+        Parameters
+        ----------
+        name : str
+            Without the prefix.
+        values : array
+        counted : bool
+            Whether its bytes count as `flash_bytes`.
+        public : bool
+            Whether it is for callers, who read it as any array.  Other tables are in flash on
+            every device, and `read` reads them.
+        """
         values = values.ravel() if values.size else np.zeros(1, values.dtype)
-        items = values.tolist() if values.dtype != np.float32 else values
-        text = "\n".join(wrap(", ".join(map(_literal, items)), _LINE))
-        self._array(f"{c_type(values.dtype)} {self.p}_{name}[{len(values)}]", text, public)
+        text = "\n".join(wrap(", ".join(literals(values)), _LINE))
+        where = "" if public else f" {self.macro}_FLASH"
+        self._array(f"{c_type(values.dtype)} {self.p}_{name}[{len(values)}]", text, public, where)
         self.flash_bytes += values.nbytes * counted
 
     def strings(self, name: str, values: list[str]) -> None:
@@ -157,8 +187,8 @@ class Source:
         items = "\n".join(f"{c_string(value)}," for value in values)
         self._array(f"char {self.p}_{name}[{len(values)}][{width}]", items, public=True)
 
-    def _array(self, declaration: str, items: str, public: bool) -> None:
-        definition = f"const {declaration} = {{\n{indent(items, '    ')}\n}};"
+    def _array(self, declaration: str, items: str, public: bool, where: str = "") -> None:
+        definition = f"const {declaration}{where} = {{\n{indent(items, '    ')}\n}};"
         private = f"static {definition}"
         declared = f"extern const {declaration};" if public else ""
         self.parts.append(_Part(private, declared, definition if public else private))

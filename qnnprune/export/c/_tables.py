@@ -20,6 +20,8 @@ __all__ = [
 PAGE = 256  # inputs that an index of one byte reaches
 SPACING = 14  # with a zero between, a step of half a byte leads from any zero to the next
 _MOST_STEPS = 1.25  # of each weight
+_MOST_DIGITS = 3  # of each weight
+_DIGITS = 5  # in base 3, in a byte
 _SIGNED = [np.int8, np.int16, np.int32, np.int64]
 _UNSIGNED = [np.uint8, np.uint16, np.uint32, np.uint64]
 
@@ -58,17 +60,20 @@ class SparseWeight:
     step    (neuron,        Half a byte for each weight: the step from the input before.  Inputs
             magnitude,      lie apart, with a 0 ahead of every `SPACING`, so that longer ways
             sign)           rest there and add nothing.  Counts are of bytes.
+    digit   none            A byte for five weights of -1, 0 or 1, the zeros too: digits in base 3,
+                            of a number below 243, times 256/243 and rounded up, so that each
+                            product with 3 carries one digit out of the byte.
     value   (neuron,        A byte for the input, within its page, and one for the weight:
             page)           for wide weights.
     ======  ==============  ================================================================
 
     Attributes
     ----------
-    layout : {"index", "step", "value"}
+    layout : {"index", "step", "digit", "value"}
     count : unsigned integer array
         Length of each list.
     place : uint8 array
-        Indexes or pairs of steps.
+        Indexes, pairs of steps or groups of digits.
     value : int8 array, or None
         Weights, in layout "value".
     """
@@ -84,27 +89,31 @@ class SparseWeight:
         return self.count.nbytes + self.place.nbytes * (1 if self.value is None else 2)
 
 
-def sparse_weight(weight: np.ndarray, *, steps: bool = True) -> SparseWeight:
+def sparse_weight(weight: np.ndarray, *, packed: bool = True) -> SparseWeight:
     """Lay a weight matrix out in whichever way takes the fewest bytes.
 
     Parameters
     ----------
     weight : int8 array of shape (n_out, n_in)
-    steps : bool
-        Whether layout "step" may be taken, which runs slower.  It is only where it adds
-        at most a quarter more often than there are weights.
+    packed : bool
+        Whether layouts "step" and "digit" may be taken, which run slower.  They are only where
+        they add at most a quarter more often than there are weights, and where at most two
+        weights of three are 0.
 
     Examples
     --------
-    >>> sparse = sparse_weight(np.array([[0, 1, -1, 1], [0, 0, 0, -1]]))
+    >>> sparse = sparse_weight(np.array([[0, 1, -1, 1], [0, 0, 0, -1]]), packed=False)
     >>> sparse.layout, sparse.count.ravel(), sparse.place
     ('index', array([2, 1, 0, 1], dtype=uint8), array([1, 3, 2, 3], dtype=uint8))
     """
     layouts = [_by_index(weight), _by_value(weight)]
-    if steps:
+    if packed:
         walked = _by_step(weight)
         is_short = 2 * len(walked.place) <= _MOST_STEPS * np.count_nonzero(weight)
         layouts += [walked] if is_short else []
+        is_dense = np.count_nonzero(weight) * _MOST_DIGITS >= weight.size
+        is_ternary = np.abs(weight).max(initial=0) <= 1
+        layouts += [_by_digit(weight)] if is_ternary and is_dense else []
     return min(layouts, key=lambda sparse: sparse.nbytes)
 
 
@@ -144,6 +153,15 @@ def _walk(columns: np.ndarray) -> list[int]:
         steps.append(place - at)
         at = place
     return [0] * (len(steps) % 2) + steps  # a step of 0 stays on the zero at the start
+
+
+def _by_digit(weight: np.ndarray) -> SparseWeight:
+    n_out, n_in = weight.shape
+    digits = np.ones((n_out, -(-n_in // _DIGITS) * _DIGITS), dtype=np.int64)
+    digits[:, :n_in] = weight + 1
+    number = digits.reshape(-1, _DIGITS) @ 3 ** np.arange(_DIGITS)[::-1]
+    packed = -(-number * 256 // 3**_DIGITS)
+    return SparseWeight("digit", np.zeros(0, dtype=np.uint8), packed.astype(np.uint8))
 
 
 def _by_value(weight: np.ndarray) -> SparseWeight:

@@ -15,18 +15,21 @@ __all__ = ["check_units"]
 _ROUNDING = 1e-3  # what an edge may be off that is computed from two thresholds
 
 
-def check_units(thresholds: list[np.ndarray], steps: int, dtype: np.dtype, names=None) -> None:
+def check_units(
+    thresholds: list[np.ndarray], steps: int | None, dtype: np.dtype, labels=None
+) -> None:
     """Refuse an integer type that thresholds were not made for.
 
     Parameters
     ----------
     thresholds : list of float64 arrays of shape (n_segments * steps,)
         Those of each feature, ascending; empty where it is not read.
-    steps : int
-        Thresholds of a segment.
+    steps : int or None
+        Thresholds of a segment; None where they are not those of segments, which tells less.
     dtype : numpy integer dtype
         Of the features.
-    names : array of str of shape (n_features,), optional
+    labels : sequence of str of shape (n_features,), optional
+        What messages call the features, in place of ``x[0]`` and so on.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def check_units(thresholds: list[np.ndarray], steps: int, dtype: np.dtype, names
     for index, found in enumerate(thresholds):
         if not len(found):
             continue
-        name = f"x[{index}]" if names is None else f"x[{index}] ({str(names[index])!r})"
+        name = f"x[{index}]" if labels is None else labels[index]
         n_thresholds, n_left = len(np.unique(found)), len(np.unique(np.ceil(found)))
         text = f"{name} has {n_thresholds} thresholds from {found[0]:.6g} to {found[-1]:.6g}, and"
         if found[0] <= info.min or found[-1] > info.max:
@@ -55,7 +58,7 @@ def check_units(thresholds: list[np.ndarray], steps: int, dtype: np.dtype, names
                 f"{text} {dtype} goes from {info.min} to {info.max}: training values were beyond "
                 "it. Use an input type that holds them."
             )
-        if _merges_training_values(found.reshape(-1, steps)):
+        if steps is not None and _merges_training_values(found.reshape(-1, steps)):
             raise ValueError(
                 f"{text} as {dtype} they are {n_left}: training values lie between those that "
                 "become one, as where features were scaled in training. Use input='float' and "

@@ -28,45 +28,86 @@ typedef int16_t qnn_start_t;   /* a place in a table of scores */
 #define QNN_UNROLL 1 /* whether to add four codes at a time: fewer steps, more code */
 #endif
 
-/* How many of n ascending thresholds a feature reaches, by bisection. */
-static inline int qnn_reached(qnn_value_t value, const qnn_threshold_t *threshold, int n)
+#ifdef __AVR__ /* Flash has addresses and instructions of its own; tables would fill the RAM. */
+#include <avr/pgmspace.h>
+#define QNN_FLASH PROGMEM
+#define QNN_COPY(target, place) memcpy_P(target, place, sizeof *(target))
+#define QNN_READ(type, place) \
+    (__extension__({ \
+        const uint8_t *const at_ = (const uint8_t *)(place); \
+        type value_; \
+        if (sizeof value_ == 1) \
+            value_ = (type)pgm_read_byte(at_); \
+        else if (sizeof value_ == 2) \
+            value_ = (type)pgm_read_word(at_); \
+        else \
+            memcpy_P(&value_, at_, sizeof value_); \
+        value_; \
+    }))
+#else
+#define QNN_FLASH
+#define QNN_COPY(target, place) (*(target) = *(place))
+#define QNN_READ(type, place) (*(place))
+#endif
+
+/* How many of n ascending thresholds a feature reaches, by bisection.  half is a power of 2, and
+ * 2 half is more than n. */
+static inline int qnn_reached(
+    qnn_value_t value, const qnn_threshold_t *threshold, int n, int half)
 {
     int level = 0;
-    while (n > 0) {
-        const int half = n / 2;
-        if (value >= threshold[level + half]) {
-            level += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
+    for (; half > 0; half /= 2) {
+        const int next = level + half;
+        if (next <= n && value >= QNN_READ(qnn_threshold_t, threshold + (next - 1))) level = next;
     }
     return level;
 }
 
-/* How many of n ascending thresholds a feature exceeds, by bisection. */
-static inline int qnn_exceeded(qnn_value_t value, const qnn_threshold_t *threshold, int n)
+/* How many of n ascending thresholds a feature exceeds, by bisection.  half is a power of 2, and
+ * 2 half is more than n. */
+static inline int qnn_exceeded(
+    qnn_value_t value, const qnn_threshold_t *threshold, int n, int half)
 {
     int level = 0;
-    while (n > 0) {
-        const int half = n / 2;
-        if (value > threshold[level + half]) {
-            level += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
+    for (; half > 0; half /= 2) {
+        const int next = level + half;
+        if (next <= n && value > QNN_READ(qnn_threshold_t, threshold + (next - 1))) level = next;
     }
     return level;
+}
+
+/* Whether a feature is a NaN, which stands for a gap. */
+static inline int qnn_is_nan(qnn_value_t value)
+{
+    return !(value < 1 || value > 0);
+}
+
+/* Level of a category: n for those that are not known.  n + 1 stands for a gap. */
+static inline int qnn_category(unsigned category, unsigned n, int missing)
+{
+    return category == n + 1 ? missing : (int)(category < n ? category : n);
+}
+
+/* Codes of which one, at a place, is high; none at place n_codes.  Returns the place after. */
+static inline int8_t *qnn_one_of(int place, int n_codes, int low, int high, int8_t *code)
+{
+    for (int at = 0; at < n_codes; at++) *code++ = (int8_t)(at == place ? high : low);
+    return code;
+}
+
+/* Codes from a table.  Returns the place after. */
+static inline int8_t *qnn_copy(const int8_t *row, int n_codes, int8_t *code)
+{
+    for (; n_codes > 0; n_codes--, row++) *code++ = QNN_READ(int8_t, row);
+    return code;
 }
 
 /* Share a level out between codes, in order, n_steps at most to each.  Returns the place after. */
 static inline int8_t *qnn_share(int level, int n_codes, int n_steps, int8_t *code)
 {
     for (; n_codes > 0; n_codes--) {
-        const int share = level < n_steps ? level : n_steps;
-        *code++ = (int8_t)(share - (n_steps + 1) / 2);
-        level -= share;
+        *code++ = (int8_t)((level < n_steps ? level : n_steps) - (n_steps + 1) / 2);
+        level = level > n_steps ? level - n_steps : 0;
     }
     return code;
 }
@@ -88,18 +129,22 @@ static inline qnn_acc_t qnn_signs(
     const uint8_t *at = *index;
     for (int page = 0; page < n_pages; page++) {
         const int8_t *c = code + 256 * page;
-        unsigned n = *length++;
+        unsigned n = QNN_READ(qnn_count_t, length++);
 #if QNN_UNROLL
         for (; n >= 4; n -= 4, at += 4)
-            sum = (qnn_acc_t)(sum + c[at[0]] + c[at[1]] + c[at[2]] + c[at[3]]);
+            sum = (qnn_acc_t)(
+                sum + c[QNN_READ(uint8_t, at)] + c[QNN_READ(uint8_t, at + 1)]
+                + c[QNN_READ(uint8_t, at + 2)] + c[QNN_READ(uint8_t, at + 3)]);
 #endif
-        for (; n > 0; n--) sum = (qnn_acc_t)(sum + c[*at++]);
-        n = *length++;
+        for (; n > 0; n--, at++) sum = (qnn_acc_t)(sum + c[QNN_READ(uint8_t, at)]);
+        n = QNN_READ(qnn_count_t, length++);
 #if QNN_UNROLL
         for (; n >= 4; n -= 4, at += 4)
-            sum = (qnn_acc_t)(sum - c[at[0]] - c[at[1]] - c[at[2]] - c[at[3]]);
+            sum = (qnn_acc_t)(
+                sum - c[QNN_READ(uint8_t, at)] - c[QNN_READ(uint8_t, at + 1)]
+                - c[QNN_READ(uint8_t, at + 2)] - c[QNN_READ(uint8_t, at + 3)]);
 #endif
-        for (; n > 0; n--) sum = (qnn_acc_t)(sum - c[*at++]);
+        for (; n > 0; n--, at++) sum = (qnn_acc_t)(sum - c[QNN_READ(uint8_t, at)]);
     }
     *count = length;
     *index = at;
@@ -128,7 +173,8 @@ static inline qnn_acc_t qnn_products(
     const int8_t *w = *weight;
     for (int page = 0; page < n_pages; page++) {
         const int8_t *c = code + 256 * page;
-        for (unsigned n = *(*count)++; n > 0; n--) sum = (qnn_acc_t)(sum + *w++ * c[*at++]);
+        for (unsigned n = QNN_READ(qnn_count_t, (*count)++); n > 0; n--, w++, at++)
+            sum = (qnn_acc_t)(sum + QNN_READ(int8_t, w) * c[QNN_READ(uint8_t, at)]);
     }
     *index = at;
     *weight = w;
@@ -142,15 +188,17 @@ static inline qnn_acc_t qnn_walk(
 {
     const uint8_t *steps = *step;
     const int8_t *at = spaced;
-    for (unsigned n = *(*count)++; n > 0; n--) {
-        const int8_t *first = at + (*steps & 15);
-        at = first + (*steps++ >> 4);
+    for (unsigned n = QNN_READ(qnn_count_t, (*count)++); n > 0; n--) {
+        const uint8_t two = QNN_READ(uint8_t, steps++);
+        const int8_t *first = at + (two & 15);
+        at = first + (two >> 4);
         sum = (qnn_acc_t)(sum + *first + *at);
     }
     at = spaced;
-    for (unsigned n = *(*count)++; n > 0; n--) {
-        const int8_t *first = at + (*steps & 15);
-        at = first + (*steps++ >> 4);
+    for (unsigned n = QNN_READ(qnn_count_t, (*count)++); n > 0; n--) {
+        const uint8_t two = QNN_READ(uint8_t, steps++);
+        const int8_t *first = at + (two & 15);
+        at = first + (two >> 4);
         sum = (qnn_acc_t)(sum - *first - *at);
     }
     *step = steps;
@@ -169,12 +217,30 @@ static inline qnn_acc_t qnn_walks(
     return sum;
 }
 
+/* One neuron of weights -1, 0 and 1, five to a byte.  As digits 0, 1 and 2 they are a number in
+ * base 3, of which the byte has 256/243, rounded up: each product with 3 carries one digit out. */
+static inline qnn_acc_t qnn_digits(
+    qnn_acc_t sum, const int8_t *code, int n_codes, const uint8_t **packed)
+{
+    const uint8_t *at = *packed;
+    for (; n_codes > 0; n_codes -= 5) {
+        unsigned digits = QNN_READ(uint8_t, at++);
+        for (int n = n_codes < 5 ? n_codes : 5; n > 0; n--, code++) {
+            digits = (digits & 255) * 3;
+            if (digits < 256) sum = (qnn_acc_t)(sum - *code);
+            if (digits >= 512) sum = (qnn_acc_t)(sum + *code);
+        }
+    }
+    *packed = at;
+    return sum;
+}
+
 /* How many of 2 half - 1 ascending thresholds a sum reaches; half is a power of 2. */
 static inline int qnn_sum_reached(qnn_acc_t sum, const qnn_threshold_t *threshold, int half)
 {
     int level = 0;
     for (; half > 0; half /= 2) {
-        if (sum >= threshold[level + half - 1]) level += half;
+        if (sum >= QNN_READ(qnn_threshold_t, threshold + (level + half - 1))) level += half;
     }
     return level;
 }
@@ -184,7 +250,7 @@ static inline int qnn_sum_exceeded(qnn_acc_t sum, const qnn_threshold_t *thresho
 {
     int level = 0;
     for (; half > 0; half /= 2) {
-        if (sum > threshold[level + half - 1]) level += half;
+        if (sum > QNN_READ(qnn_threshold_t, threshold + (level + half - 1))) level += half;
     }
     return level;
 }
@@ -201,19 +267,21 @@ static inline void qnn_add_up(const qnn_sum_t *sum, int n_sums, int n, qnn_total
 
 /* The score of a class, by an affine map in integers. */
 static inline qnn_score_t qnn_score(
-    qnn_total_t total, qnn_score_t multiplier, qnn_score_t offset)
+    qnn_total_t total, const qnn_score_t *multiplier, const qnn_score_t *offset)
 {
-    return (qnn_score_t)((qnn_score_t)total * multiplier + offset);
+    const qnn_score_t product =
+        (qnn_score_t)((qnn_score_t)total * QNN_READ(qnn_score_t, multiplier));
+    return (qnn_score_t)(product + QNN_READ(qnn_score_t, offset));
 }
 
 /* The class with the highest score, the first of equals. */
 static inline int qnn_best(
     const qnn_total_t *total, int n, const qnn_score_t *multiplier, const qnn_score_t *offset)
 {
-    qnn_score_t highest = qnn_score(total[0], multiplier[0], offset[0]);
+    qnn_score_t highest = qnn_score(total[0], multiplier, offset);
     int best = 0;
     for (int output = 1; output < n; output++) {
-        const qnn_score_t score = qnn_score(total[output], multiplier[output], offset[output]);
+        const qnn_score_t score = qnn_score(total[output], multiplier + output, offset + output);
         if (score > highest) {
             highest = score;
             best = output;
@@ -226,10 +294,12 @@ static inline int qnn_best(
 static inline int qnn_best_rank(
     const qnn_total_t *total, int n, const qnn_start_t *start, const qnn_score_t *rank)
 {
-    qnn_score_t highest = rank[start[0] + total[0]];
+    qnn_score_t highest =
+        QNN_READ(qnn_score_t, rank + (QNN_READ(qnn_start_t, start) + total[0]));
     int best = 0;
     for (int output = 1; output < n; output++) {
-        const qnn_score_t score = rank[start[output] + total[output]];
+        const qnn_start_t zero = QNN_READ(qnn_start_t, start + output);
+        const qnn_score_t score = QNN_READ(qnn_score_t, rank + (zero + total[output]));
         if (score > highest) {
             highest = score;
             best = output;
@@ -238,14 +308,23 @@ static inline int qnn_best_rank(
     return best;
 }
 
+/* Values of the output layer in fixed point, by an affine map in integers. */
+static inline void qnn_fixed(
+    const qnn_total_t *total, int n, const qnn_score_t *multiplier, const qnn_score_t *offset,
+    qnn_score_t *value)
+{
+    for (int output = 0; output < n; output++)
+        value[output] = qnn_score(total[output], multiplier + output, offset + output);
+}
+
 /* Values of the output layer, total * scale + bias. */
 static inline void qnn_affine(
     const qnn_total_t *total, int n, const double *scale, const double *bias, double *value)
 {
     for (int output = 0; output < n; output++) {
         /* rounded by itself */
-        const volatile double product = (double)total[output] * scale[output];
-        value[output] = product + bias[output];
+        const volatile double product = (double)total[output] * QNN_READ(double, scale + output);
+        value[output] = product + QNN_READ(double, bias + output);
     }
 }
 
