@@ -291,15 +291,18 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(512, 128)
+    hidden_layer_sizes : tuple of int or int, default=(256, 128)
         Neurons of each hidden layer.
-    activation : {"relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="relu"
-        Each is monotone, so a neuron is exactly a set of integer thresholds.
-    n_w_bits, n_a_bits : int, default=2
-        Width of the weights (symmetric: 2 bits are -1, 0, 1) and of the hidden
-        activations, of weights 2 to 8 bits, of activations 1 to 8.
-    n_in_bits : int or None, default=None
-        Width of the input codes, 1 to 8 bits; None is `n_a_bits`.
+    activation : {"auto", "relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="auto"
+        Each is monotone, so a neuron is exactly a set of integer thresholds.  "auto" is "tanh" for
+        activations of 1 bit, else "relu".
+    n_w_bits : int, default=2
+        Width of the weights, 2 to 8 bits (symmetric: 2 bits are -1, 0, 1).
+    n_a_bits : int or "auto", default="auto"
+        Width of the hidden activations, 1 to 8 bits; "auto" is 2, and below 8 guaranteed bits
+        1 or 2, which `fit` chooses (see `max_epochs`).
+    n_in_bits : int, "auto" or None, default="auto"
+        Width of the input codes, 1 to 8 bits; "auto" and None are that of the activations.
     n_accum_bits : int, default=8
         Width of every accumulator, in bits.
     n_rounding_bits : int, default=0
@@ -307,14 +310,16 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         are multiples of ``2**n_rounding_bits``.  `predict` and the proof stay exact.
         Makes encrypted prediction several times faster (`qnnprune.export.compile_fhe`),
         best at ``n_accum_bits - 4``.  Smaller values lose less of the score.
-    n_output_sums : int, default=1
+    n_output_sums : int or "auto", default="auto"
         Proven sums that are added to one logit, or target value, 1 to 64.  Each respects
         `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
-        after decryption, by the host of an FPGA, in a wider register on a controller.
+        after decryption, by the host of an FPGA, in a wider register on a controller.  "auto"
+        is as many as are enough to read every neuron of the last hidden layer, 1 to 8.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
-        an input of the network; 1 is plain uniform quantization.  "auto" shares 192
-        segments out among the features that have more than two values, 1 to 16 each.
+        an input of the network; 1 is plain uniform quantization.  "auto" is
+        coarse or fine, which `fit` chooses (see `max_epochs`): 192 or 768 segments shared out
+        among the features that have more than two values, 1 to 16 or 1 to 48 each.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Which columns hold categories: "from_dtype" for the columns of a DataFrame that hold text
         or have a categorical type; else names, indices or a boolean mask.  The 32 most frequent
@@ -359,12 +364,16 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
         under the guarantee.
     max_epochs : int or "auto", default="auto"
-        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs.  With 200 to
-        10,000 rows that differ in their codes or targets, `fit` first tries up to three recipes
-        on 80 % of the rows: the usual one, 20 epochs (from 8 bits on), and no dropout.  It takes
-        the one with the smallest squared error on the other rows.  Below 8 guaranteed bits the
-        final training of a first `fit` then has 2.5 times as many epochs.  `n_iter_` and
-        `dropout_` tell what was taken; further training keeps to it.
+        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
+        choose among recipes: with 200 or more rows that differ in their codes or targets, each
+        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest squared
+        error on the other rows is taken; the first, only unless another is better by a standard
+        error.  From 8 bits on recipes are coarse inputs with dropout, coarse ones without, and
+        fine ones without; below 8 guaranteed bits, coarse inputs and activations of 2 bits, and
+        coarse and fine ones of 1 bit.  There the final training of a first `fit` has 2.5 times
+        as many epochs.  A given number saves the trials, and the first recipe is taken.
+        `n_iter_`, `dropout_`, `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_` and
+        `n_output_sums_` tell the outcome; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -419,8 +428,10 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         Epochs trained, all of `history_`.
     dropout_ : float
         Share of the input codes that each training step left out.
-    categories_ : list of None or arrays
-        Categories of each feature that have codes of their own; None for numbers.
+    n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_ : int
+        What was given, or chosen.
+    activation_ : str
+        What was given, or follows from `n_a_bits_`.
     n_features_in_ : int
     feature_names_in_ : array of str
         Where X had column names.

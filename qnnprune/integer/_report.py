@@ -127,7 +127,7 @@ def accumulator_report(network, budgets, omegas, *, guarantee, observed=None) ->
             rows[-1]["overflows"] = int(observed.overflow_count[index].sum())
     widest = max(row["proven_bits"] for row in rows)
     summary = _summary(widest, network.n_accum_bits, guarantee)
-    summary += _several_sums(network.layers[-1]) + _few_weights(rows)
+    summary += _widths(network) + _several_sums(network.layers[-1]) + _few_weights(rows)
     return AccumulatorReport(rows, summary)
 
 
@@ -156,6 +156,17 @@ def _summary(widest: int, n_accum_bits: int, guarantee: bool) -> str:
         )
     reason = "" if guarantee else " (accumulator_guarantee=False)"
     return f"An overflow of {n_accum_bits} bits is possible: some sums can need {widest}{reason}."
+
+
+def _widths(network) -> str:
+    """Widths of the codes, which a fit may have chosen."""
+    encoding = network.encoding
+    found = f"weights of {network.n_w_bits} bits, inputs of {encoding.n_bits}"
+    hidden = [layer for layer in network.layers if layer.thresholds is not None]
+    if hidden:
+        found += f", activations of {(hidden[0].thresholds.shape[1] + 1).bit_length() - 1}"
+    n_segments = int(encoding.n_segments.max(initial=0))
+    return f"\nCodes: {found}; up to {n_segments} input segments for each column."
 
 
 def _several_sums(output) -> str:

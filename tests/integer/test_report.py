@@ -67,7 +67,10 @@ def test_observed_columns_need_rows(network):
 
 
 def test_summary_says_what_is_proven(network):
-    proven = "Proven for every input: no sum needs more than 5 bits (limit 5)."
+    proven = (
+        "Proven for every input: no sum needs more than 5 bits (limit 5).\nCodes: weights of 3 bits, "
+        "inputs of 1, activations of 2; up to 1 input segments for each column."
+    )
     assert _report(network).summary == proven
     assert _report(network, guarantee=False).summary == proven
     summary = _report(network, n_accum_bits=4, guarantee=False).summary
@@ -81,7 +84,7 @@ def test_several_sums_are_counted_as_neurons_and_said_to_be_added_up_outside(net
     network.layers = (network.layers[0], replace(output, weight=weight))
     report = _report(network)
     assert report.to_dict()["neurons"] == [3, 2]
-    first, second = report.summary.splitlines()
+    first, _, second = report.summary.splitlines()
     assert first == "Proven for every input: no sum needs more than 5 bits (limit 5)."
     assert second.startswith(
         "The output layer has 2 sums for each of 1 outputs.  They are added up"
@@ -90,14 +93,14 @@ def test_several_sums_are_counted_as_neurons_and_said_to_be_added_up_outside(net
 
 
 def test_text_is_an_aligned_table_with_its_summary(network):
-    head, hidden, output, summary = repr(_report(network)).splitlines()
+    head, hidden, output, *summary = repr(_report(network)).splitlines()
     assert len(head) == len(hidden) == len(output)
     assert re.split(r"  +", hidden.strip()) == [
         "hidden 1", "3", "2", "4", "2", "0", "1.0", "2", "1", "3", "-3 .. 4",
     ]  # fmt: skip
     assert re.split(r"  +", output.strip())[4] == "-"  # no budget
     assert head.split()[:3] == ["layer", "neurons", "fan-in"]
-    assert summary == _report(network).summary
+    assert "\n".join(summary) == _report(network).summary
 
 
 def test_html_holds_every_cell_and_is_escaped(network):
