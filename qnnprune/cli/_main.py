@@ -147,7 +147,8 @@ def _nets(table, args) -> dict:
         given["categorical_features"] = [name for name, kind in kinds if kind.kind not in "fM"]
     nets = {bits: estimator(n_accum_bits=bits, **given) for bits in args.accum_bits}
     narrowest = nets[min(nets)]
-    needed = max(narrowest.n_a_bits, narrowest.n_in_bits or 1)
+    widths = narrowest.n_a_bits, narrowest.n_in_bits
+    needed = max([1, *(bits for bits in widths if isinstance(bits, int))])
     if narrowest.n_accum_bits < needed:
         raise InputError(
             f"An accumulator of {narrowest.n_accum_bits} bits cannot hold one input of {needed} "

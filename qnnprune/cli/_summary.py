@@ -19,23 +19,24 @@ def net_name(key) -> str:
 
 def print_head(table, net, n_train: int, seed: int) -> None:
     """Say what is trained on which rows."""
-    sizes = ", ".join(map(str, net.hidden_layer_sizes))
+    in_bits = net.n_a_bits if net.n_in_bits == "auto" else net.n_in_bits
+    given = [
+        f"{bits}-bit {codes}"
+        for codes, bits in (("activations", net.n_a_bits), ("inputs", in_bits))
+        if bits != "auto"
+    ]
     lines = [*table.description, f"{n_train} rows to train on, {len(table.y) - n_train} held back"]
     print(f"qnnprune {__version__}: what a narrow accumulator costs\n")
     print("Rows  " + "\n      ".join(lines))
-    print(f"Nets  hidden layers of {sizes} neurons, {net.n_w_bits}-bit weights,")
-    print(
-        f"      {net.n_a_bits}-bit activations, {net.n_in_bits or net.n_a_bits}-bit inputs, "
-        f"seed {seed}\n",
-        flush=True,
-    )
+    print(f"Nets  {', '.join([f'{net.n_w_bits}-bit weights', *given, f'seed {seed}'])};")
+    print("      each fit chooses what is not given, such as the widths of its codes\n", flush=True)
 
 
 def print_table(nets: dict, X, y, task: str) -> None:
     """One row a net: its score on the rows held back, and its size."""
     classification = task == "classification"
     score = "accuracy" if classification else "R²"
-    rows = [["net", score, "nonzeros a neuron", "proven bits", "weights left", "bytes"]]
+    rows = [["net", score, "codes", "nonzeros a neuron", "proven bits", "weights left", "bytes"]]
     for key, net in nets.items():
         reached = net.score(X, y)
         reached = f"{reached:.1%}" if classification else f"{reached:.3f}"
@@ -48,6 +49,7 @@ def print_table(nets: dict, X, y, task: str) -> None:
         meaning = "1 is perfect, 0 is no better than the mean"
     print(f"""
 {score}: on the rows held back; {meaning}
+codes: bits of the inputs, and of the activations
 nonzeros a neuron: weights that are not zero, mean over all neurons
 proven bits: no sum of any neuron can need more, whatever the input; where they stay below
   the accumulator's, its limit cost nothing
@@ -56,11 +58,11 @@ bytes: nonzero weights x their width / 8, plus the thresholds at their neuron's 
 
 
 def _sizes(net) -> list[str]:
-    """Nonzeros a neuron, proven bits, share of weights left, and bytes."""
+    """Widths of codes, nonzeros a neuron, proven bits, share of weights left, and bytes."""
     if not hasattr(net, "integer_network_"):  # the float twin
         weights = [linear.weight for linear in net.module_.linears]
         count, neurons = sum(w.numel() for w in weights), sum(len(w) for w in weights)
-        return [f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
+        return ["-", f"{count / neurons:.1f}", "-", f"{1:.1%}", f"{4 * count:,}"]
     network = net.integer_network_
     layers, left = network.layers, network.nonzeros
     neurons = sum(len(layer.weight) for layer in layers)
@@ -69,7 +71,14 @@ def _sizes(net) -> list[str]:
     )
     n_bytes = -(-(left * net.n_w_bits + threshold_bits) // 8)
     share = left / sum(layer.weight.size for layer in layers)
-    return [f"{left / neurons:.1f}", str(network.proven_bits), f"{share:.1%}", f"{n_bytes:,}"]
+    codes = f"{net.n_in_bits_}, {net.n_a_bits_}"
+    return [
+        codes,
+        f"{left / neurons:.1f}",
+        str(network.proven_bits),
+        f"{share:.1%}",
+        f"{n_bytes:,}",
+    ]
 
 
 def print_check(net, X, X_test) -> bool:

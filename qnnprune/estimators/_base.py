@@ -38,8 +38,11 @@ from ._targets import real_weight, refuse_masked
 __all__ = ["BaseNeuralNet", "plain_real"]
 
 # What earlier weights, codes and thresholds depend on, beside what a fit may choose of these.
-_FIXED_BY_FIT = ("hidden_layer_sizes", "n_w_bits")
-_CHOSEN_BY_FIT = ("activation", "n_a_bits", "n_in_bits", "n_input_segments", "n_output_sums")
+_FIXED_BY_FIT = ("n_w_bits",)
+_CHOSEN_BY_FIT = (
+    "hidden_layer_sizes", "activation", "n_a_bits", "n_in_bits", "n_input_segments",
+    "n_output_sums",
+)  # fmt: skip
 # Parameters that training takes as they are.
 _HANDED_ON = (
     "pruning_schedule", "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer",
@@ -76,7 +79,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [
+            StrOptions({"auto"}),
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions({"auto", *_ACTIVATIONS})],
         "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
         "n_a_bits": [StrOptions({"auto"}), Interval(Integral, 1, 8, closed="both")],
@@ -111,7 +118,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 128),
+        hidden_layer_sizes="auto",
         *,
         activation="auto",
         n_w_bits=2,
@@ -298,9 +305,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         weight = real_weight(sample_weight)
         return _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
 
-    def _hidden_sizes(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer; refused where they are no positive integers."""
+    def _hidden_sizes(self) -> tuple[int, ...] | str:
+        """Neurons of each hidden layer, or "auto"; refused where they are no positive integers."""
         sizes = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            return sizes
         sizes = tuple(sizes) if np.iterable(sizes) else (sizes,)
         if not sizes or any(
             isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
@@ -317,7 +326,6 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
     def _recipes(self, previous: Trained | None) -> list[Recipe]:
         """What `fit` chooses from, the plain one first; refused where no weight would fit."""
-        self._hidden_sizes()
         recipes, refusals = [], []
         known = previous and [previous.taken]
         for recipe in known or auto_recipes(self._asked(), self._guaranteed_bits):
@@ -333,7 +341,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def _asked(self) -> Recipe:
         """What is asked for of what a fit can choose."""
         names = [field.name for field in fields(Recipe)]
-        asked = Recipe(**{name: plain_number(getattr(self, name)) for name in names})
+        given = {name: plain_number(getattr(self, name)) for name in names}
+        asked = Recipe(**given | {"hidden_layer_sizes": self._hidden_sizes()})
         if asked.n_in_bits is None or (asked.n_in_bits == "auto" != asked.n_a_bits):
             asked = replace(asked, n_in_bits=asked.n_a_bits)
         return asked
@@ -360,7 +369,6 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def _spec(self) -> TrainingSpec:
         return TrainingSpec(
             asked=self._asked(),
-            hidden_layer_sizes=self._hidden_sizes(),
             n_outputs=self._n_outputs(),
             n_w_bits=index(self.n_w_bits),
             n_rounding_bits=index(self.n_rounding_bits),

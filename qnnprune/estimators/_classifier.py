@@ -38,7 +38,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 128),
+        hidden_layer_sizes="auto",
         *,
         activation="auto",
         n_w_bits=2,
@@ -291,8 +291,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(256, 128)
-        Neurons of each hidden layer.
+    hidden_layer_sizes : tuple of int, int or "auto", default="auto"
+        Neurons of each hidden layer.  "auto" is (256, 128), and (512, 128) below 6 guaranteed bits.
     activation : {"auto", "relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="auto"
         Each is monotone, so a neuron is exactly a set of integer thresholds.  "auto" is "tanh" for
         activations of 1 bit, else "relu".
@@ -430,6 +430,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         Share of the input codes that each training step left out.
     n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_ : int
         What was given, or chosen.
+    hidden_layer_sizes_ : tuple of int
+        What was given, or follows from `n_accum_bits`.
     activation_ : str
         What was given, or follows from `n_a_bits_`.
     n_features_in_ : int

@@ -36,6 +36,7 @@ _WIDE_BITS, _NARROW_BITS = 8, 6
 _LONGER = 2.5
 _SHORTER = 0.5  # a trial, of the usual epochs; not where registers are narrow
 _MOST_SUMS = 8
+_USUAL, _MORE = (256, 128), (512, 128)  # hidden layers
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Recipe:
         Widths of the codes, in bits.
     activation : str
     n_output_sums : int
+    hidden_layer_sizes : tuple of int
     max_epochs : int
     dropout : float
         Share of the input codes that each step leaves out.
@@ -60,6 +62,7 @@ class Recipe:
     n_a_bits: Any = "auto"
     activation: Any = "auto"
     n_output_sums: Any = "auto"
+    hidden_layer_sizes: Any = "auto"
     max_epochs: Any = "auto"
     dropout: Any = "auto"
 
@@ -115,13 +118,19 @@ def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
     if is_narrow(n_accum_bits):
         usual = _NARROW if n_accum_bits >= _NARROW_BITS else _NARROWEST
     asked = replace(asked, max_epochs="auto", dropout="auto")
-    return list(dict.fromkeys(_with_activation(recipe.given(asked)) for recipe in usual))
+    given = [_with_shape(recipe.given(asked), n_accum_bits) for recipe in usual]
+    return list(dict.fromkeys(given))
 
 
-def _with_activation(recipe: Recipe) -> Recipe:
-    # A single threshold splits the middle of a window best, and relu's is one-sided.
-    usual = "tanh" if recipe.n_a_bits == 1 else "relu"
-    return replace(recipe, activation=usual) if recipe.activation == "auto" else recipe
+def _with_shape(recipe: Recipe, n_accum_bits: int | None) -> Recipe:
+    """A recipe whose activation and sizes are those that go with its widths."""
+    found = Recipe(
+        # A single threshold splits the middle of a window best, and relu's is one-sided.
+        activation="tanh" if recipe.n_a_bits == 1 else "relu",
+        # The fewer weights each neuron has, the more neurons it takes.
+        hidden_layer_sizes=_MORE if n_accum_bits and n_accum_bits < _NARROW_BITS else _USUAL,
+    )
+    return found.given(recipe)
 
 
 def is_narrow(n_accum_bits: int | None) -> bool:

@@ -138,7 +138,7 @@ class _Session:
         spec, n_in = self.spec, len(self.encodings[recipe.resolution].feature)
         sums = recipe.n_output_sums
         if sums == "auto":
-            last = spec.hidden_layer_sizes[-1]
+            last = recipe.hidden_layer_sizes[-1]
             sums = auto_sums(last, spec.n_w_bits, recipe.n_a_bits, spec.guaranteed_bits)
         return replace(
             recipe,

@@ -53,7 +53,6 @@ class TrainingSpec:
     ----------
     asked : Recipe
         What is asked for of what a fit can choose; "auto" where it may.
-    hidden_layer_sizes : tuple of int
     n_outputs : int
     n_w_bits : int or None
         None trains a float network, without pruning.
@@ -71,7 +70,6 @@ class TrainingSpec:
     """
 
     asked: Recipe
-    hidden_layer_sizes: tuple[int, ...]
     n_outputs: int
     n_w_bits: int | None
     n_rounding_bits: int
@@ -97,7 +95,7 @@ class TrainingSpec:
     def shape(self, recipe: Recipe) -> NetworkShape:
         """The network that a recipe trains."""
         return NetworkShape(
-            self.hidden_layer_sizes, self.n_outputs, recipe.activation, self.n_w_bits,
+            recipe.hidden_layer_sizes, self.n_outputs, recipe.activation, self.n_w_bits,
             recipe.n_a_bits, self.n_rounding_bits, recipe.n_output_sums,
         )  # fmt: skip
 
@@ -107,7 +105,7 @@ class TrainingSpec:
             return None
         hidden_range = np.array(code_range(recipe.n_a_bits), dtype=np.int64)
         ranges = [encoding.input_range]
-        ranges += [np.tile(hidden_range, (n, 1)) for n in self.hidden_layer_sizes]
+        ranges += [np.tile(hidden_range, (n, 1)) for n in recipe.hidden_layer_sizes]
         width, multiplier = self.n_accum_bits, self.multiplier
         return [
             LayerLimits(r, self.guaranteed_bits, weight_budget(self.n_w_bits, b, width, multiplier))
@@ -116,7 +114,7 @@ class TrainingSpec:
 
     def input_bits(self, recipe: Recipe) -> list[int]:
         """Width of the inputs of every layer, in bits."""
-        return [recipe.n_in_bits] + [recipe.n_a_bits] * len(self.hidden_layer_sizes)
+        return [recipe.n_in_bits] + [recipe.n_a_bits] * len(recipe.hidden_layer_sizes)
 
     def omegas(self, recipe: Recipe) -> list[int]:
         """Ω of each layer, a count of weights."""

@@ -51,8 +51,9 @@ def test_digits(capsys):
     text = capsys.readouterr().out
     assert "1797 rows, 64 numeric columns, 10 classes" in text
     assert "1347 rows to train on, 450 held back" in text
-    _, twin_nonzeros, _, twin_left, _ = _row(text, "float twin")
-    _, nonzeros, proven, left, _ = _row(text, "8-bit accumulator")
+    _, twin_codes, twin_nonzeros, _, twin_left, _ = _row(text, "float twin")
+    *_, in_bits, a_bits, nonzeros, proven, left, _ = _row(text, "8-bit accumulator")
+    assert (twin_codes, in_bits, a_bits) == ("-", "2,", "2")
     *_, wide_left, _ = _row(text, "16-bit accumulator")
     assert float(nonzeros) < float(twin_nonzeros)
     assert int(proven) <= 8

@@ -43,6 +43,8 @@ def test_what_is_asked_for_is_not_chosen():
     assert names_of(found) == [(5, 3, 2, "relu", 0.3), (5, 3, 2, "relu", 0.0)]
     assert {recipe.n_output_sums for recipe in found} == {7}
     assert auto_recipes(replace(ANY, activation="sigmoid"), 5)[0].activation == "sigmoid"
+    sizes = [auto_recipes(ANY, bits)[0].hidden_layer_sizes for bits in (None, 8, 6, 5)]
+    assert sizes == [(256, 128)] * 3 + [(512, 128)]
     # Dropout and epochs replace those of a recipe only where one trains by it.
     assert found[0].given(given).dropout == 0.4
 
@@ -173,7 +175,8 @@ def noisy(seed=0):
 
 
 CHOSEN = (
-    "n_input_segments", "n_in_bits", "n_a_bits", "activation", "n_output_sums", "dropout",
+    "hidden_layer_sizes", "n_input_segments", "n_in_bits", "n_a_bits", "activation",
+    "n_output_sums", "dropout",
 )  # fmt: skip
 
 
@@ -191,7 +194,7 @@ def test_auto_is_what_its_outcome_gives(make, bits, epochs):
     settings = {"n_accum_bits": bits, "random_state": 0}
     auto = PrunedNeuralNetClassifier((16,), **settings).fit(X, y)
     assert auto.n_iter_ == epochs
-    given = PrunedNeuralNetClassifier((16,), **settings, **outcome(auto)).fit(X, y)
+    given = PrunedNeuralNetClassifier(**settings, **outcome(auto)).fit(X, y)
     assert (auto.decision_function(X) == given.decision_function(X)).all()
     assert outcome(given) == outcome(auto)
 
@@ -200,9 +203,9 @@ def test_outcomes_of_a_net_that_is_given_all():
     X, y = noisy()
     given = {
         "n_input_segments": 3, "n_in_bits": 1, "n_a_bits": 3, "activation": "hardtanh",
-        "n_output_sums": 2, "dropout": 0.25, "max_epochs": 3,
+        "n_output_sums": 2, "dropout": 0.25, "max_epochs": 3, "hidden_layer_sizes": (8,),
     }  # fmt: skip
-    net = PrunedNeuralNetClassifier((8,), random_state=0, **given).fit(X, y)
+    net = PrunedNeuralNetClassifier(random_state=0, **given).fit(X, y)
     assert outcome(net) == given
     layer = net.integer_network_.layers[0]
     assert layer.input_range.tolist() == [[-1, 0]] * 30 and layer.thresholds.shape[1] == 7
