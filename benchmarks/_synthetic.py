@@ -71,7 +71,8 @@ def _columns(rng, low=4, high=32):
 def _smooth(rng, X):
     """A sum of a plane and of waves along directions of up to 4 columns; variance 1."""
     columns, steepest = X.shape[1], rng.uniform(0.5, 2)
-    y = X @ rng.standard_normal(columns) / np.sqrt(columns)
+    y = X @ rng.standard_normal(columns)
+    y = rng.uniform(0, 1.2) * y / y.std()
     for _ in range(int(rng.integers(3, 9))):
         used = rng.choice(columns, min(columns, int(rng.integers(1, 5))), replace=False)
         along = X[:, used] @ rng.standard_normal(len(used)) / np.sqrt(len(used))
