@@ -28,9 +28,7 @@ def margin_tables(rows: pd.DataFrame) -> dict[str, str]:
         found[f"scores, {kind}"] = _wide(sets[sets["kind"] == kind], _score(sets))
         seconds = texts(sets, "{cpu_seconds:.3g}")
         found[f"seconds, {kind}"] = _wide(sets[sets["kind"] == kind], seconds, sizes=True)
-    own = sets[sets["bits"] > 0]
-    if len(own):
-        found["sizes"] = _sizes(own)
+    found["sizes"] = _sizes(sets[sets["bits"] > 0])
     return found
 
 

@@ -14,6 +14,16 @@ __all__ = ["BEHIND", "CLIP", "margins", "over_seeds"]
 CLIP = {"classification": 5.0, "regression": 0.1}
 BEHIND = {"classification": 2.0, "regression": 0.05}
 GROUP = ["kind", "task", "method", "bits"]
+NUMBERS = [
+    "score",
+    "gap",
+    "cpu_seconds",
+    "proven_bits",
+    "nonzeros",
+    "n_train",
+    "n_fit",
+    "n_columns",
+]
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -21,12 +31,10 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
     ``gap`` is that to the MLP, and ``cpu_ratio`` the ratio of mean CPU seconds to the MLP's.
     """
-    rows = _with_gaps(rows)
+    # Without rows of qnnprune there are no sizes of its networks.
+    rows = _with_gaps(rows).reindex(columns=[*GROUP, "set", *NUMBERS])
     groups = rows.groupby([*GROUP, "set"], sort=False)
-    numbers = ["score", "gap", "cpu_seconds", "fit_seconds", "nonzeros", "proven_bits"]
-    numbers += ["n_train", "n_fit", "n_columns"]
-    numbers = [name for name in numbers if name in rows]
-    found = groups[numbers].mean().join(groups[["score", "gap"]].std().add_suffix("_sd"))
+    found = groups[NUMBERS].mean().join(groups[["score", "gap"]].std().add_suffix("_sd"))
     found = found.assign(n_seeds=groups.size()).reset_index()
     mlp = found[found["method"] == "mlp"].set_index("set")["cpu_seconds"]
     return found.assign(cpu_ratio=found["cpu_seconds"] / found["set"].map(mlp))
