@@ -30,7 +30,7 @@ CAPS = {
     ("realmlp", "mnist"): 4000,
     ("realmlp", "nsl_kdd"): 20000,
 }
-# Where fewer rows do not help: the time goes into columns times classes.
+# Where most of the time goes into columns times classes, so that few rows would be left.
 LEFT_OUT = [("catboost", "isolet_1560"), ("catboost", "mnist")]
 
 
