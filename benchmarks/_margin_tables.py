@@ -23,7 +23,7 @@ TITLES = {
 def margin_tables(rows: pd.DataFrame) -> dict[str, str]:
     """Every table, by its name in the page."""
     found, sets, means = {}, _in_order(over_seeds(rows)), _in_order(margins(rows))
-    for kind in rows["kind"].unique():
+    for kind in sorted(rows["kind"].unique()):
         found[f"margins, {kind}"] = _margins(means[means["kind"] == kind])
         found[f"scores, {kind}"] = _wide(sets[sets["kind"] == kind], _score(sets))
         seconds = texts(sets, "{cpu_seconds:.3g}")
