@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.pruning import CRITERIA, SCHEDULES
 
-__all__ = ["FLOAT", "FREE", "LIMITED", "PRUNING", "measure"]
+__all__ = ["FLOAT", "FREE", "LIMITED", "PRUNING", "make_float", "measure"]
 
 FLOAT = ["linear", "hgb", "mlp"]  # scikit-learn's
 # Parameters of this library's estimators, by method.  The first know no accumulator; the others
@@ -96,7 +96,7 @@ def measure(
         if method == "hgb" and X.shape[1] > 500 and len(X) > _HGB_ROWS:
             rows = np.random.RandomState(seed).permutation(len(X))[:_HGB_ROWS]
             X, y = X[rows], y[rows]
-        model, seconds = _timed(_make_float(method, task, len(X), seed), X, y)
+        model, seconds = _timed(make_float(method, task, len(X), seed), X, y)
     elif method.startswith("a2q"):
         model, seconds = _fit_bounded(where, bits, centred=method == "a2q+")
     else:
@@ -163,7 +163,7 @@ def _unpruned(name, folder, seed, validation, max_rows):
     return pickle.dumps(model), seconds
 
 
-def _make_float(method, task, n_rows, seed):
+def make_float(method, task, n_rows, seed):
     """scikit-learn's estimators with their defaults; the MLP stops early on many rows."""
     regression = task == "regression"
     if method == "linear":

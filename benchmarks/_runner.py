@@ -7,11 +7,12 @@ interrupted run goes on where it stopped: cells that the CSV already holds are n
 from __future__ import annotations
 
 import argparse
+import fcntl
 import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,7 @@ def arguments(description: str, name: str, data: bool = True) -> argparse.Argume
 
 def environment(*packages: str) -> str:
     """What results depend on beside the code: versions of packages, cores, instruction set."""
-    found = [f"{name} {importlib.metadata.version(name)}" for name in ("qnnprune", *packages)]
+    found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     cpu = Path("/proc/cpuinfo")
     flags = cpu.read_text() if cpu.exists() else ""
     vectors = next((name for name in ("avx512f", "avx2", "asimd") if name in flags), "")
@@ -45,8 +46,17 @@ def environment(*packages: str) -> str:
     return f"{', '.join(found)}; Python {platform.python_version()}; {machine}"
 
 
-def run(measure: Callable, cells: Iterable[dict], path: Path, packages=(), n_jobs: int = 1) -> None:
+def run(
+    measure: Callable,
+    cells: Iterable[dict],
+    path: Path,
+    packages: Sequence[str] = (),
+    n_jobs: int = 1,
+    own_version: bool = True,
+) -> None:
     """Measure the cells that the CSV lacks, and add each finished one to it as a row.
+
+    Two runs may add different cells to one CSV at the same time.
 
     Parameters
     ----------
@@ -61,21 +71,19 @@ def run(measure: Callable, cells: Iterable[dict], path: Path, packages=(), n_job
         Packages whose versions matter, beside qnnprune.
     n_jobs : int
         Cells measured at the same time.
+    own_version : bool
+        Whether the first line names qnnprune's version.  Without it, rows of other models stay
+        valid when qnnprune changes.
     """
-    cells, where, rows = list(cells), environment(*packages), []
-    if path.exists():
-        before, frame = read(path)
-        if before != where:
-            sys.exit(f"{path} was measured with {before}, not with {where}: name another --output.")
-        rows = frame.to_dict("records")
-    done = {_key(row, cells[0]) for row in rows}
+    cells = list(cells)
+    where = environment(*["qnnprune"] * own_version, *packages)
+    done = {_key(row, cells[0]) for row in _rows(path, where)}
     missing = [cell for cell in cells if _key(cell, cells[0]) not in done]
     print(f"{len(missing)} of {len(cells)} cells to measure, into {path}", file=sys.stderr)
     with parallel_config(backend="loky", inner_max_num_threads=1 if n_jobs > 1 else None):
         parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered")
         for row in parallel(delayed(_row)(measure, cell) for cell in missing):
-            rows.append(row)
-            _write(path, where, rows)
+            _add(path, where, row)
             print(row, file=sys.stderr, flush=True)
 
 
@@ -87,10 +95,25 @@ def _row(measure, cell):
     return cell | measure(**cell)
 
 
-def _write(path, where, rows):
-    """Whole or not at all, so that an interrupt loses no row."""
+def _rows(path, where):
+    """The rows of a CSV that may not be there yet."""
+    if not path.exists():
+        return []
+    before, frame = read(path)
+    if before != where:
+        sys.exit(f"{path} was measured with {before}, not with {where}: name another --output.")
+    return frame.to_dict("records")
+
+
+def _add(path, where, row):
+    """One more row, whole or not at all, so that an interrupt or another run loses none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    text = pd.DataFrame(rows).convert_dtypes().to_csv(index=False)
-    part.write_text(f"# {where}\n{text}", encoding="utf-8")
-    os.replace(part, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        text = pd.DataFrame([*_rows(path, where), row]).convert_dtypes().to_csv(index=False)
+        part.write_text(f"# {where}\n{text}", encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        os.close(folder)

@@ -1,4 +1,4 @@
-"""Every table of the pages, and the picture, from the CSV files of the benchmarks.
+"""Every table of the pages, and the pictures, from the CSV files of the benchmarks.
 
     python benchmarks/report.py                   # the published pages, from results/
     python benchmarks/report.py benchmarks/new    # your own tables, beside your CSV files
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from _accuracy_tables import accuracy_tables
 from _device_picture import draw_devices
+from _margin_tables import margin_tables
 from _other_tables import COLUMNS, TABLES
-from _picture import draw_gaps
+from _picture import draw_gaps, draw_margins
 from _tables import read, table
 
 HERE = Path(__file__).parent
@@ -27,7 +28,8 @@ def tables(name: str, rows) -> dict[str, str]:
     """All tables of a page, by name."""
     if name in COLUMNS:
         return {"rows": table(rows, COLUMNS[name])}
-    return accuracy_tables(rows) if name in ACCURACY else TABLES[name](rows)
+    makers = dict.fromkeys(ACCURACY, accuracy_tables) | {"defaults": margin_tables} | TABLES
+    return makers[name](rows)
 
 
 def fill(page: str, found: dict[str, str]) -> str:
@@ -46,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("results", nargs="?", type=Path, help="folder of your own CSV files")
     own = parser.parse_args().results
-    for name in [*ACCURACY, *COLUMNS, *TABLES]:
+    for name in [*ACCURACY, "defaults", *COLUMNS, *TABLES]:
         path = (own or HERE / "results") / f"{name}.csv"
         if not path.exists():
             continue
@@ -65,6 +67,8 @@ def main() -> None:
             draw_gaps(rows, page.with_name("accuracy_gap.svg"))
         if name == "devices":
             draw_devices(rows, page.with_name("devices.svg"))
+        if name == "defaults":
+            draw_margins(rows, page.with_name("defaults.svg"))
 
 
 if __name__ == "__main__":
