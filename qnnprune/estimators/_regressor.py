@@ -165,7 +165,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Proven sums that are added to one logit, or target value, 1 to 64.  Each respects
         `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
         after decryption, by the host of an FPGA, in a wider register on a controller.  "auto"
-        is as many as are enough to read every neuron of the last hidden layer, 1 to 8.
+        is 4, and 1 where one sum has room for the last hidden layer 4 times over.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" is

@@ -35,7 +35,7 @@ _MOST_ROWS = 10_000  # that a race looks at
 _WIDE_BITS, _NARROW_BITS = 8, 6
 _LONGER = 2.5
 _SHORTER = 0.5  # a trial, of the usual epochs; not where registers are narrow
-_MOST_SUMS = 8
+_SUMS = 4
 _USUAL, _MORE = (256, 128), (512, 128)  # hidden layers
 
 
@@ -139,7 +139,7 @@ def is_narrow(n_accum_bits: int | None) -> bool:
 
 
 def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | None) -> int:
-    """Sums per output that are enough to read every neuron of the last hidden layer, 1 to 8.
+    """Sums per output: 4, or 1 where a sum has room for the last hidden layer 4 times over.
 
     Parameters
     ----------
@@ -152,8 +152,8 @@ def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | Non
     """
     if n_accum_bits is None:
         return 1
-    held = ordinary_weights(n_w_bits, n_a_bits, n_accum_bits)
-    return min(_MOST_SUMS, max(1, math.ceil(n_last / held)))
+    room = ordinary_weights(n_w_bits, n_a_bits, n_accum_bits)
+    return 1 if room >= _SUMS * n_last else _SUMS
 
 
 def trial_epochs(max_epochs: int, n_accum_bits: int | None) -> int:

@@ -44,7 +44,7 @@ def test_dropout_grows_with_the_inputs(share, n_in):
 
 def test_sums_by_hand():
     # Ternary weights of normal size: 255 / 3 * 1.534 = 130.4 of them on codes of 2 bits.
-    assert auto_sums(128, 2, 2, 8) == 1 and auto_sums(131, 2, 2, 8) == 2
-    assert auto_sums(128, 2, 1, 6) == 2  # 96.6 on codes of 1 bit
-    assert auto_sums(128, 2, 2, 6) == 4 and auto_sums(128, 2, 2, 4) == 8  # 32.2, and at most 8
+    assert auto_sums(32, 2, 2, 8) == 1 and auto_sums(33, 2, 2, 8) == 4
+    assert auto_sums(24, 2, 1, 6) == 1 and auto_sums(25, 2, 1, 6) == 4  # 96.6 on codes of 1 bit
+    assert auto_sums(128, 2, 2, 10) == 1 and auto_sums(128, 2, 2, 9) == 4  # 523 and 261
     assert auto_sums(128, 2, 2, None) == 1
