@@ -16,7 +16,7 @@ from _synthetic import make as make_table
 from sklearn.metrics import accuracy_score, r2_score
 from threadpoolctl import threadpool_limits
 
-__all__ = ["measure"]
+__all__ = ["load_table", "measure"]
 
 
 def measure(set, method, bits, seed, *, folder) -> dict:
@@ -29,7 +29,7 @@ def measure(set, method, bits, seed, *, folder) -> dict:
         used.  ``cpu_seconds`` are what compares on a machine with other work.
     """
     warnings.simplefilter("ignore")
-    parts = _load(set, seed, folder)
+    parts = load_table(set, seed, folder)
     X, X_test, y, y_test = tables(method, *parts)
     n_train, n_fit = len(y), CAPS.get((method, set), len(y))
     if n_fit < n_train:
@@ -55,7 +55,8 @@ def measure(set, method, bits, seed, *, folder) -> dict:
 
 
 @lru_cache(maxsize=1)
-def _load(name, seed, folder):
+def load_table(name, seed, folder):
+    """Training and test part of a real set, or of a synthetic family, as they come."""
     return make_table(name, seed) if name in FAMILIES else _data.load(name, folder, seed)
 
 

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from _accuracy_tables import accuracy_tables
+from _choice_tables import choice_tables
 from _device_picture import draw_devices
 from _margin_tables import margin_tables
 from _other_tables import COLUMNS, TABLES
@@ -28,7 +29,7 @@ def tables(name: str, rows) -> dict[str, str]:
     """All tables of a page, by name."""
     if name in COLUMNS:
         return {"rows": table(rows, COLUMNS[name])}
-    makers = dict.fromkeys(ACCURACY, accuracy_tables) | {"defaults": margin_tables} | TABLES
+    makers = dict.fromkeys(ACCURACY, accuracy_tables) | {"defaults": margin_tables, "choices": choice_tables} | TABLES
     return makers[name](rows)
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("results", nargs="?", type=Path, help="folder of your own CSV files")
     own = parser.parse_args().results
-    for name in [*ACCURACY, "defaults", *COLUMNS, *TABLES]:
+    for name in [*ACCURACY, "defaults", "choices", *COLUMNS, *TABLES]:
         path = (own or HERE / "results") / f"{name}.csv"
         if not path.exists():
             continue
