@@ -1,0 +1,6 @@
+"""Pruning and proof for one's own PyTorch modules of Brevitas layers."""
+
+from ._pruner import AccumulatorPruner
+from ._report import accumulator_report
+
+__all__ = ["AccumulatorPruner", "accumulator_report"]
