@@ -16,7 +16,15 @@ from ..exceptions import UnsupportedModuleError
 from ._codes import activation_codes, weight_codes, zero_of
 from ._steps import Add, Concat, Input, MeanPool, Pointwise, Quantize, Sum, Trace
 
-__all__ = ["Integers", "integers_of", "source_of", "weight_inputs"]
+__all__ = [
+    "Integers",
+    "input_codes",
+    "integers_of",
+    "quantized_codes",
+    "source_of",
+    "unquantized",
+    "weight_inputs",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,7 @@ def _integers(step, sources, input_range) -> Integers | None:
     if isinstance(step, Input):
         return None
     if isinstance(step, Quantize):
-        return _codes(step, input_range if sources[0] is None else None)
+        return quantized_codes(step, input_range if sources[0] is None else None)
     if isinstance(step, Pointwise):
         source = sources[0]
         return source and Integers(source.range, source.zero, source.name, False)
@@ -92,7 +100,8 @@ def _integers(step, sources, input_range) -> Integers | None:
     return sources[0]  # flattening, maxima: the same integers
 
 
-def _codes(step: Quantize, input_range) -> Integers:
+def quantized_codes(step: Quantize, input_range=None) -> Integers:
+    """Codes of a quantizer, or those among them that come in."""
     low, high, _ = activation_codes(step.name, step.quantizer)
     possible = np.array([[low, high]])
     if input_range is not None:
@@ -133,24 +142,32 @@ def source_of(step: Sum, found: list, input_range) -> Integers:
 def _added(step: Sum, source: Integers | None, input_range) -> Integers:
     """What a layer adds up, where the module may begin with it."""
     if source is None and input_range is not None:
-        whole = np.iinfo(np.int32)
-        return Integers(_checked(step.name, input_range, whole.min, whole.max), 0, "input", True)
+        return input_codes(step, input_range)
     if source is None:
-        raise UnsupportedModuleError(
-            f"'{step.name}' reads values that nothing quantizes. Put a QuantIdentity before it, or "
-            "give input_range=(low, high) where the module gets integers."
-        )
+        raise unquantized(step.name, "the input")
     if source.range is None:
         raise UnsupportedModuleError(
             f"'{step.name}' reads '{source.name}', a mean of as many positions as there are. Name "
             "their number, as nn.AvgPool2d(kernel_size) does, or put a QuantIdentity after it."
         )
     if not source.is_code:
-        raise UnsupportedModuleError(
-            f"'{step.name}' reads values that are not quantized after '{source.name}'. Put a "
-            "QuantIdentity, or another activation with act_quant, before it."
-        )
+        raise unquantized(step.name, source.name)
     return source
+
+
+def input_codes(step: Sum, input_range) -> Integers:
+    """Integers that a module without a quantizer at its beginning gets as they are."""
+    whole = np.iinfo(np.int32)
+    return Integers(_checked(step.name, input_range, whole.min, whole.max), 0, "input", True)
+
+
+def unquantized(name: str, source: str) -> UnsupportedModuleError:
+    """The error of a layer that reads values which are no codes."""
+    return UnsupportedModuleError(
+        f"'{name}' reads values that are not quantized after '{source}'. Put a QuantIdentity, or "
+        "another activation with act_quant, before it; where the module gets integers as they are, "
+        "give input_range=(low, high)."
+    )
 
 
 def weight_inputs(step: Sum, source: Integers) -> np.ndarray:

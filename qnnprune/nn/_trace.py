@@ -200,7 +200,7 @@ class _Walk:
 
     def _function(self, node: fx.Node, name: str, sources) -> int:
         label = node.name
-        if name in _NOTHING_NAMES:
+        if name in _NOTHING_NAMES or (name == "getattr" and node.args[1] == "value"):
             return sources[0]
         if name in ("add", "iadd", "sub", "isub") and len(sources) == 2:
             return self._add(Add(label, sources, signs=(1, -1 if "sub" in name else 1)))
