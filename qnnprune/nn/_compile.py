@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
 from ..integer import IntegerGraph
+from ..integer._graph_simplify import simplify_graph
 from ..integer._inputs import CodedInput
 from ..integer._operations import Add as AddOperation
 from ..integer._operations import Concat as ConcatOperation
@@ -72,9 +73,10 @@ def to_integer_network(
     >>> network.decision(images.numpy()).shape
     (5, 2, 3, 3)
     """
-    shape = tuple(np.shape(example)[1:])
+    example = torch.as_tensor(example)
     with evaluation_mode(module), torch.no_grad():
-        return _Compiler(module, trace(module), shape, input_range).graph(classes)
+        steps = trace(module, example[:1])
+        return _Compiler(module, steps, tuple(example.shape[1:]), input_range).graph(classes)
 
 
 class _Compiler:
@@ -101,7 +103,8 @@ class _Compiler:
             raise _after_pool(output, "the end of the module")
         scale, bias = self._affine_map(output)
         operations = _needed(self.operations, output.place)
-        return IntegerGraph(self.input, operations, scale=scale, bias=bias, classes=classes)
+        graph = IntegerGraph(self.input, operations, scale=scale, bias=bias, classes=classes)
+        return simplify_graph(graph)
 
     def _emit(self, operation: Operation) -> int:
         """Append an operation; return the place of its result."""
@@ -206,9 +209,7 @@ class _Compiler:
     def _meanpool(self, step: MeanPool, source: Value) -> Value:
         if source.place is None or source.pools or len(source.shape) < 2:
             raise unquantized(step.name, source.name)
-        axes = source.shape[1:]
-        ones, zeros = (1,) * len(axes), (0,) * len(axes)
-        window = _window(step.window) or Window(axes, ones, zeros, ones)
+        window = _window(step.window)
         n, n_channels = prod(window.size), source.shape[0]
         weight = np.ones((n_channels, 1, *window.size), dtype=np.int8)
         if source.codes is None and window.is_padded:
@@ -218,7 +219,7 @@ class _Compiler:
             scale, bias = self._affine_map(source)
         operation = Sums(self._name(step.name), (source.place,), weight, window, n_channels, zero)
         place = self._emit(operation)
-        if step.window is None and not step.keep:
+        if not step.keep:
             place = self._emit(FlattenOperation(step.name, (place,)))
         if source.codes:
             return self._coded(step.name, place, source.codes[0] / n, zero * n)

@@ -52,7 +52,8 @@ class AccumulatorPruner:
         Other ``n_accum_bits``, ``multiplier`` or ``sparsity``, by name of a layer or by kind:
         ``{"conv": {"sparsity": 0.5}, "linear": {"sparsity": 0.8}, "head": {"n_accum_bits": 16}}``.
     rows : tensor, optional
-        Training inputs, up to 1024, for a criterion that measures activations.
+        Training inputs, up to 1024, for a criterion that measures activations; a few also where
+        a mean over all positions is added up further, as their number counts.
     random_state : int
         Of what is drawn at random.
 
@@ -100,7 +101,7 @@ class AccumulatorPruner:
         _check_choice("schedule", schedule, SCHEDULES)
         _check_choice("criterion", criterion, CRITERIA)
         self.module, self.n_accum_bits, self.input_range = module, n_accum_bits, input_range
-        self._network = ModuleNetwork(module, trace(module))
+        self._network = ModuleNetwork(module, trace(module, None if rows is None else rows[:2]))
         _refuse_binary(self._network)
         self._options = {
             "n_accum_bits": n_accum_bits, "multiplier": multiplier, "sparsity": sparsity

@@ -147,8 +147,8 @@ def _added(step: Sum, source: Integers | None, input_range) -> Integers:
         raise unquantized(step.name, "the input")
     if source.range is None:
         raise UnsupportedModuleError(
-            f"'{step.name}' reads '{source.name}', a mean of as many positions as there are. Name "
-            "their number, as nn.AvgPool2d(kernel_size) does, or put a QuantIdentity after it."
+            f"'{step.name}' reads '{source.name}', a mean over all positions, whose number is not "
+            "known: give example rows (rows= of AccumulatorPruner, example= of accumulator_report)."
         )
     if not source.is_code:
         raise unquantized(step.name, source.name)

@@ -17,7 +17,9 @@ from ._trace import trace
 __all__ = ["accumulator_report", "report_of"]
 
 
-def accumulator_report(module: nn.Module, input_range=None, *, n_accum_bits=None):
+def accumulator_report(
+    module: nn.Module, input_range=None, *, n_accum_bits: int | None = None, example=None
+) -> AccumulatorReport:
     """Widths that the sums of a module of Brevitas layers need, whatever comes in.
 
     Parameters
@@ -27,6 +29,8 @@ def accumulator_report(module: nn.Module, input_range=None, *, n_accum_bits=None
         Smallest and largest code that comes in, inclusive; see `AccumulatorPruner`.
     n_accum_bits : int, optional
         A width to compare with, in bits.
+    example : tensor of shape (n_rows, ...), optional
+        Inputs; needed where a mean over all positions is added up further.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def accumulator_report(module: nn.Module, input_range=None, *, n_accum_bits=None
     >>> accumulator_report(layer, input_range=(0, 7)).rows[0]["proven_range"]
     (-7, 21)
     """
-    network = ModuleNetwork(module, trace(module))
+    network = ModuleNetwork(module, trace(module, example))
     return report_of(network, input_range, {"n_accum_bits": n_accum_bits}, {})
 
 

@@ -100,14 +100,14 @@ class MaxPool(Step):
 
 @dataclass(frozen=True)
 class MeanPool(Step):
-    """Mean of each window; without one, of all positions, which then are gone or one.
+    """Mean of each window.
 
     Attributes
     ----------
-    n_axes : int or None
-        Spatial axes, where there is no window.
+    window : Window or None
+        None: all positions, of unknown number.
     keep : bool
-        Whether an axis of one position is left, where there is no window.
+        Whether axes of one position are left.
     """
 
     window: Window | None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from brevitas.nn import QuantCat, QuantConv1d, QuantConv2d, QuantEltwiseAdd, QuantLinear
 from brevitas.nn.quant_layer import QuantNonLinearActLayer
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from ..exceptions import UnsupportedModuleError
 from ._evaluation import constant_part, evaluator
@@ -33,12 +33,14 @@ _NOTHING_NAMES = set("dropout dropout1d dropout2d contiguous detach clone alpha_
 _SIZES = {"shape", "device", "dtype", "ndim"}
 
 
-def trace(module: nn.Module) -> Trace:
+def trace(module: nn.Module, example: Tensor | None = None) -> Trace:
     """Follow the forward method of a module, in evaluation mode.
 
     Parameters
     ----------
     module : torch.nn.Module
+    example : tensor of shape (n_rows, ...), optional
+        Inputs, which tell how many positions a mean over all of them has.
 
     Returns
     -------
@@ -59,7 +61,8 @@ def trace(module: nn.Module) -> Trace:
                 f"({error}). Leave control flow that depends on data out of it, or move it into "
                 "the training loop."
             ) from error
-    return _Walk(root, graph).trace()
+        shapes = {} if example is None else _Shapes(fx.GraphModule(root, graph)).of(example)
+    return _Walk(root, graph, shapes).trace()
 
 
 @contextmanager
@@ -84,6 +87,24 @@ class _Tracer(fx.Tracer):
         return _is_leaf(m)
 
 
+class _Shapes(fx.Interpreter):
+    """Shapes of all values, from a run of the module."""
+
+    @torch.no_grad()
+    def of(self, example: Tensor) -> dict[str, tuple[int, ...]]:
+        """By the name of the node."""
+        self.found: dict[str, tuple[int, ...]] = {}
+        self.run(example)
+        return self.found
+
+    def run_node(self, n):
+        """Run one node, and note the shape of what it makes."""
+        result = super().run_node(n)
+        if hasattr(result, "shape"):
+            self.found[n.name] = tuple(result.shape)
+        return result
+
+
 def _pair(value, n_axes: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (int(value),) * n_axes
 
@@ -91,8 +112,8 @@ def _pair(value, n_axes: int) -> tuple[int, ...]:
 class _Walk:
     """Steps of the nodes of a graph."""
 
-    def __init__(self, root: nn.Module, graph: fx.Graph):
-        self.root, self.graph = root, graph
+    def __init__(self, root: nn.Module, graph: fx.Graph, shapes: dict):
+        self.root, self.graph, self.shapes = root, graph, shapes
         self.steps: list[Step] = []
         self.places: dict[fx.Node, int] = {}  # of nodes with a value for each row
 
@@ -151,9 +172,9 @@ class _Walk:
             return self._branches(Concat, name, module, sources)
         if isinstance(module, _POINTWISE):
             return self._add(Pointwise(name, sources, module))
-        return self._other_module(name, module, sources)
+        return self._other_module(node, name, module, sources)
 
-    def _other_module(self, name, module, sources) -> int:
+    def _other_module(self, node, name, module, sources) -> int:
         kind = type(module).__name__
         if isinstance(module, nn.Flatten):
             self._require(module.start_dim == 1 and module.end_dim == -1, name, "flattens other axes")
@@ -163,7 +184,7 @@ class _Walk:
             return self._pool(name, sources, kind[:3] == "Max", n_axes, vars(module))
         if kind.startswith("AdaptiveAvgPool"):
             self._require(set(_pair(module.output_size, 1)) == {1}, name, "keeps several positions")
-            return self._add(MeanPool(name, sources, None))
+            return self._mean(node, name, sources, keep=True)
         raise UnsupportedModuleError(
             f"Layer '{name}' is a {kind}, which has no integer form here. Use Brevitas's QuantLinear, "
             "QuantConv1d, QuantConv2d and activations, batch normalisation, pooling, flattening, "
@@ -228,17 +249,24 @@ class _Walk:
             return self._pool(label, sources, name[:3] == "max", int(name[-2]), options)
         if name.startswith("adaptive_avg_pool"):
             self._require(set(_pair(_argument(node, 1, "output_size", 1), 1)) == {1}, label, "keeps several positions")
-            return self._add(MeanPool(label, sources, None))
+            return self._mean(node, label, sources, keep=True)
         if name == "mean":
             axes = _argument(node, 1, "dim", ())
             axes = (axes,) if isinstance(axes, int) else tuple(axes)
             right = sorted(axes) in ([2], [2, 3], [-1], [-2, -1])
             self._require(right, label, f"takes the mean of axes {axes}, not of all positions")
-            return self._add(MeanPool(label, sources, None, bool(_argument(node, 2, "keepdim", False))))
+            return self._mean(node, label, sources, keep=bool(_argument(node, 2, "keepdim", False)))
         raise UnsupportedModuleError(
             f"'{label}' calls {name}, which has no integer form here. Use Brevitas layers, batch "
             "normalisation, pooling, flattening, addition and concatenation, or do it outside."
         )
+
+    def _mean(self, node, name, sources, *, keep: bool) -> int:
+        """A mean over all positions, as many as the example has."""
+        size = self.shapes.get(node.all_input_nodes[0].name, ())[2:]
+        ones, zeros = (1,) * len(size), (0,) * len(size)
+        window = Window(size, ones, zeros, ones) if size else None
+        return self._add(MeanPool(name, sources, window, keep))
 
     def _pool(self, name, sources, is_max: bool, n_axes: int, options: dict) -> int:
         size = _pair(options["kernel_size"], n_axes)
