@@ -51,7 +51,9 @@ class IntegerGraph:
     operations : tuple of Operation
     """
 
-    def __init__(self, input: CodedInput, operations: Sequence[Operation], *, scale, bias, classes=None):
+    def __init__(
+        self, input: CodedInput, operations: Sequence[Operation], *, scale, bias, classes=None
+    ):
         self.input = input
         self.operations: tuple[Operation, ...] = tuple(operations)
         self.scale, self.bias = np.asarray(scale, np.float64), np.asarray(bias, np.float64)

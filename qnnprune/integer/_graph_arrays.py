@@ -153,7 +153,10 @@ def _operation(arrays: dict, index: int) -> Operation:
             fields[name] = tuple(fields[name].tolist())
     if "window" in fields:
         fields["window"] = Window(*fields["window"].tolist())
-    values = {name: v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v for name, v in fields.items()}
+    values = {
+        name: v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v
+        for name, v in fields.items()
+    }
     return kind(**values)
 
 

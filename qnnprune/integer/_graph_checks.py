@@ -58,7 +58,9 @@ def _check_input(source: CodedInput) -> None:
 
 def _check_steps(where: str, steps, n_channels: int) -> None:
     thresholds = steps.thresholds
-    right = thresholds.ndim == 2 and len(thresholds) == n_channels and 1 <= thresholds.shape[1] <= 255
+    right = (
+        thresholds.ndim == 2 and len(thresholds) == n_channels and 1 <= thresholds.shape[1] <= 255
+    )
     _require(right, f"{where}: thresholds has shape {thresholds.shape} for {n_channels} channels")
     _require((thresholds[:, 1:] >= thresholds[:, :-1]).all(), f"{where}: thresholds not ascending")
     for name in ("first", "slope"):

@@ -94,7 +94,10 @@ class Sums(Operation):
     def input_range(self, ranges: np.ndarray) -> np.ndarray:
         """Range of what each weight meets: int64 of shape (groups, n_weights, 2)."""
         if self.window is not None and self.window.is_padded:
-            low, high = np.minimum(ranges[:, 0], self.outside), np.maximum(ranges[:, 1], self.outside)
+            low, high = (
+                np.minimum(ranges[:, 0], self.outside),
+                np.maximum(ranges[:, 1], self.outside),
+            )
             ranges = np.stack([low, high], axis=1)
         each = np.repeat(ranges, prod(self.weight.shape[2:]), axis=0)
         return each.reshape(self.groups, -1, 2)
@@ -241,5 +244,3 @@ class Concat(Operation):
 
 
 Weights = Sums | Add  # what has registers of its own: sums that may leave them
-
-

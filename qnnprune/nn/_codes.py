@@ -11,7 +11,14 @@ from brevitas.function.ops import max_int, min_int
 
 from ..exceptions import UnsupportedModuleError
 
-__all__ = ["ActivationCodes", "activation_codes", "bit_width", "scale_of", "weight_codes", "zero_of"]
+__all__ = [
+    "ActivationCodes",
+    "activation_codes",
+    "bit_width",
+    "scale_of",
+    "weight_codes",
+    "zero_of",
+]
 
 
 class ActivationCodes(NamedTuple):

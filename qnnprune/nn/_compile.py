@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from ._thresholds import float_thresholds, integer_thresholds
 from ._trace import evaluation_mode, trace
 from ._values import Value, affine_map, falls
 
-__all__ = ["to_integer_network"]
+__all__ = ["SumScale", "sum_scales", "to_integer_network"]
 
 
 def to_integer_network(
@@ -79,6 +80,35 @@ def to_integer_network(
         return _Compiler(module, steps, tuple(example.shape[1:]), input_range).graph(classes)
 
 
+class SumScale(NamedTuple):
+    """How the values of one layer follow from its sums: ``sum * scale + bias``.
+
+    Attributes
+    ----------
+    name : str
+    layer : QuantLinear, QuantConv1d or QuantConv2d
+    scale, bias : float64 arrays of shape (n_out,)
+    ranges : int64 array of shape (n_out, 2)
+        Of the sums, inclusive.
+    """
+
+    name: str
+    layer: nn.Module
+    scale: np.ndarray
+    bias: np.ndarray
+    ranges: np.ndarray
+
+
+def sum_scales(module: nn.Module, example, input_range=None) -> list[SumScale]:
+    """Scales of all layers of sums; parameters as in `to_integer_network`."""
+    example = torch.as_tensor(example)
+    with evaluation_mode(module), torch.no_grad():
+        steps = trace(module, example[:1])
+        compiler = _Compiler(module, steps, tuple(example.shape[1:]), input_range)
+        compiler.graph(None)
+    return compiler.sums
+
+
 class _Compiler:
     """Operations of the steps of a trace, each with the range and shape of what it puts out."""
 
@@ -87,6 +117,7 @@ class _Compiler:
         self.input: CodedInput | None = None
         self.quantizer: nn.Module | None = None  # of the input
         self.operations: list[Operation] = []
+        self.sums: list[SumScale] = []
         self.shapes: list[tuple[int, ...]] = []  # by place, as in a graph
         self.ranges: list[np.ndarray] = []
 
@@ -147,7 +178,9 @@ class _Compiler:
             place = self._emit(Thresholds(step.name, (source.place,), *steps))
             for window in source.pools:
                 place = self._emit(MaxPoolOperation(step.name, (place,), window))
-        return self._coded(step.name, place, scale_of(step.quantizer), zero_of(step.name, step.quantizer))
+        return self._coded(
+            step.name, place, scale_of(step.quantizer), zero_of(step.name, step.quantizer)
+        )
 
     def _quantized_input(self, step: Quantize, source: Value) -> int:
         if self.input is not None and (source.functions or self.quantizer is not step.quantizer):
@@ -194,6 +227,7 @@ class _Compiler:
         scales = _weight_scale(layer) * each
         bias = _bias(layer, source) - scales * zero * operation.matrix.sum(axis=1)
         scales = np.broadcast_to(scales, bias.shape)
+        self.sums.append(SumScale(operation.name, layer, scales, bias, self.ranges[place]))
         return Value(step.name, place, self.shapes[place], (_affine(scales, bias),))
 
     def _added(self, step: Sum, source: Value) -> Value:
@@ -331,9 +365,13 @@ def _bias(layer, source: Value) -> np.ndarray:
         return np.zeros(len(layer.weight))
     bias = layer.bias
     if layer.bias_quant.is_quant_enabled:
-        scale, zero = (torch.tensor(v, dtype=bias.dtype) for v in (source.codes[0][0], source.codes[1]))
+        scale, zero = (
+            torch.tensor(v, dtype=bias.dtype) for v in (source.codes[0][0], source.codes[1])
+        )
         width = torch.tensor(8.0)  # of a quantizer of biases it does not matter
-        codes = IntQuantTensor(torch.zeros(1, *source.shape), scale, zero, width, signed=True, training=False)
+        codes = IntQuantTensor(
+            torch.zeros(1, *source.shape), scale, zero, width, signed=True, training=False
+        )
         bias = layer.bias_quant(bias, codes, layer.quant_weight())
         bias = bias if isinstance(bias, Tensor) else bias.value
     return bias.detach().double().cpu().numpy()

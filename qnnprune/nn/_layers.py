@@ -175,7 +175,9 @@ class ModuleNetwork:
         """
         layers = [layer.layer for layer in self.layers]
         return [
-            np.repeat(_positions(seen, len(rows), layer.weight.shape[1]), layer.weight[0, 0].numel(), 1)
+            np.repeat(
+                _positions(seen, len(rows), layer.weight.shape[1]), layer.weight[0, 0].numel(), 1
+            )
             for layer, seen in zip(layers, self._seen(layers, rows, inputs=True), strict=True)
         ]
 

@@ -47,7 +47,9 @@ def check_options(network: ModuleNetwork, defaults: Mapping, per_layer: Mapping)
 
 def _check(where: str, options: Mapping) -> None:
     if set(options) - _OPTIONS:
-        raise ValueError(f"{where}{sorted(set(options) - _OPTIONS)} are not among {sorted(_OPTIONS)}.")
+        raise ValueError(
+            f"{where}{sorted(set(options) - _OPTIONS)} are not among {sorted(_OPTIONS)}."
+        )
     bits, sparsity = options.get("n_accum_bits", 1), options.get("sparsity")
     whole = isinstance(bits, (int, np.integer)) and not isinstance(bits, bool)
     if not whole or not 1 <= bits <= 62:

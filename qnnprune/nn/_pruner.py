@@ -104,7 +104,9 @@ class AccumulatorPruner:
         self._network = ModuleNetwork(module, trace(module, None if rows is None else rows[:2]))
         _refuse_binary(self._network)
         self._options = {
-            "n_accum_bits": n_accum_bits, "multiplier": multiplier, "sparsity": sparsity
+            "n_accum_bits": n_accum_bits,
+            "multiplier": multiplier,
+            "sparsity": sparsity,
         }
         self._per_layer = dict(per_layer or {})
         limits = limits_of(self._network, input_range, self._options, self._per_layer)
@@ -132,11 +134,18 @@ class AccumulatorPruner:
         if done == 1 or stage != self._stage:
             self._pruner.prune(self._network, done)
         else:
-            for layer in self._network.layers:
-                layer.apply_mask()
+            self.keep_zeros()
         if done == 1:
             self._settle()
         self._stage = stage
+
+    def keep_zeros(self) -> None:
+        """Make pruned weights 0 again, and nothing else.
+
+        A training loop that calls `step` once per epoch can call this after each batch.
+        """
+        for layer in self._network.layers:
+            layer.apply_mask()
 
     def _settle(self) -> None:
         """Remove what no longer fits, until the scales of what is left agree.

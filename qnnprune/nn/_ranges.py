@@ -205,7 +205,9 @@ def _mean(step: MeanPool, source: Integers | None) -> Integers | None:
         return Integers(None, 0, step.name, False)
     ranges, n = source.range, prod(step.window.size)
     if any(step.window.padding):
-        ranges = np.stack([np.minimum(ranges[:, 0], source.zero), np.maximum(ranges[:, 1], source.zero)], 1)
+        ranges = np.stack(
+            [np.minimum(ranges[:, 0], source.zero), np.maximum(ranges[:, 1], source.zero)], 1
+        )
     return Integers(ranges * n, source.zero * n, step.name, source.is_code)
 
 

@@ -85,7 +85,14 @@ def _weights(step, found, input_range, options) -> dict:
     bits, n_in = options["n_accum_bits"], input_bits(ranges)
     full = None if bits is None else omega(bit_width(step.layer.weight_quant), n_in, bits)
     budget = None if bits is None else layer_limits(step, ranges, **options).budget
-    values = (len(ranges), full, budget, int(nonzeros.min()), float(nonzeros.mean()), int(nonzeros.max()))
+    values = (
+        len(ranges),
+        full,
+        budget,
+        int(nonzeros.min()),
+        float(nonzeros.mean()),
+        int(nonzeros.max()),
+    )
     return {**dict(zip(keys, values, strict=True)), "dead_neurons": int((nonzeros == 0).sum())}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -40,7 +42,8 @@ def integer_thresholds(step: Quantize, value: Value, ranges: np.ndarray) -> Step
     UnsupportedModuleError
         If a code neither rises nor falls with its integer throughout.
     """
-    return _steps(step, ranges, lambda integers: _codes(step, value, integers, torch.float64))
+    codes = _codes_of(step, value, torch.float64)
+    return _steps(step, ranges, codes)
 
 
 def float_thresholds(step: Quantize, value: Value) -> Steps:
@@ -52,11 +55,8 @@ def float_thresholds(step: Quantize, value: Value) -> Steps:
         As in `integer_thresholds`; the module is in its own precision.
     """
     ends = np.array([[-int(_LARGEST_FLOAT), int(_LARGEST_FLOAT)]]).repeat(value.shape[0], axis=0)
-
-    def codes(order):
-        return _codes(step, value, _floats(order), torch.float32)
-
-    order, first, slope = _steps(step, ends, codes)
+    codes = _codes_of(step, value, torch.float32)
+    order, first, slope = _steps(step, ends, lambda order: codes(_floats(order)))
     never = order > _LARGEST_FLOAT
     thresholds = np.where(never, np.inf, _floats(np.where(never, 0, order)))
     return thresholds.astype(np.float32), first, slope
@@ -68,14 +68,17 @@ def _floats(order: np.ndarray) -> np.ndarray:
     return np.where(order < 0, -magnitude, magnitude)
 
 
-@torch.no_grad()
-def _codes(step: Quantize, value: Value, integers: np.ndarray, dtype) -> np.ndarray:
-    """Codes of chosen integers or inputs: int64 of shape (n_channels, n)."""
-    result = step.apply(evaluate(value, integers, dtype))
-    result = result if isinstance(result, torch.Tensor) else result.value
-    scale = scale_of(step.quantizer)[:, None]
-    codes = as_columns(result) / scale + zero_of(step.name, step.quantizer)
-    return np.round(codes).astype(np.int64)
+def _codes_of(step: Quantize, value: Value, dtype) -> Callable[[np.ndarray], np.ndarray]:
+    """Codes of chosen integers or inputs, both int64 of shape (n_channels, n)."""
+    scale, zero = scale_of(step.quantizer)[:, None], zero_of(step.name, step.quantizer)
+
+    def codes(chosen):
+        with torch.no_grad():
+            result = step.apply(evaluate(value, chosen, dtype))
+        result = result if isinstance(result, torch.Tensor) else result.value
+        return np.round(as_columns(result) / scale + zero).astype(np.int64)
+
+    return codes
 
 
 def _steps(step: Quantize, ranges: np.ndarray, codes) -> Steps:

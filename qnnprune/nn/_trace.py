@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +12,20 @@ from torch import Tensor, fx, nn
 
 from ..exceptions import UnsupportedModuleError
 from ._evaluation import constant_part, evaluator
-from ._steps import Add, Concat, Flatten, Input, MaxPool, MeanPool, Pointwise, Quantize, Step
-from ._steps import Sum, Trace, Window
+from ._steps import (
+    Add,
+    Concat,
+    Flatten,
+    Input,
+    MaxPool,
+    MeanPool,
+    Pointwise,
+    Quantize,
+    Step,
+    Sum,
+    Trace,
+    Window,
+)
 
 __all__ = ["trace"]
 
@@ -25,11 +36,12 @@ _POINTWISE = (
     + (nn.CELU, nn.Hardtanh, nn.Hardsigmoid, nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus)
     + (nn.Softsign, nn.Threshold, nn.GELU, nn.SiLU, nn.Hardswish, nn.Mish, nn.Tanhshrink)
 )
-_POINTWISE_NAMES = (
-    set("relu relu_ relu6 leaky_relu elu selu celu hardtanh hardsigmoid sigmoid tanh softplus".split())
-    | set("clamp clip add sub mul truediv div neg iadd isub imul itruediv pow exp log1p float".split())
+_POINTWISE_NAMES = set(
+    ["relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "celu", "hardtanh", "hardsigmoid", "sigmoid", "tanh", "softplus"]
+) | set(
+    ["clamp", "clip", "add", "sub", "mul", "truediv", "div", "neg", "iadd", "isub", "imul", "itruediv", "pow", "exp", "log1p", "float"]
 )
-_NOTHING_NAMES = set("dropout dropout1d dropout2d contiguous detach clone alpha_dropout".split())
+_NOTHING_NAMES = set(["dropout", "dropout1d", "dropout2d", "contiguous", "detach", "clone", "alpha_dropout"])
 _SIZES = {"shape", "device", "dtype", "ndim"}
 
 
@@ -148,7 +160,9 @@ class _Walk:
         """Place of the step that a node becomes; that of its input where nothing happens."""
         sources = self._sources(node)
         if node.op == "call_module":
-            return self._module(node, str(node.target), self.root.get_submodule(node.target), sources)
+            return self._module(
+                node, str(node.target), self.root.get_submodule(node.target), sources
+            )
         name = node.target if isinstance(node.target, str) else node.target.__name__
         return self._function(node, name, sources)
 
@@ -177,7 +191,9 @@ class _Walk:
     def _other_module(self, node, name, module, sources) -> int:
         kind = type(module).__name__
         if isinstance(module, nn.Flatten):
-            self._require(module.start_dim == 1 and module.end_dim == -1, name, "flattens other axes")
+            self._require(
+                module.start_dim == 1 and module.end_dim == -1, name, "flattens other axes"
+            )
             return self._add(Flatten(name, sources))
         if kind in ("MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d"):
             n_axes = int(kind[-2])
@@ -196,7 +212,9 @@ class _Walk:
         self._require(layer.weight_quant.is_quant_enabled, name, "has weights in floating point")
         window = None
         if not isinstance(layer, QuantLinear):
-            self._require(layer.padding_mode == "zeros", name, "pads with something else than zeros")
+            self._require(
+                layer.padding_mode == "zeros", name, "pads with something else than zeros"
+            )
             window = Window(layer.kernel_size, layer.stride, _padding(layer), layer.dilation)
         place = self._add(Sum(name, (source,), layer, window))
         return self._quantized(f"{name}.output_quant", layer.output_quant, place)
@@ -213,7 +231,9 @@ class _Walk:
         return self._add(Pointwise(name, (source,), module))
 
     def _branches(self, kind, name, module, sources, **more) -> int:
-        inputs = tuple(self._quantized(f"{name}.input_quant", module.input_quant, s) for s in sources)
+        inputs = tuple(
+            self._quantized(f"{name}.input_quant", module.input_quant, s) for s in sources
+        )
         place = self._add(kind(name, inputs, **more))
         return self._quantized(f"{name}.output_quant", module.output_quant, place)
 
@@ -229,7 +249,9 @@ class _Walk:
             source = next(n for n in node.all_input_nodes if n in self.places)
             return self._add(Pointwise(label, sources, evaluator(self.root, node, source)))
         if name in ("flatten", "view", "reshape"):
-            self._require(self._flattens(node, name), label, "reshapes in another way than flattening")
+            self._require(
+                self._flattens(node, name), label, "reshapes in another way than flattening"
+            )
             return self._add(Flatten(label, sources))
         if name in ("cat", "concat", "concatenate"):
             axis = _argument(node, 1, "dim", _argument(node, 1, "axis", 0))
@@ -239,16 +261,26 @@ class _Walk:
 
     def _flattens(self, node, name) -> bool:
         if name == "flatten":
-            return _argument(node, 1, "start_dim", 0) == 1 and _argument(node, 2, "end_dim", -1) == -1
+            return (
+                _argument(node, 1, "start_dim", 0) == 1 and _argument(node, 2, "end_dim", -1) == -1
+            )
         shape = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
-        return len(shape) == 2 and (isinstance(shape[0], fx.Node) or shape[1] != -1 or shape[0] != -1)
+        return len(shape) == 2 and (
+            isinstance(shape[0], fx.Node) or shape[1] != -1 or shape[0] != -1
+        )
 
     def _pooling(self, node, name, label, sources) -> int:
         if name in ("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"):
-            options = dict(zip(_POOL_ARGUMENTS[name[:3]], node.args[1:], strict=False)) | node.kwargs
+            options = (
+                dict(zip(_POOL_ARGUMENTS[name[:3]], node.args[1:], strict=False)) | node.kwargs
+            )
             return self._pool(label, sources, name[:3] == "max", int(name[-2]), options)
         if name.startswith("adaptive_avg_pool"):
-            self._require(set(_pair(_argument(node, 1, "output_size", 1), 1)) == {1}, label, "keeps several positions")
+            self._require(
+                set(_pair(_argument(node, 1, "output_size", 1), 1)) == {1},
+                label,
+                "keeps several positions",
+            )
             return self._mean(node, label, sources, keep=True)
         if name == "mean":
             axes = _argument(node, 1, "dim", ())
