@@ -37,11 +37,43 @@ _POINTWISE = (
     + (nn.Softsign, nn.Threshold, nn.GELU, nn.SiLU, nn.Hardswish, nn.Mish, nn.Tanhshrink)
 )
 _POINTWISE_NAMES = set(
-    ["relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "celu", "hardtanh", "hardsigmoid", "sigmoid", "tanh", "softplus"]
+    [
+        "relu",
+        "relu_",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "hardtanh",
+        "hardsigmoid",
+        "sigmoid",
+        "tanh",
+        "softplus",
+    ]
 ) | set(
-    ["clamp", "clip", "add", "sub", "mul", "truediv", "div", "neg", "iadd", "isub", "imul", "itruediv", "pow", "exp", "log1p", "float"]
+    [
+        "clamp",
+        "clip",
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "div",
+        "neg",
+        "iadd",
+        "isub",
+        "imul",
+        "itruediv",
+        "pow",
+        "exp",
+        "log1p",
+        "float",
+    ]
 )
-_NOTHING_NAMES = set(["dropout", "dropout1d", "dropout2d", "contiguous", "detach", "clone", "alpha_dropout"])
+_NOTHING_NAMES = set(
+    ["dropout", "dropout1d", "dropout2d", "contiguous", "detach", "clone", "alpha_dropout"]
+)
 _SIZES = {"shape", "device", "dtype", "ndim"}
 
 
