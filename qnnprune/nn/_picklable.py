@@ -59,5 +59,6 @@ class PicklableModule(nn.Module):
 def _made_again(kind: type, args: tuple, kwargs: dict, state: dict[str, Any], training: bool):
     module = kind(*args, **kwargs)
     device = next((value.device for value in state.values()), None)
-    module.to(device).load_state_dict(state)
+    # Before the first training step Brevitas leaves scales out of a state: they are as made.
+    module.to(device).load_state_dict(state, strict=False)
     return module.train(training)
