@@ -18,7 +18,8 @@ docscrape = pytest.importorskip("numpydoc.docscrape")
 
 MODULES = [
     "qnnprune", "qnnprune.accumulators", "qnnprune.audit", "qnnprune.encoding", "qnnprune.estimators",
-    "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.pruning",
+    "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.nn",
+    "qnnprune.pruning",
 ]  # fmt: skip
 
 # What numpydoc asks for and this code base does not, with the reason.

@@ -121,8 +121,8 @@ def parts_from(arrays: dict[str, np.ndarray]) -> dict:
 
 def _expected(arrays: dict, n_operations: int) -> tuple[dict, dict]:
     """Dtype and number of dimensions by key; of those that must and of those that may be there."""
-    kinds = {f"input.{name}": kind for name, kind in _INPUT.items()} | _ENDS
-    optional = {"classes": (None, 1)}
+    kinds: dict = {f"input.{name}": kind for name, kind in _INPUT.items()} | _ENDS
+    optional: dict = {"classes": (None, 1)}
     steps = {"input.thresholds": ("<f4", 2), "input.first": _INTS, "input.slope": _INTS}
     (kinds if "input.thresholds" in arrays else optional).update(steps)
     for index in range(n_operations):
@@ -134,7 +134,8 @@ def _expected(arrays: dict, n_operations: int) -> tuple[dict, dict]:
         if name == "Sums":
             weight = arrays.get(prefix + "weight", np.empty(()))
             kinds[prefix + "weight"] = ("i", weight.ndim)
-            (kinds if weight.ndim > 2 else {}).update({prefix + "window": _PAIRS})
+            if weight.ndim > 2:
+                kinds[prefix + "window"] = _PAIRS
     return kinds, optional
 
 

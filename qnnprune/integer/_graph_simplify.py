@@ -73,10 +73,15 @@ def _constants_moved(graph: IntegerGraph, place: int, operation: Sums) -> Intege
     operations = list(graph.operations)
     operations[place - 1] = replace(operation, weight=weight)
     for reader in readers or ():
-        steps = operations[reader - 1]
-        operations[reader - 1] = replace(steps, thresholds=steps.thresholds - shift[:, None])
+        operations[reader - 1] = _moved(operations[reader - 1], shift)
     is_output = place == len(graph.operations)
     return _with(graph, operations, graph.bias + graph.scale * shift if is_output else None)
+
+
+def _moved(operation: Operation, shift: np.ndarray) -> Operation:
+    """Thresholds lower by what their sums lack."""
+    assert isinstance(operation, Thresholds)
+    return replace(operation, thresholds=operation.thresholds - shift[:, None])
 
 
 def _threshold_readers(graph: IntegerGraph, place: int) -> list[int] | None:

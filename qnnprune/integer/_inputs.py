@@ -64,7 +64,9 @@ class CodedInput:
             )
         if X.dtype.kind == "f" and np.isnan(X).any():
             raise ValueError("X contains NaN: impute or drop these values first.")
-        return self.checked(self._whole(X) if self.thresholds is None else self._counted(X))
+        if self.thresholds is None:
+            return self.checked(_whole(X))
+        return self.checked(self._counted(X, self.thresholds.T))
 
     def checked(self, codes: np.ndarray) -> np.ndarray:
         """The same codes, if they are integers of the right shape within `range`."""
@@ -82,18 +84,18 @@ class CodedInput:
             )
         return codes.astype(np.int32)
 
-    @staticmethod
-    def _whole(X):
-        whole = X.astype(np.int32)
-        if not np.array_equal(whole, X):
-            raise ValueError("This network has no quantizer at its input: X must hold integers.")
-        return whole
-
-    def _counted(self, X):
+    def _counted(self, X, thresholds):
         rows = np.moveaxis(X.astype(np.float32), 1, -1)
         flat = rows.reshape(-1, rows.shape[-1])
         counts = np.empty(flat.shape, np.int32)
         for block in row_blocks(len(flat), flat.shape[1], _BLOCK_VALUES):
-            counts[block] = count_reached(flat[block], self.thresholds.T)
+            counts[block] = count_reached(flat[block], thresholds)
         codes = (self.first + self.slope * counts).reshape(rows.shape)
         return np.moveaxis(codes, -1, 1)
+
+
+def _whole(X: np.ndarray) -> np.ndarray:
+    whole = X.astype(np.int32)
+    if not np.array_equal(whole, X):
+        raise ValueError("This network has no quantizer at its input: X must hold integers.")
+    return whole

@@ -110,7 +110,9 @@ class Sums(Operation):
 
     def apply(self, values):
         """Exact sums, in float64: every part of them is an integer far below 2**53."""
-        return self._of_rows(values[0]) if self.window is None else self._of_windows(values[0])
+        if self.window is None:
+            return values[0].astype(np.float64) @ self._blas_weight[0]
+        return self._of_windows(values[0], self.window)
 
     @cached_property
     def _blas_weight(self) -> np.ndarray:
@@ -118,12 +120,9 @@ class Sums(Operation):
         parts = self.matrix.reshape(self.groups, -1, self.matrix.shape[1])
         return np.ascontiguousarray(parts.swapaxes(1, 2).astype(np.float64))
 
-    def _of_rows(self, codes):
-        return codes.astype(np.float64) @ self._blas_weight[0]
-
-    def _of_windows(self, codes):
-        windows = self.window.view(codes, self.outside)
-        n_axes = len(self.window.size)
+    def _of_windows(self, codes, window):
+        windows = window.view(codes, self.outside)
+        n_axes = len(window.size)
         positions = windows.shape[2 : 2 + n_axes]
         # To (groups, rows and positions, channels of the group and places of the window).
         grouped = windows.reshape(len(codes), self.groups, -1, *windows.shape[2:])
