@@ -117,7 +117,16 @@ class IntegerGraph:
         return sum(int(np.count_nonzero(operation.weight)) for operation in sums)
 
     def quantize_input(self, X) -> np.ndarray:
-        """Codes of inputs; see `CodedInput.codes`."""
+        """Codes of inputs; see `CodedInput.codes`.
+
+        Parameters
+        ----------
+        X : array of real numbers of shape (n_rows, *input.shape)
+
+        Returns
+        -------
+        int32 array of shape (n_rows, *input.shape)
+        """
         return self.input.codes(X)
 
     def run(self, codes) -> np.ndarray:

@@ -21,9 +21,15 @@ class AccumulatorPruning(Callback):
     ----------
     n_accum_bits : int
         Width of every register, in bits.
-    input_range, schedule, criterion, multiplier, sparsity, neuron_sparsity, per_layer, rows, \
-random_state
-        As in `AccumulatorPruner`.  `rows` is by default the first 1024 of X where X is an array.
+    input_range : array-like of int, optional
+    schedule, criterion : str
+    multiplier, sparsity : float, optional
+    neuron_sparsity : float
+    per_layer : dict of str to dict, optional
+    rows : tensor, optional
+        By default the first 1024 of X where X is an array.
+    random_state : int
+        All as in `AccumulatorPruner`.
 
     Attributes
     ----------

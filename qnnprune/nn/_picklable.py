@@ -16,6 +16,11 @@ class PicklableModule(nn.Module):
     with; its pickle holds them and the state, and a module is made of them again.  So
     skorch nets, ``copy.deepcopy``, joblib and grid searches work.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of the derived class.
+
     Notes
     -----
     Derive from it in place of ``torch.nn.Module``, at the top level of a module that can be
