@@ -63,9 +63,6 @@ class IntegerGraph:
     def __getstate__(self):
         return state_without_caches(self)
 
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-
     def __repr__(self) -> str:
         layers = sum(isinstance(operation, Sums) for operation in self.operations)
         return (

@@ -53,9 +53,6 @@ class Operation:
     def __getstate__(self):
         return state_without_caches(self)
 
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-
 
 @dataclass(frozen=True, eq=False)
 class Sums(Operation):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor, fx, nn
 
@@ -29,7 +29,9 @@ def constant_part(node: fx.Node, places: Collection, sizes: Collection[str]) -> 
     return not any(source in places for source in node.all_input_nodes)
 
 
-def evaluator(root: nn.Module, node: fx.Node, source: fx.Node) -> Callable[[Tensor], Tensor]:
+def evaluator(
+    root: nn.Module, node: fx.Node, source: fx.Node, constants: Mapping[str, Tensor]
+) -> Callable[[Tensor], Tensor]:
     """The value of a node as a function of that of another.
 
     Parameters
@@ -37,12 +39,16 @@ def evaluator(root: nn.Module, node: fx.Node, source: fx.Node) -> Callable[[Tens
     root : torch.nn.Module
         Where parameters are looked up, at every call.
     node, source : torch.fx.Node
+    constants : mapping of str to tensor
+        Tensors that are no attributes of the module, by name.
     """
 
     def value_of(other: fx.Node, x: Tensor):
         if other is source:
             return x
         if other.op == "get_attr":
+            if other.target in constants:
+                return constants[other.target]
             owner, _, name = str(other.target).rpartition(".")
             return getattr(root.get_submodule(owner), name)
         if other.op in ("placeholder", "call_module"):

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
 from ..integer._simulation import check_register
-from ._compile import SumScale, sum_scales
+from ._compile import sum_scales
+from ._compiler import SumScale
 
 __all__ = ["narrow_registers"]
 
