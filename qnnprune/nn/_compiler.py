@@ -114,8 +114,8 @@ class Compiler:
             with double_precision(self.module):
                 ranges = self._channel_range(source)
                 steps = integer_thresholds(step, source, ranges)
-                _check_pools(step, source, steps[2])
             place = self._emit(Thresholds(step.name, (source.place,), *steps))
+            _check_pools(step, source, steps[2], self.ranges[place])
             for window in source.pools:
                 place = self._emit(MaxPoolOperation(step.name, (place,), window))
         return self._coded(
@@ -273,9 +273,10 @@ def _window(window) -> Window | None:
     return Window(window.size, window.stride, window.padding, window.dilation)
 
 
-def _check_pools(step: Quantize, source: Value, slope: np.ndarray) -> None:
-    """After maxima, functions must not fall: those of codes would be minima."""
-    if source.pools and ((slope < 0) != source.fell).any():
+def _check_pools(step: Quantize, source: Value, slope: np.ndarray, codes: np.ndarray) -> None:
+    """After maxima, functions must not fall, for the largest values would have the least codes."""
+    moves = codes[:, 0] < codes[:, 1]
+    if source.pools and (((slope < 0) != source.fell) & moves).any():
         raise _after_pool(source, f"'{step.name}'")
 
 

@@ -10,7 +10,7 @@ from brevitas_examples.bnn_pynq.models.FC import FC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch_modules import KINDS, Branches, LeNet, inputs, trained
+from torch_modules import KINDS, Branches, LeNet, Signal, inputs, trained
 
 from qnnprune import IntegerGraph
 from qnnprune.exceptions import AccumulatorOverflowError, UnsupportedModuleError
@@ -87,6 +87,34 @@ def test_the_module_is_left_as_it_was():
     assert set(vars(module)) == attributes
     assert [part.training for part in module.modules()] == modes
     assert module.conv1.weight.dtype == torch.float32
+
+
+def test_maxima_of_values_that_fall():
+    """Before the quantizer; a channel without weights neither rises nor falls."""
+    module = trained(Signal())
+    with torch.no_grad():
+        module.norm1.weight.copy_(torch.tensor([-1.0, 1.0, -0.5, 0.7, -1.0, 1.0]))
+        module.conv1.weight[[2, 3]] = 0
+    rows = inputs(module, 100)
+    assert agree(to_integer_network(module, rows), module, rows)
+
+
+def test_a_second_fall_after_maxima_is_refused():
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        QuantIdentity(bit_width=3),
+        QuantConv2d(1, 2, 2, bias=False),
+        nn.BatchNorm2d(2),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(2),
+        QuantReLU(bit_width=2),
+    )
+    rows = torch.randn(20, 1, 5, 5)
+    module(rows)
+    with torch.no_grad():
+        module[2].weight[0], module[4].weight[0] = -1.0, -1.0
+    with pytest.raises(UnsupportedModuleError, match="maxima are taken of values"):
+        to_integer_network(module.eval(), rows)
 
 
 def test_tensors_that_the_forward_method_makes():
