@@ -101,6 +101,10 @@ def test_c_takes_only_what_the_module_takes():
     network, _ = network_and_rows(Mlp)
     with pytest.raises(ValueError, match="takes the inputs of its module"):
         to_c(network, input="int8")
+    with pytest.raises(ValueError, match="no row= and no test_vectors="):
+        to_c(network, test_vectors=3)
+    with pytest.raises(ValueError, match="becomes one header"):
+        to_c(network, "net.c")
 
 
 @pytest.mark.parametrize("export", [to_qonnx, compile_fhe])

@@ -218,6 +218,10 @@ def _graph_header(network: IntegerGraph, path, prefix, input, row, test_vectors)
             f"input={input!r}: an IntegerGraph takes the inputs of its module, floats or, without a "
             "quantizer at its beginning, integers. Leave input as it is."
         )
+    if path is not None and os.fspath(path).endswith(".c"):
+        raise ValueError(
+            f"path={path!r}: an IntegerGraph becomes one header; name it as one, net.h."
+        )
     text = graph_text(network, prefix)
     whole = "\n".join(text.parts)
     if path is not None:
