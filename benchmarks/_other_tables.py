@@ -35,6 +35,15 @@ COLUMNS = {
         "with an input found": "{found:.0f}",
         "seconds": "{seconds:.1f}",
     },
+    "custom": {
+        "module": "{case}",
+        "pruned to, bits": "{bits:.0f}",
+        "score": "{score:.3f}",
+        "proven bits": "{proven_bits:.0f}",
+        "nonzero weights": "{nonzeros:.0f}",
+        "compression": "{compression:.1f}",
+        "theoretical speedup": "{speedup:.1f}",
+    },
     "export_onnx": {
         "set": "{set}",
         "codes": "{codes:.0f}",

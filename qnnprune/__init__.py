@@ -5,9 +5,10 @@ every neuron until its sum provably fits a few bits, and predict in integer arit
 """
 
 from ._version import __version__
-from .integer import IntegerNetwork
+from .integer import IntegerGraph, IntegerNetwork
 
 __all__ = [
+    "IntegerGraph",
     "IntegerNetwork",
     "PrunedNeuralNetClassifier",
     "PrunedNeuralNetRegressor",

@@ -7,6 +7,7 @@ __all__ = [
     "EncryptedCostWarning",
     "InvalidNetworkFileError",
     "QnnpruneError",
+    "UnsupportedModuleError",
 ]
 
 
@@ -24,6 +25,10 @@ class AccumulatorOverflowError(QnnpruneError, OverflowError):
 
 class InvalidNetworkFileError(QnnpruneError, ValueError):
     """A file does not hold a whole, consistent integer network of a known version."""
+
+
+class UnsupportedModuleError(QnnpruneError, ValueError):
+    """A torch module, or a layer of it, has no integer form; the message names it."""
 
 
 class FewWeightsWarning(UserWarning):

@@ -37,7 +37,7 @@ NEEDS = {
 }
 PUBLIC = [
     "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export", ".integer",
-    ".pruning",
+    ".nn", ".pruning",
 ]  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

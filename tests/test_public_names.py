@@ -18,7 +18,8 @@ docscrape = pytest.importorskip("numpydoc.docscrape")
 
 MODULES = [
     "qnnprune", "qnnprune.accumulators", "qnnprune.audit", "qnnprune.encoding", "qnnprune.estimators",
-    "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.pruning",
+    "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.nn",
+    "qnnprune.pruning",
 ]  # fmt: skip
 
 # What numpydoc asks for and this code base does not, with the reason.
@@ -45,7 +46,9 @@ def _members(cls):
         if base.__module__.startswith("qnnprune"):
             members.update(vars(base))
     kinds = (FunctionType, staticmethod, classmethod, property, cached_property)
-    return {n: m for n, m in members.items() if not n.startswith("_") and isinstance(m, kinds)}
+    # skorch documents what it hands to the hooks of a callback.
+    hidden = ("_", "on_")
+    return {n: m for n, m in members.items() if not n.startswith(hidden) and isinstance(m, kinds)}
 
 
 def _public():

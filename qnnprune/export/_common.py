@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from ..integer import IntegerNetwork
+from ..integer import IntegerGraph, IntegerNetwork
 from ..integer._folding import is_pipeline
 
 __all__ = ["integer_network_of", "require"]
@@ -30,6 +30,11 @@ def integer_network_of(model) -> IntegerNetwork:
     """
     if isinstance(model, IntegerNetwork):
         return model
+    if isinstance(model, IntegerGraph):
+        raise TypeError(
+            f"An IntegerGraph has no form here: its operations, from '{model.operations[0].name}' "
+            "on, go to to_onnx and to_c alone."
+        )
     if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
         return model.integer_network_
     if is_pipeline(model):

@@ -25,7 +25,7 @@ from ._face import EstimatorFace
 from ._folding import parts_of_pipeline
 from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._report import AccumulatorReport, accumulator_report
-from ._simulation import MODES, SimulationResult, Watch
+from ._simulation import SimulationResult, Watch, check_register, layer_name
 from ._storage import pack, read_bounded, unpack
 
 __all__ = ["IntegerNetwork", "decode"]
@@ -259,11 +259,10 @@ class IntegerNetwork(EstimatorFace):
             At the first overflow, in mode "raise".
         """
         bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
-        if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 1 <= bits <= 62:
-            raise ValueError(f"n_accum_bits={bits!r} must be an integer from 1 to 62.")
-        if mode not in MODES[1:]:
-            raise ValueError(f"mode={mode!r} must be one of {MODES[1:]}.")
-        watch = Watch(self.layers, int(bits), mode)
+        check_register(bits, mode)
+        names = [layer_name(index, layer) for index, layer in enumerate(self.layers)]
+        ranges = [layer.accumulator_range for layer in self.layers]
+        watch = Watch(names, ranges, int(bits), mode)
         decision = self._decide(X, watch)
         return SimulationResult(
             predictions=decode(decision, self.classes),

@@ -38,6 +38,7 @@ class AccumulatorReport:
         "dead_neurons": "dead",
         "proven_bits": "proven bits",
         "proven_range": "proven range",
+        "limit_bits": "limit",
         "observed_bits": "observed bits",
         "overflows": "overflows",
     }

@@ -10,7 +10,7 @@ from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
 from ._layer import IntegerLayer, OutputLayer
 
-__all__ = ["MODES", "SimulationResult", "Watch", "layer_name"]
+__all__ = ["MODES", "SimulationResult", "Watch", "check_register", "layer_name"]
 
 MODES = ("exact", "wrap", "saturate", "raise")
 
@@ -18,6 +18,20 @@ MODES = ("exact", "wrap", "saturate", "raise")
 def layer_name(index: int, layer: IntegerLayer) -> str:
     """What a layer is called in reports and messages: "hidden 1", "hidden 2", "output"."""
     return "output" if isinstance(layer, OutputLayer) else f"hidden {index + 1}"
+
+
+def check_register(n_accum_bits, mode) -> None:
+    """Refuse a width or a mode that no register has.
+
+    Raises
+    ------
+    ValueError
+    """
+    whole = isinstance(n_accum_bits, (int, np.integer)) and not isinstance(n_accum_bits, bool)
+    if not whole or not 1 <= n_accum_bits <= 62:
+        raise ValueError(f"n_accum_bits={n_accum_bits!r} must be an integer from 1 to 62.")
+    if mode not in MODES[1:]:
+        raise ValueError(f"mode={mode!r} must be one of {MODES[1:]}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +52,8 @@ class SimulationResult:
         Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
         int64, reversed, where there was no row to see.
     n_samples : int
+    positions : tuple of int, optional
+        Sums of each neuron per row, one count a layer; by default one.
     """
 
     predictions: np.ndarray
@@ -48,11 +64,14 @@ class SimulationResult:
     accumulator_min: tuple[np.ndarray, ...]
     accumulator_max: tuple[np.ndarray, ...]
     n_samples: int
+    positions: tuple[int, ...] | None = None
 
     @property
     def overflow_rate(self) -> float:
         """Share of all sums, over rows, layers and neurons, that overflowed."""
-        sums = self.n_samples * sum(map(len, self.overflow_count))
+        positions = self.positions or (1,) * len(self.overflow_count)
+        each = zip(self.overflow_count, positions, strict=True)
+        sums = self.n_samples * sum(len(count) * n for count, n in each)
         return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
 
     def __repr__(self) -> str:
@@ -65,16 +84,18 @@ class SimulationResult:
 class Watch:
     """Counts overflows and follows the observed range of every neuron of a network."""
 
-    def __init__(self, layers, n_accum_bits, mode):
-        self.mode, self.n_accum_bits = mode, n_accum_bits
-        self.names = [layer_name(index, layer) for index, layer in enumerate(layers)]
-        self.registers = [register_range(r.accumulator_range, n_accum_bits) for r in layers]
+    def __init__(self, names, ranges, n_accum_bits, mode):
+        self.mode, self.n_accum_bits, self.names = mode, n_accum_bits, names
+        self.registers = [register_range(each, n_accum_bits) for each in ranges]
         self.count = [np.zeros(len(r), np.int64) for r in self.registers]
         self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
         self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
 
-    def store(self, index, acc, first_row):
-        """Put exact sums of layer `index`, in a floating-point type, into its registers."""
+    def store(self, index, acc, first_row, positions=1):
+        """Put exact sums of layer `index`, in a floating-point type, into its registers.
+
+        A row of the batch has sums of each neuron at so many positions, which follow each other.
+        """
         low, high = self.registers[index].T
         least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
         self.low[index] = np.minimum(self.low[index], least)
@@ -82,10 +103,10 @@ class Watch:
         full = np.flatnonzero((least < low) | (most > high))
         if len(full):
             acc = np.array(acc)
-            acc[:, full] = self._store(index, acc[:, full], full, first_row)
+            acc[:, full] = self._store(index, acc[:, full], full, first_row, positions)
         return acc
 
-    def _store(self, index, acc, neurons, first_row):
+    def _store(self, index, acc, neurons, first_row, positions):
         """Sums of neurons some of whose sums leave the register."""
         low, high = self.registers[index][neurons].T.astype(acc.dtype)
         over = (acc < low) | (acc > high)
@@ -93,7 +114,7 @@ class Watch:
         if self.mode == "raise":
             row, column = np.argwhere(over)[0]
             raise AccumulatorOverflowError(
-                f"Row {first_row + row}: the sum {int(acc[row, column])} of neuron "
+                f"Row {first_row + row // positions}: the sum {int(acc[row, column])} of neuron "
                 f"{neurons[column]} in layer '{self.names[index]}' leaves "
                 f"n_accum_bits={self.n_accum_bits} "
                 f"({int(low[column])} to {int(high[column])}). Use a wider accumulator, or "

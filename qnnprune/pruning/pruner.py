@@ -4,15 +4,22 @@ From the end of the pruning phase on, every row respects its two limits, whateve
 Later calls only remove weights.  Exception: a row that training leaves without any gets its
 highest-ranked one back.
 
-All arrays are numpy's.  The network is anything that has `layers` as
-`qnnprune.training.prunable.PrunableLayer` describes them, ``layer_inputs(levels)`` and
-``turn(index, rows)``.
+All arrays are numpy's.  The network is anything that has
+
+- ``layers``, as `qnnprune.training.prunable.PrunableLayer` describes them;
+- ``removable``, a boolean per layer: whether its neurons may go, as other layers read them;
+- ``fed(index, kept)``, the inputs of a layer that kept neurons feed, a boolean array or True,
+  where ``kept`` has the kept neurons of each layer;
+- ``layer_inputs(rows)`` and ``neuron_outputs(rows)``, one array of values per layer, the latter of
+  removable ones only;
+- ``turn(index, neurons)``, which changes the sign of neurons and of whoever reads them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -79,17 +86,17 @@ class Pruner:
         self.neuron_sparsity, self.regrow = neuron_sparsity, regrow
         self.seed, self._random = seed, np.random.default_rng(seed)
         self._stage: float | None = None  # where the schedule stood at the last call
-        self._rows: tuple[np.ndarray, np.ndarray] | None = (
-            None  # training rows to measure on, where the criterion needs them
-        )
-        # One entry a layer: what was measured; a sparse schedule's most weights in each row, from
-        # the first call on; the weights that can be kept, once the limits hold; the weights that
-        # `adopt` found; inputs that vary and neurons that are not removed.
+        # Training rows to measure on and their weights, where the criterion needs them.
+        self._rows: tuple[Any, np.ndarray] | None = None
+        # One entry a layer: what inputs were measured to be; a sparse schedule's most weights in
+        # each row, from the first call on; the weights that can be kept, once the limits hold; the
+        # weights that `adopt` found; inputs that vary; neurons that are not removed.
         self._seen: list[Seen | None] = [None] * len(self.limits)
         self._target: list[np.ndarray | None] = [None] * len(self.limits)
         self._fixed: list[np.ndarray | None] = [None] * len(self.limits)
         self._allowed: list[np.ndarray | bool] = [True] * len(self.limits)
-        self._feeding = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
+        self._varies = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
+        self._kept: list[np.ndarray] = []  # known once a network comes
 
     def adopt(self, network, *, narrower: bool = False) -> None:
         """Go on from a network that is pruned already: what it lost stays away.
@@ -106,8 +113,10 @@ class Pruner:
         self._allowed = masks
         if not narrower:
             self._fixed = list(masks)
-        for index, mask in enumerate(masks[:-1]):
-            self._feeding[index + 1] &= mask.any(axis=1)
+        self._kept = [
+            mask.any(axis=1) | (not removable)
+            for mask, removable in zip(masks, network.removable, strict=True)
+        ]
 
     def start_regrowth(self, network) -> None:
         """Let pruned weights learn from the first batch on.
@@ -128,8 +137,18 @@ class Pruner:
             Its first 1024 rows are measured: their order is by hash.
         """
         if self.criterion.needs_rows:
-            share = table.weight[:_ROWS].astype(np.float32)
-            self._rows = table.levels(table.rows[:_ROWS]), share / share.sum()
+            self.measure_on(table.levels(table.rows[:_ROWS]), table.weight[:_ROWS])
+
+    def measure_on(self, rows, weight: np.ndarray) -> None:
+        """Measure activations on given rows.
+
+        Parameters
+        ----------
+        rows : array or tensor with one entry per row
+            What ``layer_inputs`` of the network takes.
+        weight : float array of shape (n_rows,)
+        """
+        self._rows = rows, (weight / weight.sum()).astype(np.float32)
 
     def prune(self, network, progress: float) -> None:
         """Move every layer to where the schedule stands at `progress`.
@@ -144,11 +163,13 @@ class Pruner:
             Share of the pruning phase that is over.
         """
         stage = 1.0 if progress >= 1 else int(progress * _STAGES) / _STAGES
+        if not self._kept:
+            self._kept = [np.ones(len(layer.weight), bool) for layer in network.layers]
         if stage != self._stage:
             self._look(network)
             self._remove_neurons(network, self.schedule.excess(stage))
         for index, prunable in enumerate(network.layers):
-            layer = self._layer(index, prunable)
+            layer = self._layer(index, prunable, network.fed(index, self._kept))
             if not self.limits[index].holds_both_signs:
                 network.turn(index, layer.rows_to_turn())
                 layer.leave_out_what_never_fits()
@@ -164,35 +185,42 @@ class Pruner:
             prunable.let_pruned_learn(dense or self.regrow)
         self._stage = stage
 
-    def _layer(self, index, prunable) -> _Layer:
-        magnitude, is_output = np.abs(prunable.weight), index + 1 == len(self.limits)
-        rows = np.ones(len(magnitude), bool) if is_output else self._feeding[index + 1]
+    def _layer(self, index, prunable, fed) -> _Layer:
+        magnitude = np.abs(prunable.weight)
         # A sparse schedule trains what it keeps; the signs of other weights mean nothing.
         started = isinstance(self.schedule, SparseSchedule) and self._target[index] is not None
         return _Layer(
             prunable,
             trained=prunable.mask if started else True,
             limits=self.limits[index],
-            live=np.outer(rows, self._feeding[index]) & self._allowed[index],
+            live=np.outer(self._kept[index], self._varies[index] & fed) & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
         )
 
     def _look(self, network):
         if self._rows is not None:
-            levels, share = self._rows
-            self._seen = [Seen(values, share) for values in network.layer_inputs(levels)]
+            rows, share = self._rows
+            self._seen = [Seen(values, share) for values in network.layer_inputs(rows)]
 
     def _remove_neurons(self, network, excess):
         if not isinstance(self.criterion, NeuronCriterion):
             return
-        for index, layer in enumerate(network.layers[:-1], start=1):
-            kept = self._feeding[index]
+        removable = np.flatnonzero(network.removable)
+        for index, seen in zip(removable, self._outputs(network, len(removable)), strict=True):
+            kept, layer = self._kept[index], network.layers[index]
             n_removed = min(round(self.neuron_sparsity * len(kept)), len(kept) - 1)
             keep = len(kept) - n_removed + math.ceil(n_removed * excess)
             if kept.sum() > keep:
-                self._feeding[index] = self.criterion.surviving(
-                    kept, keep, layer.weight * layer.mask, self._seen[index]
+                self._kept[index] = self.criterion.surviving(
+                    kept, keep, layer.weight * layer.mask, seen
                 )
+
+    def _outputs(self, network, n_layers: int) -> list[Seen | None]:
+        """What neurons of removable layers put out on training rows, where that is measured."""
+        if self._rows is None:
+            return [None] * n_layers
+        rows, share = self._rows
+        return [Seen(values, share) for values in network.neuron_outputs(rows)]
 
     def _scheduled(self, layer, progress):
         if self.schedule.excess(progress) == 1:

@@ -21,7 +21,7 @@ from .session import module_of
 from .spec import Trained
 from .threads import one_thread
 
-__all__ = ["compile_layers", "compile_network"]
+__all__ = ["compile_layers", "compile_network", "thresholds_of"]
 
 
 def compile_network(trained: Trained, *, classes=None, feature_names=None) -> IntegerNetwork:
@@ -118,12 +118,12 @@ def _hidden_layer(hidden, source, input_range) -> HiddenLayer:
     return HiddenLayer(
         weight=codes.astype(np.int8),
         input_range=input_range,
-        thresholds=_thresholds(reached, low, high, hidden.quantizer.n_steps) * hidden.cell,
+        thresholds=thresholds_of(reached, low, high, hidden.quantizer.n_steps) * hidden.cell,
         output_low=code_range(hidden.quantizer.n_bits)[0],
     )
 
 
-def _thresholds(reached, low, high, n_thresholds) -> np.ndarray:
+def thresholds_of(reached, low, high, n_thresholds) -> np.ndarray:
     """Smallest accumulator, or cell of accumulators, that reaches each output step.
 
     One row a neuron; `high` + 1 where none within the proven range reaches it.

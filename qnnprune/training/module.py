@@ -53,6 +53,15 @@ class PrunableMLP(nn.Module):
         return [PrunableLayer(block) for block in (*self.hidden, self.output)]
 
     @property
+    def removable(self) -> list[bool]:
+        """Which layers may lose neurons: all but the output layer."""
+        return [True] * len(self.hidden) + [False]
+
+    def fed(self, index: int, kept) -> np.ndarray | bool:
+        """Inputs of a layer that kept neurons feed: those of the layer before."""
+        return kept[index - 1] if index else True
+
+    @property
     def linears(self) -> list[nn.Linear]:
         """The linear layers, from the input to the output."""
         return [layer.linear for layer in (*self.hidden, self.output)]
@@ -87,6 +96,10 @@ class PrunableMLP(nn.Module):
             values.append(layer(values[-1]))
         self.train(was_training)
         return [value.cpu().numpy() for value in values]
+
+    def neuron_outputs(self, levels: np.ndarray) -> list[np.ndarray]:
+        """What the neurons of each hidden layer put out in eval mode; see `layer_inputs`."""
+        return self.layer_inputs(levels)[1:]
 
     @torch.no_grad()
     def turn(self, index: int, rows) -> None:

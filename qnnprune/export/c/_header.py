@@ -7,13 +7,18 @@ compared with thresholds, and classes by integers that order as the float64 logi
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from math import prod
 
+from ..._files import write_whole
+from ...integer import IntegerGraph
 from ...integer._consistency import check_network
 from .._common import integer_network_of
 from ._assembly import assembled
 from ._files import Files
+from ._graph import graph_text
 from ._labels import checked_labels
 from ._rows import chosen_rows
 from ._selftest import self_test
@@ -111,8 +116,10 @@ def to_c(
 
     Parameters
     ----------
-    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or IntegerNetwork
-        Fitted.  Sums are exact, as those of ``IntegerNetwork.predict``.
+    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork or IntegerGraph
+        Fitted.  Sums are exact, as those of ``IntegerNetwork.predict``.  Of an `IntegerGraph`, one
+        header of loops over weights that all positions share, with ``raw``, ``decision`` and
+        ``predict``; `input`, `row`, `optimize` and `test_vectors` do not apply.
     path : str or path-like, optional
         Where to write it; a file is replaced only once the new one is whole.
 
@@ -188,6 +195,8 @@ def to_c(
     static inline int iris_predict(const iris_input_t *x)
     """
     _check_options(prefix, optimize)
+    if isinstance(model, IntegerGraph):
+        return _graph_header(model, path, prefix, input, row, test_vectors)
     network = integer_network_of(model)
     rows = chosen_rows(network, input, row)
     labels = checked_labels(network.classes)
@@ -199,6 +208,30 @@ def to_c(
     text, source = files.texts(found.source, found.head)
     header = files.write(text, source, test)
     return CHeader(text, header, **found.head.counts, source=source, self_test=test)
+
+
+def _graph_header(network: IntegerGraph, path, prefix, input, row, test_vectors) -> CHeader:
+    if row != "auto" or test_vectors is not None:
+        raise ValueError("An IntegerGraph has no row= and no test_vectors=: leave them out.")
+    if input != "float":
+        raise ValueError(
+            f"input={input!r}: an IntegerGraph takes the inputs of its module, floats or, without a "
+            "quantizer at its beginning, integers. Leave input as it is."
+        )
+    if path is not None and os.fspath(path).endswith(".c"):
+        raise ValueError(
+            f"path={path!r}: an IntegerGraph becomes one header; name it as one, net.h."
+        )
+    text = graph_text(network, prefix)
+    whole = "\n".join(text.parts)
+    if path is not None:
+        write_whole(path, whole.encode("ascii"))
+    sums = [
+        (o, place) for place, o in enumerate(network.operations, start=1) if hasattr(o, "matrix")
+    ]
+    macs = sum(o.matrix.size * prod(network.shapes[place][1:]) for o, place in sums)
+    where = None if path is None else os.fspath(path)
+    return CHeader(whole, where, text.flash_bytes, text.ram_bytes, network.nonzeros, macs)
 
 
 def _check_options(prefix, optimize) -> None:

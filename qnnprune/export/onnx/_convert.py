@@ -20,10 +20,11 @@ import numpy as np
 
 from ..._files import write_whole
 from ..._utils import plain_labels
-from ...integer import IntegerNetwork
+from ...integer import IntegerGraph, IntegerNetwork
 from ...integer._consistency import check_network
 from .._common import integer_network_of, require
 from ._graph import Graph, Tensor, attributes_of, element_type, model_proto
+from ._graph_operators import add_decision
 from ._operators import add_logits
 
 __all__ = ["register_skl2onnx", "to_onnx"]
@@ -36,8 +37,9 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
 
     Parameters
     ----------
-    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or IntegerNetwork
-        Fitted.  For a pipeline see `register_skl2onnx`.
+    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork or IntegerGraph
+        Fitted.  For a pipeline see `register_skl2onnx`.  Convolutions of an `IntegerGraph` become
+        ``Conv`` of integers in float32, which is exact.
     path : str or path-like, optional
         Where to write the model as well; replaced only once the new file is whole.
     dtype : {"float32", "float64"}, default="float32"
@@ -84,30 +86,40 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
-    network = integer_network_of(model)
-    check_network(network)
-    require("onnx", "onnx")
     graph = Graph()
-    logits = add_logits(graph, network, "X", np.dtype(dtype))
-    outputs = _add_outputs(graph, network, logits)
+    network, logits, shapes = _add_network(graph, model, dtype)
+    require("onnx", "onnx")
+    outputs = _add_outputs(graph, network.classes, logits, shapes[1])
     if decision:
         graph.add("Identity", logits, output="decision")
-        outputs["decision"] = Tensor(np.dtype(np.float64), [None, _n_logits(network)])
-    inputs = {"X": Tensor(np.dtype(dtype), [None, network.n_features_in])}
+        outputs["decision"] = Tensor(np.dtype(np.float64), [None, *shapes[1]])
+    inputs = {"X": Tensor(np.dtype(dtype), [None, *shapes[0]])}
     proto = model_proto(graph, inputs, outputs)
     if path is not None:
         write_whole(path, proto.SerializeToString())
     return proto
 
 
-def _add_outputs(graph: Graph, network: IntegerNetwork, logits: str) -> dict[str, Tensor]:
+def _add_network(graph: Graph, model, dtype: str):
+    """The network, the name of its values, and the shapes of a row of its input and output."""
+    if isinstance(model, IntegerGraph):
+        if dtype != "float32":
+            raise ValueError("An IntegerGraph takes float32, as its module does: dtype='float32'.")
+        return model, add_decision(graph, model, "X"), (model.input.shape, model.shapes[-1])
+    network = integer_network_of(model)
+    check_network(network)
+    logits = add_logits(graph, network, "X", np.dtype(dtype))
+    return network, logits, ((network.n_features_in,), (_n_logits(network),))
+
+
+def _add_outputs(graph: Graph, classes, logits: str, shape) -> dict[str, Tensor]:
     """Add what scikit-learn's converters put out; return type and shape of each."""
-    float32, n_logits = np.dtype(np.float32), _n_logits(network)
-    if network.classes is None:
+    float32 = np.dtype(np.float32)
+    if classes is None:
         graph.add("Cast", logits, to=float32, output="variable")
-        return {"variable": Tensor(float32, [None, n_logits])}
-    labels = _label_tensor(network.classes)
-    binary = n_logits < len(labels)
+        return {"variable": Tensor(float32, [None, *shape])}
+    labels = _label_tensor(classes)
+    binary = shape[0] < len(labels)
     _add_label(graph, logits, labels, binary, "label")
     probabilities = _add_probabilities(graph, logits, binary)
     graph.add("Cast", probabilities, to=float32, output="probabilities")

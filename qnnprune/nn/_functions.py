@@ -1,0 +1,56 @@
+"""Functions of integers that layers of a module are, and the numbers in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from brevitas.quant_tensor import IntQuantTensor
+from torch import Tensor
+
+from ._values import Value
+
+__all__ = ["affine", "bias_of", "over_positions", "weight_scale"]
+
+
+def affine(scale: np.ndarray, bias: np.ndarray):
+    """``x * scale + bias``, channel by channel."""
+    scale, bias = torch.from_numpy(np.array(scale)), torch.from_numpy(np.array(bias))
+
+    def apply(x: Tensor) -> Tensor:
+        ends = [1] * (x.dim() - 2)
+        return x * scale.reshape(1, -1, *ends) + bias.reshape(1, -1, *ends)
+
+    return apply
+
+
+def over_positions(function, shape: tuple[int, ...]):
+    """The same function of values that have been flattened."""
+
+    def apply(x: Tensor) -> Tensor:
+        result = function(x.reshape(len(x), *shape))
+        return (result if isinstance(result, Tensor) else result.value).flatten(1)
+
+    return apply
+
+
+def weight_scale(layer) -> np.ndarray:
+    """Float64 of shape (1,) or (n_out,)."""
+    return layer.quant_weight().scale.detach().double().cpu().numpy().reshape(-1)
+
+
+def bias_of(layer, source: Value) -> np.ndarray:
+    """The layer's bias as it adds it, which a quantizer may have rounded: float64 of shape (n_out,)."""
+    if layer.bias is None:
+        return np.zeros(len(layer.weight))
+    bias = layer.bias
+    if layer.bias_quant.is_quant_enabled:
+        scale, zero = (
+            torch.tensor(v, dtype=bias.dtype) for v in (source.codes[0][0], source.codes[1])
+        )
+        width = torch.tensor(8.0)  # of a quantizer of biases it does not matter
+        codes = IntQuantTensor(
+            torch.zeros(1, *source.shape), scale, zero, width, signed=True, training=False
+        )
+        bias = layer.bias_quant(bias, codes, layer.quant_weight())
+        bias = bias if isinstance(bias, Tensor) else bias.value
+    return bias.detach().double().cpu().numpy()
