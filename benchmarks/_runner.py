@@ -87,6 +87,26 @@ def run(
             print(row, file=sys.stderr, flush=True)
 
 
+def merge(others: Sequence[Path], path: Path, keys: Sequence[str]) -> None:
+    """Add to a CSV the rows of others that it lacks; all must be measured at the same place.
+
+    Parameters
+    ----------
+    others : sequence of Path
+        CSV files that stay as they are.
+    path : Path
+        CSV file, which may not be there yet.
+    keys : sequence of str
+        Columns that name a cell.
+    """
+    where, _ = read(path if path.exists() else others[0])
+    done = {_key(row, keys) for row in _rows(path, where)}
+    for row in [row for other in others for row in _rows(other, where)]:
+        if _key(row, keys) not in done:
+            done.add(_key(row, keys))
+            _add(path, where, row)
+
+
 def _key(row, cell):
     return tuple(None if pd.isna(row[name]) else row[name] for name in cell)
 

@@ -9,11 +9,12 @@ A run adds what the CSV lacks, and --only, --sets, --seeds and --bits name a par
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import _data
 from _anchors import ANCHORS, LEFT_OUT, OWN
 from _default_cells import measure
-from _runner import arguments, run
+from _runner import arguments, merge, run
 from _synthetic import FAMILIES
 
 PACKAGES = ("scikit-learn", "lightgbm", "catboost", "pytabkit", "torch", "numpy")
@@ -40,7 +41,11 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
+    note = "take over rows of other CSV files, and measure nothing"
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="CSV", help=note)
     options = parser.parse_args()
+    if options.merge:
+        return merge(options.merge, options.output, ["set", "method", "bits", "seed"])
     families = [name for name in options.sets or FAMILIES if name in FAMILIES]
     chosen = [name for name in options.sets or [] if name not in FAMILIES]
     real = _data.names(options.data, chosen or None) if chosen or not options.sets else []

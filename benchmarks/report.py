@@ -29,7 +29,11 @@ def tables(name: str, rows) -> dict[str, str]:
     """All tables of a page, by name."""
     if name in COLUMNS:
         return {"rows": table(rows, COLUMNS[name])}
-    makers = dict.fromkeys(ACCURACY, accuracy_tables) | {"defaults": margin_tables, "choices": choice_tables} | TABLES
+    makers = (
+        dict.fromkeys(ACCURACY, accuracy_tables)
+        | {"defaults": margin_tables, "choices": choice_tables}
+        | TABLES
+    )
     return makers[name](rows)
 
 

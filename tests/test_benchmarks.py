@@ -112,3 +112,18 @@ def test_a_run_goes_on_where_the_csv_ends(load, tmp_path):
     where, rows = read(path)
     assert where.startswith("qnnprune ")
     assert sorted(rows["score"]) == [0.5, 0.5, 1.5]
+
+
+def test_merging_takes_over_only_what_is_missing(load, tmp_path):
+    runner, keys = load("_runner"), ["set", "bits"]
+    here, there = tmp_path / "here.csv", tmp_path / "there.csv"
+    runner.run(lambda set, bits: {"score": 0.5}, [{"set": "a", "bits": None}], here)
+    both = [{"set": "a", "bits": None}, {"set": "a", "bits": 8}]
+    runner.run(lambda set, bits: {"score": 1.5, "proven_bits": 7}, both, there)
+    runner.merge([there, there], here, keys)
+    rows = load("_tables").read(here)[1]
+    assert rows["score"].tolist() == [0.5, 1.5]
+    assert rows["bits"].isna().tolist() == [True, False]
+    there.write_text(there.read_text().replace("qnnprune", "another", 1))
+    with pytest.raises(SystemExit, match="another"):
+        runner.merge([there], here, keys)
