@@ -186,7 +186,7 @@ class _MultiThresholdForm:
 
         inner = dict(self.values)
         inputs, outputs = ({name: inner.pop(name)} for name in ("codes", "decision"))
-        proto = model_proto(self.graph, inputs, outputs, inner=inner, domains=[_DOMAIN])
+        proto = model_proto(self.graph, inputs, outputs, inner=inner)
         for name, integer_type in self.types.items():
             # The key that QONNX kept from FINN.
             entry = StringStringEntryProto(key="finn_datatype", value=integer_type)

@@ -22,9 +22,12 @@ from ..._files import write_whole
 from ..._utils import plain_labels
 from ...integer import IntegerGraph, IntegerNetwork
 from ...integer._consistency import check_network
+from ...integer._simplify import simplify
 from .._common import integer_network_of, require
+from ._codes import add_codes
 from ._graph import Graph, Tensor, attributes_of, element_type, model_proto
 from ._graph_operators import add_decision
+from ._inputs import Columns, Matrix, inputs_of
 from ._operators import add_logits
 
 __all__ = ["register_skl2onnx", "to_onnx"]
@@ -86,46 +89,59 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
-    graph = Graph()
-    network, logits, shapes = _add_network(graph, model, dtype)
+    graph, network, logits, inputs, shape = _converted(model, dtype)
     require("onnx", "onnx")
-    outputs = _add_outputs(graph, network.classes, logits, shapes[1])
+    outputs = _add_outputs(graph, network.classes, logits, shape)
     if decision:
-        graph.add("Identity", logits, output="decision")
-        outputs["decision"] = Tensor(np.dtype(np.float64), [None, *shapes[1]])
-    inputs = {"X": Tensor(np.dtype(dtype), [None, *shapes[0]])}
+        name = graph.add("Identity", logits, output="decision")
+        outputs[name] = Tensor(np.dtype(np.float64), [None, *shape])
     proto = model_proto(graph, inputs, outputs)
     if path is not None:
         write_whole(path, proto.SerializeToString())
     return proto
 
 
-def _add_network(graph: Graph, model, dtype: str):
-    """The network, the name of its values, and the shapes of a row of its input and output."""
+def _converted(model, dtype: str):
+    """A graph, the network, the name of its values, the inputs, and the shape of a row of values."""
     if isinstance(model, IntegerGraph):
         if dtype != "float32":
             raise ValueError("An IntegerGraph takes float32, as its module does: dtype='float32'.")
-        return model, add_decision(graph, model, "X"), (model.input.shape, model.shapes[-1])
+        graph = Graph()
+        inputs = {"X": Tensor(np.dtype(dtype), [None, *model.input.shape])}
+        return graph, model, add_decision(graph, model, "X"), inputs, model.shapes[-1]
     network = integer_network_of(model)
     check_network(network)
-    logits = add_logits(graph, network, "X", np.dtype(dtype))
-    return network, logits, ((network.n_features_in,), (_n_logits(network),))
+    rows = inputs_of(network.encoding, network.feature_names, np.dtype(dtype))
+    graph = Graph(rows.inputs)
+    logits = _add_network(graph, network, rows)
+    return graph, network, logits, rows.inputs, (_n_logits(network),)
+
+
+def _add_network(graph: Graph, network: IntegerNetwork, rows: Matrix | Columns) -> str:
+    """The output layer's values: float64 of shape (n_samples, n_logits)."""
+    encoding, simplified = network.encoding, simplify(network.layers)
+    codes, ignored = simplified.inputs, encoding.is_ignored[encoding.feature]
+    if ignored[codes].all() and not ignored.all():  # none is read, but one says how many rows
+        codes = np.flatnonzero(~ignored)[:1]
+    name, order = add_codes(graph, encoding, codes, rows)
+    layers = simplified.layers_of_inputs(order)
+    return add_logits(graph, layers, simplified.total_constant, name, encoding.n_bits)
 
 
 def _add_outputs(graph: Graph, classes, logits: str, shape) -> dict[str, Tensor]:
     """Add what scikit-learn's converters put out; return type and shape of each."""
     float32 = np.dtype(np.float32)
     if classes is None:
-        graph.add("Cast", logits, to=float32, output="variable")
-        return {"variable": Tensor(float32, [None, *shape])}
+        variable = graph.add("Cast", logits, to=float32, output="variable")
+        return {variable: Tensor(float32, [None, *shape])}
     labels = _label_tensor(classes)
     binary = shape[0] < len(labels)
-    _add_label(graph, logits, labels, binary, "label")
-    probabilities = _add_probabilities(graph, logits, binary)
-    graph.add("Cast", probabilities, to=float32, output="probabilities")
+    label = _add_label(graph, logits, labels, binary, "label")
+    scores = _add_probabilities(graph, logits, binary)
+    probabilities = graph.add("Cast", scores, to=float32, output="probabilities")
     return {
-        "label": Tensor(labels.dtype, [None]),
-        "probabilities": Tensor(float32, [None, len(labels)]),
+        label: Tensor(labels.dtype, [None]),
+        probabilities: Tensor(float32, [None, len(labels)]),
     }
 
 
@@ -153,13 +169,13 @@ def _are_whole(labels: np.ndarray) -> bool:
     return whole and min(values) >= -(2**63) and max(values) < 2**63
 
 
-def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> None:
+def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> str:
     if binary:
         positive = graph.add("Squeeze", graph.add("Greater", logits, np.float64(0)), np.array([1]))
         index = graph.add("Cast", positive, to=np.dtype(np.int64))
     else:
         index = graph.add("ArgMax", logits, axis=1, keepdims=0)
-    graph.add("Gather", labels, index, output=output)
+    return graph.add("Gather", labels, index, output=output)
 
 
 def _add_probabilities(graph: Graph, logits: str, binary: bool) -> str:
@@ -275,7 +291,7 @@ def _converted_logits(operator):
     if type(source.type).__name__ not in ("FloatTensorType", "DoubleTensorType"):
         dtype = np.dtype(np.float64)  # holds the other numbers that skl2onnx knows
         x = graph.add("Cast", x, to=dtype)
-    return network, graph, add_logits(graph, network, x, dtype)
+    return network, graph, _add_network(graph, network, Matrix(network.encoding, x, dtype))
 
 
 def _float_type(variable) -> np.dtype:
