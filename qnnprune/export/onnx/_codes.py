@@ -91,16 +91,17 @@ def _at_gap(encoding: InputEncoding, codes: np.ndarray) -> np.ndarray:
 def _add_looked_up(graph: Graph, encoding, codes: np.ndarray, blocks, rows) -> str:
     """Codes out of tables, uint8 of shape (n_codes, n_samples)."""
     parts, order, needed = [], [], np.unique(encoding.feature[codes])
+    categorical = [f for f in needed.tolist() if encoding.categories[f] is not None]
+    numbers = np.setdiff1d(needed, categorical)
     for block in blocks:
-        chosen = np.intersect1d(needed, block.features)
+        chosen = np.intersect1d(numbers, block.features)
         if len(chosen):
             parts.append(_add_levels(graph, encoding, chosen, block))
             order += chosen.tolist()
-    for feature in needed.tolist():
-        if encoding.categories[feature] is not None:
-            level = _add_level(graph, encoding, feature, rows.column(graph, feature))
-            parts.append(graph.add("Transpose", level))
-            order.append(feature)
+    for feature in categorical:
+        level = _add_level(graph, encoding, feature, rows.column(graph, feature))
+        parts.append(graph.add("Transpose", level))
+        order.append(feature)
     levels = graph.add("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
     place = np.argsort(order)[np.searchsorted(needed, encoding.feature[codes])]
     columns = [_column(encoding, code) for code in codes]
