@@ -68,13 +68,21 @@ def _by_level(encoding: InputEncoding) -> np.ndarray:
 def _add_rising(graph: Graph, encoding, codes: np.ndarray, by_level, block: Block) -> str:
     """Codes that only rise, uint8 of shape (n_codes, n_samples)."""
     place = np.searchsorted(block.features, encoding.feature[codes])
-    values = graph.add("Gather", block.values, place, axis=0)
     low, high = code_range(encoding.n_bits)
     steps = np.array([(by_level < code).sum(axis=0) for code in range(low + 1, high + 1)])
-    ends = np.pad(block.thresholds, ((0, 0), (1, 1)), constant_values=(-np.inf, np.inf))
-    count = count_reached(graph, values, ends[place, steps][:, :, None])
-    at_gap = _at_gap(encoding, codes)
-    if not at_gap.any():  # nothing is what NaN reaches
+    begins = np.pad(block.thresholds, ((0, 0), (1, 1)), constant_values=(-np.inf, np.inf))
+    thresholds, at_gap = begins[place, steps], _at_gap(encoding, codes)
+    # Where a number has the codes of a gap, it costs less to put that number there.
+    levels = np.maximum(encoding.missing_level, 0)[block.features]
+    number = begins[np.arange(len(begins)), levels]
+    stands_for_gap = ((number[place] >= thresholds).sum(axis=0) == at_gap).all()
+    values = block.values
+    if at_gap.any() and stands_for_gap:
+        is_gap = graph.add("IsNaN", values)
+        values = graph.add("Where", is_gap, number[:, None], values)
+    values = graph.add("Gather", values, place, axis=0)
+    count = count_reached(graph, values, thresholds[:, :, None])
+    if not at_gap.any() or stands_for_gap:  # no threshold is what NaN reaches
         return count
     is_gap = graph.add("Gather", graph.add("IsNaN", block.values), place, axis=0)
     return graph.add("Where", is_gap, at_gap[:, None], count)
