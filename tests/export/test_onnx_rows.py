@@ -14,10 +14,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from qnnprune import IntegerNetwork
+from qnnprune import IntegerNetwork, PrunedNeuralNetRegressor, prove
 from qnnprune.accumulators import code_range
 from qnnprune.encoding import InputEncoding
-from qnnprune.export import register_skl2onnx, to_onnx
+from qnnprune.export import register_skl2onnx, to_onnx, to_qonnx
 from qnnprune.integer import OutputLayer
 
 pytest.importorskip("onnx")
@@ -29,7 +29,6 @@ TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 def session_of(model, **options):
     proto = to_onnx(model, decision=True, **options).SerializeToString()
-    # Shapes of constants may be folded either way.
     return ort.InferenceSession(proto, providers=["CPUExecutionProvider"])
 
 
@@ -39,14 +38,16 @@ def column_for(values, kind, gap=""):
         filled = [gap if value is None or value != value else value for value in values]
         return np.array(filled, dtype=object)[:, None]
     if len(values) and any(isinstance(value, (datetime.date, pd.Timestamp)) for value in values):
-        return ((pd.to_datetime(values) - pd.Timestamp(0)) / pd.Timedelta(days=1)).to_numpy()[:, None]
+        return ((pd.to_datetime(values) - pd.Timestamp(0)) / pd.Timedelta(days=1)).to_numpy()[
+            :, None
+        ]
     return values.astype(TYPES[kind]).to_numpy()[:, None]
 
 
 def decision(session, rows, gap=""):
     """The last output, for a frame or an array."""
     inputs = session.get_inputs()
-    if isinstance(rows, pd.DataFrame) and len(inputs[0].shape) and inputs[0].name != "X":
+    if inputs[0].name != "X":
         feed = {i.name: column_for(rows[i.name], i.type, gap) for i in inputs}
     else:
         feed = {"X": np.asarray(rows).astype(TYPES[inputs[0].type])}
@@ -57,9 +58,7 @@ def network_of(encoding, names=None, seed=0, n_out=8):
     """Random weights, and so many sums that hardly any two codes give the same ones."""
     shape = (n_out, len(encoding.feature))
     weight = np.random.RandomState(seed).randint(-7, 8, shape).astype(np.int8)
-    layer = OutputLayer(
-        weight, encoding.input_range, scale=np.ones(n_out), bias=np.zeros(n_out)
-    )
+    layer = OutputLayer(weight, encoding.input_range, scale=np.ones(n_out), bias=np.zeros(n_out))
     names = None if names is None else np.array(names)
     return IntegerNetwork(encoding, [layer], n_w_bits=8, n_accum_bits=32, feature_names=names)
 
@@ -138,7 +137,9 @@ def frame_for(kinds, encoding, rng, dtype, n=40):
 
 @settings(max_examples=60)
 @given(
-    case=encodings(), dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1)
+    case=encodings(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 2**32 - 1),
 )
 def test_mixed_rows_of_any_kind(case, dtype, seed):
     kinds, encoding = case
@@ -222,7 +223,9 @@ def frame(n, seed):
 
 
 NUMBERS = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-TEXTS = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+TEXTS = make_pipeline(
+    SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+)
 STEPS = {
     "tables": make_column_transformer(
         (NUMBERS, ["height", "income"]), (TEXTS, ["town", "owner"]), ("passthrough", ["rooms"])
@@ -276,9 +279,7 @@ def test_levels_that_float64_lacks_count_as_in_frames():
     for blocks in ([0, 1], [0, 0]):
         object.__setattr__(encoding, "blocks", np.array(blocks))
         network = network_of(encoding, names=["n", "t"])
-        np.testing.assert_array_equal(
-            decision(session_of(network), rows), network.decision(rows)
-        )
+        np.testing.assert_array_equal(decision(session_of(network), rows), network.decision(rows))
 
 
 def test_a_category_that_the_pipeline_refuses_is_an_error():
@@ -295,8 +296,6 @@ def test_a_category_that_the_pipeline_refuses_is_an_error():
 
 def test_categories_of_numbers_through_skl2onnx():
     skl2onnx = pytest.importorskip("skl2onnx")
-    from qnnprune import PrunedNeuralNetRegressor
-
     register_skl2onnx()
     X = np.random.default_rng(0).integers(0, 4, (80, 2)).astype(np.float32) / 10
     X[::9, 1] = np.nan
@@ -313,3 +312,26 @@ def test_categories_of_numbers_through_skl2onnx():
     net.fit(np.concatenate([words[:, :1], X[:, 1:]], axis=1), X[:, 0])
     with pytest.raises(ValueError, match="Column 0 holds text"):
         skl2onnx.to_onnx(net, X[:1])
+
+
+def test_sums_of_raw_rows_are_proven_anew():
+    """The audit reads the model as it would that of others, and finds the same widths."""
+    rows = frame(200, 0)
+    pipeline = make_pipeline(STEPS["tables"], EveryCode()).fit(rows)
+    proof = prove(to_onnx(pipeline))
+    assert not proof.unknown
+    assert proof.bits == fold(pipeline).proven_bits
+
+
+def test_qonnx_takes_the_codes_of_raw_rows():
+    pytest.importorskip("qonnx")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+
+    rows = frame(60, 0)
+    pipeline = make_pipeline(STEPS["tables"], EveryCode()).fit(rows)
+    network = fold(pipeline)
+    codes = network.quantize_input(rows).astype(np.float32)
+    model = ModelWrapper(to_qonnx(pipeline, batch_size=len(rows)))
+    found = execute_onnx(model, {"codes": codes})["decision"]
+    np.testing.assert_array_equal(found, network.decision(rows))  # whole numbers below 2**24

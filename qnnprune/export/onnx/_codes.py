@@ -150,11 +150,12 @@ def _add_level(graph: Graph, encoding, feature: int, values: str) -> str:
         level = graph.add("LabelEncoder", values, domain="ai.onnx.ml", **table)
         return graph.add("Cast", level, to=np.dtype(np.int32))
     same = graph.add("Equal", values, known.astype(np.float64))
-    # At most one category is equal, so that the product finds its place, from the end.
-    from_end = np.arange(len(known), 0, -1, dtype=np.float32)[:, None]
-    found = graph.add("MatMul", graph.add("Cast", same, to=np.dtype(np.float32)), from_end)
+    # At most one category is equal: its place, from the end.
+    from_end = np.arange(len(known), 0, -1, dtype=np.int32)
+    places = graph.add("Where", same, from_end, np.int32(0))
+    found = graph.add("ReduceMax", places, axes=[1], keepdims=1)
     by_end = np.append(other, np.arange(len(known) - 1, -1, -1)).astype(np.int32)
-    level = graph.add("Gather", by_end, graph.add("Cast", found, to=np.dtype(np.int32)))
+    level = graph.add("Gather", by_end, found)
     return graph.add("Where", graph.add("IsNaN", values), np.int32(gap), level)
 
 

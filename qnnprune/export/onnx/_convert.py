@@ -1,4 +1,4 @@
-"""ONNX: the integer network in standard operators, and whole pipelines through skl2onnx.
+"""ONNX: the integer network in standard operators, raw rows in; pipelines through skl2onnx.
 
 What the graph computes is exact, not close: codes and accumulators are integers (see
 `qnnprune.export.operators`), several sums of one logit are added up in integers, and the affine
@@ -40,13 +40,15 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
 
     Parameters
     ----------
-    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork or IntegerGraph
-        Fitted.  For a pipeline see `register_skl2onnx`.  Convolutions of an `IntegerGraph` become
-        ``Conv`` of integers in float32, which is exact.
+    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork, Pipeline or \
+            IntegerGraph
+        Fitted.  Other steps of a pipeline are folded into the network; where they cannot be, see
+        `register_skl2onnx`.  Convolutions of an `IntegerGraph` become ``Conv`` of integers in
+        float32, which is exact.
     path : str or path-like, optional
         Where to write the model as well; replaced only once the new file is whole.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the features.
+        Type of the features that are numbers.
     decision : bool, default=False
         Whether to add the output ``decision``: the output layer's values, float64 of shape
         (n_samples, n_logits), with the bits of `IntegerNetwork.decision`.
@@ -54,11 +56,29 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     Returns
     -------
     onnx.ModelProto
-        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.  Takes
-        ``X`` of shape (n_samples, n_features), any number of rows, and gives what
-        scikit-learn's converters give: a classifier ``label``, int64 or string of shape
-        (n_samples,), and ``probabilities``, float32 of shape (n_samples, n_classes); a
-        regressor ``variable``, float32 of shape (n_samples, n_outputs).
+        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.
+        Gives what scikit-learn's converters give, for any number of rows: a classifier
+        ``label``, int64 or string of shape (n_samples,), and ``probabilities``, float32 of
+        shape (n_samples, n_classes); a regressor ``variable``, float32 of shape (n_samples,
+        n_outputs).
+
+        Where all features are numbers, takes ``X`` of shape (n_samples, n_features).  Else
+        every feature is an input of its own, of shape (n_samples, 1), under its name, or
+        ``x0``, ``x1`` and so on where there are no names:
+
+        ================================  ===========================  ==================
+        feature                           type                         a gap is
+        ================================  ===========================  ==================
+        number                            `dtype`                      NaN
+        text                              string                       the empty text [1]_
+        categories that are no text       float64                      NaN
+        date                              float64, days since 1970     NaN
+        ================================  ===========================  ==================
+
+        A column that may hold anything, as no code depends on it, has no input.  An output whose
+        name a column has gets an underscore at its end.
+
+        .. [1] Where the empty text is a category, ``<missing>`` is a gap.
 
     Raises
     ------
@@ -68,15 +88,18 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
         If onnx is missing; the message says how to install it.
     ValueError
         If labels are neither integers, booleans, whole floats nor strings, if the network
-        contradicts itself, or if a sum could leave int32.
+        contradicts itself, if a sum could leave int32, if two columns have one name, or if
+        categories are integers beyond 2**53.
     OSError
         If `path` cannot be written to.  No part of a file is left.
 
     Notes
     -----
     Boolean and whole float labels become int64, as scikit-learn's converters have it.  Sums
-    are held exactly, as under ``accumulator_mode="exact"``.  NaN and infinity, which
-    ``predict`` refuses, are not refused: NaN is below, infinity beyond every threshold.
+    are held exactly, as under ``accumulator_mode="exact"``.  Infinity, which ``predict``
+    refuses, is not refused: it is beyond every threshold.  Neither is NaN where ``predict``
+    refuses it, which only networks of old files and some pipelines do: it is below every
+    threshold.  At a category that a pipeline refuses, ONNX Runtime raises an error.
 
     Examples
     --------
