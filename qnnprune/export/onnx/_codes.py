@@ -150,12 +150,11 @@ def _add_level(graph: Graph, encoding, feature: int, values: str) -> str:
         level = graph.add("LabelEncoder", values, domain="ai.onnx.ml", **table)
         return graph.add("Cast", level, to=np.dtype(np.int32))
     same = graph.add("Equal", values, known.astype(np.float64))
-    # At most one category is equal: its place, from the end.
-    from_end = np.arange(len(known), 0, -1, dtype=np.int32)
-    places = graph.add("Where", same, from_end, np.int32(0))
-    found = graph.add("ReduceMax", places, axes=[1], keepdims=1)
-    by_end = np.append(other, np.arange(len(known) - 1, -1, -1)).astype(np.int32)
-    level = graph.add("Gather", by_end, found)
+    # A number is equal to itself, so that the first equality is found there where no other is.
+    every = graph.add("Concat", same, graph.add("Equal", values, values), axis=1)
+    every = graph.add("Cast", every, to=np.dtype(np.int32))
+    place = graph.add("ArgMax", every, axis=1, keepdims=1)
+    level = graph.add("Gather", np.append(np.arange(len(known)), other).astype(np.int32), place)
     return graph.add("Where", graph.add("IsNaN", values), np.int32(gap), level)
 
 
