@@ -28,6 +28,8 @@ def _rules(domain: str) -> dict:
         return _STANDARD
     if domain == "com.microsoft":
         return _RUNTIME
+    if domain == "ai.onnx.ml":
+        return {"LabelEncoder": unranged}
     general = domain in (
         "qonnx.custom_op.general",
         "finn.custom_op.general",

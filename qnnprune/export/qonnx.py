@@ -34,7 +34,7 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
     Parameters
     ----------
     model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or IntegerNetwork
-        Fitted.  Of a pipeline, its last step.
+        Fitted; or a pipeline that ends in one, whose other steps are folded into the network.
     path : str or path-like, optional
         Where to write the model as well; replaced only once the new file is whole.
     thresholds_as : {"MultiThreshold", "Quant"}, default="MultiThreshold"
@@ -68,6 +68,9 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
 
     Notes
     -----
+    QONNX's tensors are float32, so raw rows with texts, dates and float64 stay outside: whoever
+    feeds the model encodes them, by `IntegerNetwork.quantize_input`, which needs numpy alone.
+
     Neurons that no input can switch, and those that nobody reads, are left out: thresholds and
     bias take in what constant ones add.  All other integers are equal to those of
     `IntegerNetwork.run`, less these constants.  The affine map at the end is float32 here, as
@@ -186,7 +189,7 @@ class _MultiThresholdForm:
 
         inner = dict(self.values)
         inputs, outputs = ({name: inner.pop(name)} for name in ("codes", "decision"))
-        proto = model_proto(self.graph, inputs, outputs, inner=inner, domains=[_DOMAIN])
+        proto = model_proto(self.graph, inputs, outputs, inner=inner)
         for name, integer_type in self.types.items():
             # The key that QONNX kept from FINN.
             entry = StringStringEntryProto(key="finn_datatype", value=integer_type)

@@ -58,7 +58,8 @@ class EncryptedNetwork:
 
         Parameters
         ----------
-        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
         mode : {"clear", "simulate", "encrypted"}
             "clear" runs the circuit's steps in numpy; "simulate" runs the circuit
             unencrypted, with the noise of encryption and its rare errors; "encrypted"
@@ -76,7 +77,8 @@ class EncryptedNetwork:
 
         Parameters
         ----------
-        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
         mode : {"clear", "simulate", "encrypted"}
             As in `predict`.
 
@@ -112,7 +114,8 @@ class EncryptedNetwork:
     def save_client(self, folder) -> None:
         """Write what a client needs: to encode, encrypt, decrypt and decode.
 
-        No weight is among it, only a digest of them all.  `FheClient.load` reads it.
+        Thresholds, categories, tables of codes and names of columns are among it, but no weight,
+        only a digest of them all.  `FheClient.load` reads it.
 
         Parameters
         ----------
@@ -155,7 +158,9 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier or PrunedNeuralNetRegressor
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+        Fitted.  Other steps of a pipeline are folded into the network, so that clients take the
+        pipeline's raw rows.
     p_error : float
         Bound on the chance that one table lookup errs, between 0 and 1.  At the default
         a network of 100 lookups errs once in ten thousand million rows.  At 2**-30 a row

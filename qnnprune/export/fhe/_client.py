@@ -186,11 +186,13 @@ class FheClient:
         return seal(EVALUATION_KEYS, self.model_id, keys.id, body)
 
     def encrypt(self, X) -> list[bytes]:
-        """Encode and encrypt.
+        """Encode and encrypt raw rows.
 
         Parameters
         ----------
-        X : array-like or scipy sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame, dict of columns or sparse matrix of shape \
+                (n_samples, n_features)
+            What `IntegerNetwork.predict` takes: gaps, categories and dates as they are.
 
         Returns
         -------
@@ -200,7 +202,7 @@ class FheClient:
         Raises
         ------
         ValueError
-            If there are no keys yet, or X does not fit the network.
+            If there are no keys yet, or a column is not what was fitted; it is named.
         """
         keys = self._keys
         rows = [keys.client.encrypt(row).serialize() for row in self.ends.codes(X)]

@@ -1,4 +1,4 @@
-"""ONNX: the integer network in standard operators, and whole pipelines through skl2onnx.
+"""ONNX: the integer network in standard operators, raw rows in; pipelines through skl2onnx.
 
 What the graph computes is exact, not close: codes and accumulators are integers (see
 `qnnprune.export.operators`), several sums of one logit are added up in integers, and the affine
@@ -22,9 +22,12 @@ from ..._files import write_whole
 from ..._utils import plain_labels
 from ...integer import IntegerGraph, IntegerNetwork
 from ...integer._consistency import check_network
+from ...integer._simplify import simplify
 from .._common import integer_network_of, require
+from ._codes import add_codes
 from ._graph import Graph, Tensor, attributes_of, element_type, model_proto
 from ._graph_operators import add_decision
+from ._inputs import Columns, Matrix, inputs_of
 from ._operators import add_logits
 
 __all__ = ["register_skl2onnx", "to_onnx"]
@@ -37,13 +40,15 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
 
     Parameters
     ----------
-    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork or IntegerGraph
-        Fitted.  For a pipeline see `register_skl2onnx`.  Convolutions of an `IntegerGraph` become
-        ``Conv`` of integers in float32, which is exact.
+    model : PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, IntegerNetwork, Pipeline or \
+            IntegerGraph
+        Fitted.  Other steps of a pipeline are folded into the network; where they cannot be, see
+        `register_skl2onnx`.  Convolutions of an `IntegerGraph` become ``Conv`` of integers in
+        float32, which is exact.
     path : str or path-like, optional
         Where to write the model as well; replaced only once the new file is whole.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the features.
+        Type of the features that are numbers.
     decision : bool, default=False
         Whether to add the output ``decision``: the output layer's values, float64 of shape
         (n_samples, n_logits), with the bits of `IntegerNetwork.decision`.
@@ -51,11 +56,29 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     Returns
     -------
     onnx.ModelProto
-        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.  Takes
-        ``X`` of shape (n_samples, n_features), any number of rows, and gives what
-        scikit-learn's converters give: a classifier ``label``, int64 or string of shape
-        (n_samples,), and ``probabilities``, float32 of shape (n_samples, n_classes); a
-        regressor ``variable``, float32 of shape (n_samples, n_outputs).
+        Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.
+        Gives what scikit-learn's converters give, for any number of rows: a classifier
+        ``label``, int64 or string of shape (n_samples,), and ``probabilities``, float32 of
+        shape (n_samples, n_classes); a regressor ``variable``, float32 of shape (n_samples,
+        n_outputs).
+
+        Where all features are numbers, takes ``X`` of shape (n_samples, n_features).  Else
+        every feature is an input of its own, of shape (n_samples, 1), under its name, or
+        ``x0``, ``x1`` and so on where there are no names:
+
+        ================================  ===========================  ==================
+        feature                           type                         a gap is
+        ================================  ===========================  ==================
+        number                            `dtype`                      NaN
+        text                              string                       the empty text [1]_
+        categories that are no text       float64                      NaN
+        date                              float64, days since 1970     NaN
+        ================================  ===========================  ==================
+
+        A column that may hold anything, as no code depends on it, has no input.  An output whose
+        name a column has gets an underscore at its end.
+
+        .. [1] Where the empty text is a category, ``<missing>`` is a gap.
 
     Raises
     ------
@@ -65,15 +88,18 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
         If onnx is missing; the message says how to install it.
     ValueError
         If labels are neither integers, booleans, whole floats nor strings, if the network
-        contradicts itself, or if a sum could leave int32.
+        contradicts itself, if a sum could leave int32, if two columns have one name, or if
+        categories are integers beyond 2**53.
     OSError
         If `path` cannot be written to.  No part of a file is left.
 
     Notes
     -----
     Boolean and whole float labels become int64, as scikit-learn's converters have it.  Sums
-    are held exactly, as under ``accumulator_mode="exact"``.  NaN and infinity, which
-    ``predict`` refuses, are not refused: NaN is below, infinity beyond every threshold.
+    are held exactly, as under ``accumulator_mode="exact"``.  Infinity, which ``predict``
+    refuses, is not refused: it is beyond every threshold.  Neither is NaN where ``predict``
+    refuses it, which only networks of old files and some pipelines do: it is below every
+    threshold.  At a category that a pipeline refuses, ONNX Runtime raises an error.
 
     Examples
     --------
@@ -86,46 +112,59 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
-    graph = Graph()
-    network, logits, shapes = _add_network(graph, model, dtype)
+    graph, network, logits, inputs, shape = _converted(model, dtype)
     require("onnx", "onnx")
-    outputs = _add_outputs(graph, network.classes, logits, shapes[1])
+    outputs = _add_outputs(graph, network.classes, logits, shape)
     if decision:
-        graph.add("Identity", logits, output="decision")
-        outputs["decision"] = Tensor(np.dtype(np.float64), [None, *shapes[1]])
-    inputs = {"X": Tensor(np.dtype(dtype), [None, *shapes[0]])}
+        name = graph.add("Identity", logits, output="decision")
+        outputs[name] = Tensor(np.dtype(np.float64), [None, *shape])
     proto = model_proto(graph, inputs, outputs)
     if path is not None:
         write_whole(path, proto.SerializeToString())
     return proto
 
 
-def _add_network(graph: Graph, model, dtype: str):
-    """The network, the name of its values, and the shapes of a row of its input and output."""
+def _converted(model, dtype: str):
+    """A graph, the network, the name of its values, the inputs, and the shape of a row of values."""
     if isinstance(model, IntegerGraph):
         if dtype != "float32":
             raise ValueError("An IntegerGraph takes float32, as its module does: dtype='float32'.")
-        return model, add_decision(graph, model, "X"), (model.input.shape, model.shapes[-1])
+        graph = Graph()
+        inputs = {"X": Tensor(np.dtype(dtype), [None, *model.input.shape])}
+        return graph, model, add_decision(graph, model, "X"), inputs, model.shapes[-1]
     network = integer_network_of(model)
     check_network(network)
-    logits = add_logits(graph, network, "X", np.dtype(dtype))
-    return network, logits, ((network.n_features_in,), (_n_logits(network),))
+    rows = inputs_of(network.encoding, network.feature_names, np.dtype(dtype))
+    graph = Graph(rows.inputs)
+    logits = _add_network(graph, network, rows)
+    return graph, network, logits, rows.inputs, (_n_logits(network),)
+
+
+def _add_network(graph: Graph, network: IntegerNetwork, rows: Matrix | Columns) -> str:
+    """The output layer's values: float64 of shape (n_samples, n_logits)."""
+    encoding, simplified = network.encoding, simplify(network.layers)
+    codes, ignored = simplified.inputs, encoding.is_ignored[encoding.feature]
+    if ignored[codes].all() and not ignored.all():  # none is read, but one says how many rows
+        codes = np.flatnonzero(~ignored)[:1]
+    name, order = add_codes(graph, encoding, codes, rows)
+    layers = simplified.layers_of_inputs(order)
+    return add_logits(graph, layers, simplified.total_constant, name, encoding.n_bits)
 
 
 def _add_outputs(graph: Graph, classes, logits: str, shape) -> dict[str, Tensor]:
     """Add what scikit-learn's converters put out; return type and shape of each."""
     float32 = np.dtype(np.float32)
     if classes is None:
-        graph.add("Cast", logits, to=float32, output="variable")
-        return {"variable": Tensor(float32, [None, *shape])}
+        variable = graph.add("Cast", logits, to=float32, output="variable")
+        return {variable: Tensor(float32, [None, *shape])}
     labels = _label_tensor(classes)
     binary = shape[0] < len(labels)
-    _add_label(graph, logits, labels, binary, "label")
-    probabilities = _add_probabilities(graph, logits, binary)
-    graph.add("Cast", probabilities, to=float32, output="probabilities")
+    label = _add_label(graph, logits, labels, binary, "label")
+    scores = _add_probabilities(graph, logits, binary)
+    probabilities = graph.add("Cast", scores, to=float32, output="probabilities")
     return {
-        "label": Tensor(labels.dtype, [None]),
-        "probabilities": Tensor(float32, [None, len(labels)]),
+        label: Tensor(labels.dtype, [None]),
+        probabilities: Tensor(float32, [None, len(labels)]),
     }
 
 
@@ -153,13 +192,13 @@ def _are_whole(labels: np.ndarray) -> bool:
     return whole and min(values) >= -(2**63) and max(values) < 2**63
 
 
-def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> None:
+def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> str:
     if binary:
         positive = graph.add("Squeeze", graph.add("Greater", logits, np.float64(0)), np.array([1]))
         index = graph.add("Cast", positive, to=np.dtype(np.int64))
     else:
         index = graph.add("ArgMax", logits, axis=1, keepdims=0)
-    graph.add("Gather", labels, index, output=output)
+    return graph.add("Gather", labels, index, output=output)
 
 
 def _add_probabilities(graph: Graph, logits: str, binary: bool) -> str:
@@ -275,7 +314,7 @@ def _converted_logits(operator):
     if type(source.type).__name__ not in ("FloatTensorType", "DoubleTensorType"):
         dtype = np.dtype(np.float64)  # holds the other numbers that skl2onnx knows
         x = graph.add("Cast", x, to=dtype)
-    return network, graph, add_logits(graph, network, x, dtype)
+    return network, graph, _add_network(graph, network, Matrix(network.encoding, x, dtype))
 
 
 def _float_type(variable) -> np.dtype:

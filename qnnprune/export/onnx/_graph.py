@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from ..._version import __version__
 __all__ = ["Graph", "Node", "Tensor", "attributes_of", "element_type", "model_proto"]
 
 _OPSET = 17
+# Of the operators that are not of the standard's main domain.
+_VERSIONS = {"ai.onnx.ml": 2, "qonnx.custom_op.general": 1}
 _IR_VERSION = 8  # the one of that opset: onnx itself writes newer ones than runtimes read
 
 
@@ -33,8 +36,12 @@ class Tensor(NamedTuple):
 
 @dataclass
 class Graph:
-    """Nodes in the order of evaluation, and the constants that they use."""
+    """Nodes in the order of evaluation, and the constants that they use.
 
+    Names in `taken` are those of inputs, and no other value gets one of them.
+    """
+
+    taken: Collection[str] = ()
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -54,18 +61,24 @@ class Graph:
             Of the operator; ``domain`` where it is not a standard one.
         """
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
-        output = output or f"{op}_{len(self.nodes)}"
+        output = self.free(output or f"{op}_{len(self.nodes)}")
         self.nodes.append(Node(op, names, output, attributes))
         return output
 
     def constant(self, value, name: str | None = None) -> str:
         """Keep a constant; return its name."""
-        name = name or f"constant_{len(self.constants)}"
+        name = self.free(name or f"constant_{len(self.constants)}")
         self.constants[name] = np.asarray(value)
         return name
 
+    def free(self, name: str) -> str:
+        """The name, with underscores at its end as long as an input has it."""
+        while name in self.taken:
+            name += "_"
+        return name
 
-def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None, domains=()):
+
+def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None):
     """Turn a graph into a checked ``onnx.ModelProto`` of opset 17 and IR version 8.
 
     Parameters
@@ -73,12 +86,11 @@ def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None, domain
     graph : Graph
     inputs, outputs, inner : dict of str to Tensor
         Type and shape by name; of inner values where they are wanted.
-    domains : sequence of str
-        Of operators that are not standard ones, at version 1.
     """
     import onnx
     from onnx import helper, numpy_helper
 
+    domains = {n.attributes["domain"] for n in graph.nodes if "domain" in n.attributes}
     nodes = [
         helper.make_node(n.op, n.inputs, [n.output], name=n.output, **attributes_of(n))
         for n in graph.nodes
@@ -95,7 +107,7 @@ def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None, domain
         ),
         opset_imports=[
             helper.make_opsetid("", _OPSET),
-            *(helper.make_opsetid(domain, 1) for domain in domains),
+            *(helper.make_opsetid(domain, _VERSIONS[domain]) for domain in sorted(domains)),
         ],
         ir_version=_IR_VERSION,
         producer_name="qnnprune",

@@ -15,15 +15,15 @@ of them.  Which operators, and why, was measured with ONNX Runtime 1.31 on one t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...accumulators import code_range
-from ...encoding import InputEncoding
-from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
-from ...integer._simplify import simplify
+from ...integer import HiddenLayer, IntegerLayer, OutputLayer
 from ._graph import Graph
 
-__all__ = ["add_logits", "count_reached"]
+__all__ = ["add_logits", "bisect", "count_reached"]
 
 # Up to here, comparing with every threshold beats bisection, in time or in nodes.
 _COMPARED_THRESHOLDS = 15
@@ -33,17 +33,21 @@ _LARGEST_PAIR = 2**15 - 1
 _LARGEST_SUM = 2**31 - 1
 
 
-def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -> str:
-    """Add the whole network to a graph.
+def add_logits(
+    graph: Graph, layers: Sequence[IntegerLayer], constant: np.ndarray, codes: str, n_bits: int
+) -> str:
+    """Add all layers to a graph.
 
     Parameters
     ----------
     graph : Graph
-    network : IntegerNetwork
-    x : str
-        Name of the features, of shape (n_samples, n_features).
-    dtype : numpy dtype
-        Of x: float32 or float64.
+    layers : sequence of HiddenLayer, and an OutputLayer at the end
+    constant : int64 array of shape (n_logits,)
+        Added to the total of each logit.
+    codes : str
+        Name of the input codes, uint8 of shape (n_samples, n_in), counted from 0.
+    n_bits : int
+        Their width, in bits.
 
     Returns
     -------
@@ -56,42 +60,16 @@ def add_logits(graph: Graph, network: IntegerNetwork, x: str, dtype: np.dtype) -
     ValueError
         If a sum of products could leave int32.
     """
-    simplified, n_bits = simplify(network.layers), network.encoding.n_bits
-    inputs = simplified.inputs
-    *hidden, output = simplified.layers_of_inputs(inputs)
-    codes = _add_codes(graph, network.encoding, inputs, x, dtype)
+    *hidden, output = layers
     for index, layer in enumerate(hidden):
         acc = _add_sums(graph, index, layer, codes, n_bits)
         codes = count_reached(graph, acc, _hidden_thresholds(layer))
         n_bits = len(layer.thresholds[0]).bit_length()
     total = _add_up(graph, output, _add_sums(graph, len(hidden), output, codes, n_bits))
     exact = graph.add("Cast", total, to=np.dtype(np.float64))
-    if simplified.total_constant.any():
-        exact = graph.add("Add", exact, simplified.total_constant.astype(np.float64))
+    if constant.any():
+        exact = graph.add("Add", exact, constant.astype(np.float64))
     return graph.add("Add", graph.add("Mul", exact, output.scale), output.bias)
-
-
-def _add_codes(graph: Graph, encoding: InputEncoding, inputs: np.ndarray, x: str, dtype) -> str:
-    """Some codes counted from 0.  Transposed, so that every row meets one threshold at a time."""
-    if any(table is not None for table in encoding.tables):
-        raise ValueError(
-            "The network takes categories, or numbers with gaps, which ONNX models have no "
-            "operators for yet: encode and impute them before the network."
-        )
-    features = graph.add("Gather", graph.add("Transpose", x), encoding.feature[inputs], axis=0)
-    thresholds = _input_thresholds(encoding, dtype)[:, inputs, None]
-    return graph.add("Transpose", count_reached(graph, features, thresholds))
-
-
-def _input_thresholds(encoding: InputEncoding, dtype) -> np.ndarray:
-    """Thresholds of every code, of shape (steps, n_in)."""
-    steps = encoding.offset[:, None] + np.arange(encoding.steps)
-    thresholds = encoding.thresholds_for(dtype)[encoding.feature[:, None], steps]
-    # The one code of a constant feature is 0: it reaches that many, whatever x is.
-    constant = np.full(encoding.steps, np.inf)
-    constant[: -code_range(encoding.n_bits)[0]] = -np.inf
-    thresholds[encoding.n_segments[encoding.feature] == 0] = constant
-    return thresholds.T
 
 
 def _hidden_thresholds(layer: HiddenLayer) -> np.ndarray:
@@ -146,7 +124,7 @@ def count_reached(graph: Graph, value: str, thresholds: np.ndarray) -> str:
         Name of the counts, uint8.
     """
     if len(thresholds) > _COMPARED_THRESHOLDS:
-        return _bisect(graph, value, thresholds)
+        return graph.add("Cast", bisect(graph, value, thresholds), to=np.dtype(np.uint8))
     total = np.uint8(0)
     for count, threshold in enumerate(thresholds, start=1):
         reached = graph.add("GreaterOrEqual", value, threshold)
@@ -154,8 +132,19 @@ def count_reached(graph: Graph, value: str, thresholds: np.ndarray) -> str:
     return total
 
 
-def _bisect(graph: Graph, value: str, thresholds: np.ndarray) -> str:
-    """`count_reached` in as many comparisons as the count has bits."""
+def bisect(graph: Graph, value: str, thresholds: np.ndarray) -> str:
+    """`count_reached` in as many comparisons as the count has bits, which may be any number.
+
+    Parameters
+    ----------
+    graph, value, thresholds
+        As there, without the limit of 255.
+
+    Returns
+    -------
+    str
+        Name of the counts, int32.
+    """
     n_thresholds, shape = len(thresholds), thresholds.shape[1:]
     first = np.arange(np.prod(shape), dtype=np.int32).reshape(shape) * np.int32(n_thresholds)
     each = graph.constant(thresholds.reshape(n_thresholds, -1).T.ravel())
@@ -166,5 +155,4 @@ def _bisect(graph: Graph, value: str, thresholds: np.ndarray) -> str:
         probe, step = graph.add("Add", probe, move), step // 2
     reached = graph.add("GreaterOrEqual", value, graph.add("Gather", each, probe))
     last = graph.add("Cast", reached, to=np.dtype(np.int32))
-    index = graph.add("Sub", graph.add("Add", probe, last), first)
-    return graph.add("Cast", index, to=np.dtype(np.uint8))
+    return graph.add("Sub", graph.add("Add", probe, last), first)
