@@ -21,6 +21,7 @@ __all__ = [
     "kind_of",
     "label",
     "names_of",
+    "types_of",
     "words_of",
 ]
 
@@ -60,6 +61,14 @@ def columns_of(X) -> list[np.ndarray]:
     if hasattr(X, "iloc"):  # by place, as names may be there twice
         return [_array(X.iloc[:, place]) for place in range(X.shape[1])]
     return [_array(X[place]) for place in names_of(X)]
+
+
+def types_of(X) -> list[np.dtype]:
+    """Types of the columns of a frame, object where scikit-learn finds no real type of numpy's."""
+    types = [column.dtype for column in columns_of(X)]
+    own = list(X.dtypes) if hasattr(X, "iloc") else types
+    is_real = [isinstance(kind, np.dtype) and kind.kind in PLAIN for kind in own]
+    return [t if real else np.dtype(object) for t, real in zip(types, is_real, strict=True)]
 
 
 def _of_one_length(columns: list) -> list:
