@@ -9,15 +9,20 @@ import pandas as pd
 from qnnprune.export import to_c
 
 _WRAPPER = """#include "net.h"
-void run(const net_row *row, int n, double *out);
-void run(const net_row *row, int n, double *out)
-{ for (int i = 0; i < n; i++) out[i] = net_predict(row + i); }
+void run(const net_row *row, int n, net_sum_t *sum, double *decision);
+void run(const net_row *row, int n, net_sum_t *sum, double *decision)
+{
+    for (int i = 0; i < n; i++, decision += NET_N_VALUES) {
+        net_raw(row + i, sum);
+        net_decision(sum, decision);
+    }
+}
 """
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
 
 
-def predictions(model, network, rows, folder, types="float"):
-    """Predictions of compiled C for a DataFrame of raw rows, all numbers of one type.
+def decisions(model, network, rows, folder, types="float"):
+    """Decisions of compiled C for a DataFrame of raw rows, all numbers of one type.
 
     Categories are their places in ``network.encoding.categories``, others and gaps the two numbers
     after these: that is what the enums of a header say.
@@ -29,10 +34,11 @@ def predictions(model, network, rows, folder, types="float"):
     command = ["gcc", *FLAGS, folder / "net.c", "-o", folder / "net.so"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:3000]
-    found = np.full(len(rows), np.nan)
-    run = ctypes.CDLL(str(folder / "net.so")).run
-    run(ctypes.c_void_p(packed.ctypes.data), len(rows), ctypes.c_void_p(found.ctypes.data))
-    return found if network.classes is None else np.asarray(network.classes)[found.astype(int)]
+    output = network.layers[-1]
+    found, sums = np.full((len(rows), output.n_logits), np.nan), np.zeros(len(output.weight))
+    at = [ctypes.c_void_p(array.ctypes.data) for array in (packed, sums, found)]
+    ctypes.CDLL(str(folder / "net.so")).run(at[0], len(rows), *at[1:])
+    return found
 
 
 _TYPES = {"float": "f4", "double": "f8", "uint8_t": "u1", "uint16_t": "u2"}

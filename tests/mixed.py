@@ -81,7 +81,7 @@ def _categories(column, known, takes_others, gaps, rng):
 
 def _numbers(thresholds, gaps, dtype, rng, n_rows):
     info = np.finfo(dtype)
-    ends = [0, -0.0, 1, -1, info.max, info.min, info.tiny, -info.smallest_subnormal, 1e30]
+    ends = [0, -0.0, 1, -1, 1e25, -1e25, info.tiny, -info.smallest_subnormal]
     places = np.append(thresholds[np.isfinite(thresholds)], ends).astype(dtype)
     on = rng.choice(places, n_rows)
     for _ in range(2):

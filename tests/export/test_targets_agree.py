@@ -6,8 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from compiled import predictions
+from compiled import decisions
 from mixed import LONG, NUMBERS, TEXTS, hard_rows, mixed_frame, with_dates
+from pipelines import EveryCode
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline, make_union
@@ -21,6 +22,7 @@ from sklearn.preprocessing import (
 )
 
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.export import to_c
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
@@ -82,33 +84,22 @@ def float_frame(dtype):
 
 @pytest.fixture(scope="module", params=ESTIMATORS)
 def straight(request):
-    """A network fitted on the frame."""
+    """An estimator fitted on the frame."""
     estimator, y = ESTIMATORS[request.param]
     return estimator(**SMALL).fit(with_dates(FRAME), y)
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
 def pipeline(request):
-    """A fitted pipeline; kinds of estimators take turns."""
-    kind = list(ESTIMATORS)[list(PIPELINES).index(request.param) % 2]
-    estimator, y = ESTIMATORS[kind]
-    return make_pipeline(PIPELINES[request.param], estimator(**SMALL)).fit(FRAME, y)
-
-
-def assert_agree(model, network, rows, folder, kind, elsewhere):
-    """The model, its network, its file in another process, and C."""
-    wanted = model.predict(rows)
-    assert len(np.unique(wanted)) > 1
-    np.testing.assert_array_equal(network.predict(rows), wanted)
-    np.testing.assert_array_equal(elsewhere(network, rows), wanted)
-    np.testing.assert_array_equal(predictions(model, network, rows, folder, kind), wanted)
+    """A fitted pipeline whose end tells almost any codes apart."""
+    return make_pipeline(PIPELINES[request.param], EveryCode()).fit(FRAME, LABELS)
 
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """Predictions of a loaded file, in a process that has neither torch nor scikit-learn."""
+    """Decisions of a loaded file, in a process that has neither torch nor scikit-learn."""
 
-    def predict(network, rows):
+    def decide(network, rows):
         network.save(tmp_path / "net.npz")
         rows.to_pickle(tmp_path / "rows.pkl")
         script = (
@@ -116,26 +107,97 @@ def elsewhere(tmp_path):
             "sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'brevitas', 'scipy']))\n"
             "import numpy, pandas, qnnprune\n"
             "net = qnnprune.IntegerNetwork.load(sys.argv[1])\n"
-            "numpy.save(sys.argv[3], net.predict(pandas.read_pickle(sys.argv[2])))\n"
+            "numpy.save(sys.argv[3], net.decision(pandas.read_pickle(sys.argv[2])))\n"
         )
         files = [tmp_path / name for name in ("net.npz", "rows.pkl", "found.npy")]
         subprocess.run([sys.executable, "-c", script, *files], check=True)
         return np.load(files[-1])
 
-    return predict
+    return decide
 
 
-@pytest.mark.parametrize("kind, dtype", [("float", np.float32), ("double", np.float64)])
+FLOATS = pytest.mark.parametrize("kind, dtype", [("float", np.float32), ("double", np.float64)])
+
+
+@FLOATS
 def test_straight_on_frames(straight, kind, dtype, tmp_path, elsewhere):
     network = straight.integer_network_
     rows = hard_rows(network.encoding, with_dates(FRAME), dtype)
     if kind == "float":  # dates are compared in float32 there
         rows["when"] = rows["when"].dt.floor("D")
-    assert_agree(straight, network, rows, tmp_path, kind, elsewhere)
+    wanted = network.decision(rows)
+    assert len(np.unique(wanted)) > 20
+    np.testing.assert_array_equal(straight.predict(rows), network.predict(rows))
+    np.testing.assert_array_equal(elsewhere(network, rows), wanted)
+    np.testing.assert_array_equal(decisions(straight, network, rows, tmp_path, kind), wanted)
 
 
-@pytest.mark.parametrize("kind, dtype", [("float", np.float32), ("double", np.float64)])
+@FLOATS
 def test_pipelines(pipeline, kind, dtype, tmp_path, elsewhere):
     network = IntegerNetwork.from_pipeline(pipeline)
     rows = hard_rows(network.encoding, float_frame(dtype), dtype)
-    assert_agree(pipeline, network, rows, tmp_path, kind, elsewhere)
+    wanted = pipeline.decision_function(rows)
+    np.testing.assert_array_equal(network.decision(rows), wanted)
+    np.testing.assert_array_equal(elsewhere(network, rows), wanted)
+    np.testing.assert_array_equal(decisions(pipeline, network, rows, tmp_path, kind), wanted)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_pipelines_of_trained_estimators(kind, tmp_path):
+    estimator, y = ESTIMATORS[kind]
+    pipeline = make_pipeline(PIPELINES["scaler and one-hot"], estimator(**SMALL)).fit(FRAME, y)
+    network = IntegerNetwork.from_pipeline(pipeline)
+    rows = hard_rows(network.encoding, FRAME, np.float64)
+    np.testing.assert_array_equal(network.predict(rows), pipeline.predict(rows))
+    found = decisions(pipeline, network, rows, tmp_path, "double")
+    np.testing.assert_array_equal(found, network.decision(rows))
+
+
+@pytest.mark.parametrize("types", [{"age": "int16", "count": "int8"}, {"age": "int32"}])
+def test_self_tests_of_pipelines_with_integers(types, tmp_path):
+    """Gaps of integers are constants; int8 beside float32 counts as float32, int32 does not."""
+    numbers = imputed(StandardScaler(), PowerTransformer(), add_indicator=True)
+    steps = columns(numbers, ONE_HOT, names=["age", "count", LONG])
+    pipeline = make_pipeline(steps, EveryCode()).fit(FRAME, LABELS)
+    network = IntegerNetwork.from_pipeline(pipeline)
+    rows = hard_rows(network.encoding, float_frame(np.float32), np.float32)
+    for name in types:
+        rows[name] = np.floor(rows[name]).clip(-100, 100)
+    to_c(pipeline, tmp_path / "net.h", input=types, test_vectors=rows)
+    program = tmp_path / "test"
+    subprocess.run(["gcc", tmp_path / "net_test.c", "-o", program], check=True)
+    assert subprocess.run([program], check=False).returncode == 0
+
+
+def test_what_a_pipeline_refuses_has_no_constant_in_c(tmp_path):
+    """Any other number counts as a known category, and reads nothing beyond a table."""
+    pipeline = make_pipeline(PIPELINES["refuses unseen"], EveryCode()).fit(FRAME, LABELS)
+    network = IntegerNetwork.from_pipeline(pipeline)
+    text = to_c(pipeline, prefix="net").text
+    assert "NET_ONE_ONLY = 0" in text
+    assert "NET_ONE_OTHER" not in text and "NET_ONE_MISSING" not in text
+    assert "NET_CODE_MISSING = 3" in text and "NET_CODE_OTHER" not in text
+    first = FRAME.sample(50, random_state=0).assign(flag=True)
+    first["code"] = network.encoding.categories[5][0]
+    wrong = first.assign(one="another")
+    with pytest.raises(ValueError, match="Column 'one' has the value 'another'"):
+        network.predict(wrong)
+    found = decisions(pipeline, network, wrong, tmp_path)
+    np.testing.assert_array_equal(found, decisions(pipeline, network, first, tmp_path))
+
+
+def test_types_of_pandas_that_a_pipeline_computes_in():
+    """Truth values and small integers beside float32 are float32, columns of pandas' own are not."""
+    steps = make_pipeline(StandardScaler(), PowerTransformer())
+    X = FRAME[["income (€)", "count"]]
+    pipeline = make_pipeline(steps, EveryCode()).fit(X)
+    network = IntegerNetwork.from_pipeline(pipeline)
+    rows = hard_rows(network.encoding, X, np.float32, gaps=False)
+    for dtype in ("bool", "int8", "uint16", "int32", "float16", "Int8", "boolean"):
+        mixed = rows.assign(count=np.resize([0, 1], len(rows))).astype({"count": dtype})
+        wanted = pipeline.decision_function(mixed)
+        np.testing.assert_array_equal(network.decision(mixed), wanted, err_msg=dtype)
+    own = rows.astype("Float32")
+    np.testing.assert_array_equal(network.decision(own), pipeline.decision_function(own))
+    with pytest.raises(ValueError, match="Column 'count' comes in float16"):
+        network.predict(rows[["income (€)", "count"]].clip(-9, 9).astype("float16"))
