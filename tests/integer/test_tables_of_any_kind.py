@@ -120,6 +120,12 @@ REFUSED = {
     "a wide frame": (FRAME.assign(more=1, other=2), r"has the columns \['more', 'other'\]"),
     "a narrow frame": (FRAME[["b"]], r"lacks the columns \['a', 'column_names'\]"),
     "huge integers": ([[10**400, 0, 0]], "'a' has values too large"),
+    "a column twice": (
+        FRAME[["a", "b", "column_names", "b"]],
+        r"has the columns \['b'\] more than once",
+    ),
+    "a dict of one row": (dict(zip(NAMES, X[0], strict=True)), "each must be a list of values"),
+    "uneven rows": ([[1, 2, 3], [4]], "rows of different lengths"),
 }
 
 

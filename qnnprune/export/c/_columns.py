@@ -144,26 +144,27 @@ def _categorical(encoding, index, needed, named: tuple, macros: Names, prefix: s
 def _numeric(
     encoding, index, needed, named: tuple, macros: Names, prefix: str, dtype, is_single: bool
 ) -> Column:
-    thresholds, is_ramp = _thresholds(encoding, index, np.float32 if is_single else np.float64)
+    thresholds, is_even = _thresholds(encoding, index, np.float32 if is_single else np.float64)
     thresholds = thresholds if needed else thresholds[:0]
     level = int(encoding.missing_level[index])
     constant: tuple[str | None, int | None] = "NAN" if level >= 0 else None, None
     if dtype.kind != "f":
         label = f"x[{index}]" if named[1] is None else f"x[{index}] ({named[1]!r})"
-        check_units([thresholds], encoding.steps if is_ramp else None, dtype, [label])
+        check_units([thresholds], encoding.steps if is_even else None, dtype, [label])
         value = _stand_in(thresholds, level, dtype, label) if needed else None
         constant = None if value is None else macros.of("MISSING", prefix), value
     return Column(index, *named, dtype, needed, thresholds, *constant, {}, None, is_single)
 
 
 def _thresholds(encoding: InputEncoding, index: int, dtype) -> tuple[np.ndarray, bool]:
-    """Thresholds of a numeric column, and whether they are those of ramps."""
+    """Thresholds of a numeric column, and whether they rise evenly within each segment."""
     thresholds = encoding.thresholds_for(dtype)[index].astype(np.float64)
     n_ramp = encoding.n_segments[index] * encoding.steps
+    is_even = encoding.single_thresholds is None  # as no step of a pipeline moved them
     if encoding.tables[index] is None:
-        return thresholds[:n_ramp], True
+        return thresholds[:n_ramp], is_even
     thresholds = thresholds[np.isfinite(thresholds)]
-    return thresholds, len(thresholds) == n_ramp
+    return thresholds, is_even and len(thresholds) == n_ramp
 
 
 def _stand_in(thresholds: np.ndarray, level: int, dtype, label: str) -> int | None:
