@@ -79,7 +79,7 @@ def _of_one_length(columns: list) -> list:
             "of a single row are lists of one."
         )
     if len(shapes) > 1:
-        raise ValueError(f"X has columns of different lengths: {[n for n, in sorted(shapes)]}.")
+        raise ValueError(f"X has columns of different lengths: {[n for (n,) in sorted(shapes)]}.")
     return columns
 
 

@@ -136,3 +136,12 @@ def test_what_is_refused_in_a_sentence(model, name):
         with pytest.raises(ValueError, match=message) as error:
             call(table)
         assert len(str(error.value)) < 300
+
+
+def test_what_estimators_refuse_in_a_sentence_of_their_own(model):
+    twice = FRAME[["a", "b", "column_names", "b"]]
+    for call in (model.predict, lambda X: model.fit(X, [0, 1] * 30)):
+        with pytest.raises(ValueError, match=r"X has the columns \['b'\] more than once"):
+            call(twice)
+        with pytest.raises(TypeError, match="X is a dict of columns: pass a DataFrame"):
+            call({name: FRAME[name].tolist() for name in NAMES})
