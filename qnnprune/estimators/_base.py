@@ -298,6 +298,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
     def _column_kinds(self, X, sample_weight, previous) -> ColumnKinds | InputEncoding | None:
         """What the columns hold; None for numbers alone."""
+        if is_frame(X):
+            _check_frame(X)
         if previous is not None:
             return previous.encoding
         by_type = self.categorical_features is None or isinstance(self.categorical_features, str)
@@ -409,15 +411,15 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def _validated(self, X):
         """Rows that the encoding takes: numbers, or raw ones whose columns it looks at."""
         check_is_fitted(self)
-        if not is_frame(X) and _is_numeric(self._trained.encoding):
+        if is_frame(X):
+            _check_frame(X)
+        elif _is_numeric(self._trained.encoding):
             return plain_real(self._validate_data(X, reset=False))
         self._validate_data(X, reset=False, skip_check_array=True)
         return X
 
     def _validate_data(self, X, y="no_validation", **checks):
         refuse_masked("X", X)
-        if is_frame(X):
-            _check_frame(X)
         # scikit-learn looks for NaN in a sum, which the largest floats leave without any.
         with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(self, X, y, **_GAPS, **checks)
