@@ -23,7 +23,7 @@ import numpy as np
 
 from .._utils import state_without_caches
 from ..accumulators import code_range
-from ._frames import columns_of, is_frame, label
+from ._frames import is_frame, label, types_of
 from ._rows import all_finite, check_others, numbers_of
 from ._thresholds import count_reached, rounded_up
 
@@ -65,7 +65,7 @@ class InputEncoding:
         pipeline that computes in float32 where it gets float32.  `thresholds_for` gives either.
     blocks : int64 array of shape (n_features,), or None
         With `single_thresholds` alone: the same number for features that such a pipeline turns
-        into one array.  In a frame they count as float32 where all of them are.
+        into one array: it computes in float32 where this is what numpy makes of their types.
     """
 
     thresholds: np.ndarray
@@ -194,8 +194,7 @@ class InputEncoding:
         numbers = numbers_of(X, self.categories, self.is_date, names, ignored=self.is_ignored)
         if not self.takes_others.all():
             check_others(X, numbers, self.categories, self.takes_others, names)
-        if is_frame(X) and numbers.dtype != np.float32:
-            numbers = self._with_singles(X, numbers)
+        numbers = self._in_floats_of_blocks(X, numbers, names)
         if self._refuses_gaps and not all_finite(numbers):
             refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
             if refused.any():
@@ -205,21 +204,62 @@ class InputEncoding:
                 )
         return numbers
 
-    def _with_singles(self, X, numbers: np.ndarray) -> np.ndarray:
-        """Numbers in float64, those from columns of float32 moved to where their levels are."""
-        single, blocks = self.single_thresholds, self.blocks
-        if single is None or blocks is None:
+    def _in_floats_of_blocks(self, X, numbers: np.ndarray, names) -> np.ndarray:
+        """Numbers whose levels are those in the type that the pipeline computes in."""
+        if self.single_thresholds is None:
             return numbers
-        columns, numbers = columns_of(X), numbers.astype(np.float64)
-        others = [block for block, c in zip(blocks, columns, strict=True) if c.dtype != "f4"]
-        is_number = [known is None for known in self.categories]
-        for place in np.flatnonzero(~np.isin(blocks, others) & is_number):
-            level = np.searchsorted(single[place], columns[place], side="right")
+        own = types_of(X) if is_frame(X) else [numbers.dtype] * self.n_features
+        types = self.block_types(own)
+        if np.dtype(np.float16) in types:
+            raise ValueError(
+                f"{label(types.index(np.float16), names)} comes in float16, and the pipeline would "
+                "compute in it: convert it to float32 or float64 first."
+            )
+        is_single = np.array([kind == np.float32 for kind in types])
+        is_single &= [known is None for known in self.categories]
+        if is_single.all():
+            return numbers.astype(np.float32, copy=False)
+        return self.moved(numbers.astype(np.float64), is_single) if is_single.any() else numbers
+
+    def block_types(self, dtypes) -> list[np.dtype]:
+        """Types that columns have once those of each block are one array.
+
+        Parameters
+        ----------
+        dtypes : sequence of numpy dtype, of length n_features
+            Types of the columns.
+
+        Returns
+        -------
+        list of numpy dtypes, of length n_features
+        """
+        blocks = range(self.n_features) if self.blocks is None else self.blocks.tolist()
+        members: dict[int, set] = {}
+        for block, dtype in zip(blocks, dtypes, strict=True):
+            members.setdefault(block, set()).add(dtype)
+        types = {block: np.result_type(*found) for block, found in members.items()}
+        return [types[block] for block in blocks]
+
+    def moved(self, numbers: np.ndarray, is_single: np.ndarray) -> np.ndarray:
+        """Numbers of float32 columns, moved to where the thresholds for float64 give their levels.
+
+        Parameters
+        ----------
+        numbers : float64 array of shape (n_samples, n_features)
+        is_single : bool array of shape (n_features,)
+
+        Returns
+        -------
+        float64 array of the same shape
+        """
+        moved, thresholds = numbers.copy(), self.thresholds_for(np.float32)
+        for place in np.flatnonzero(is_single):
+            level = np.searchsorted(thresholds[place], numbers[:, place], side="right")
             ends = np.concatenate([[-np.inf], self.thresholds[place], [np.inf]])
             # A level that float64 lacks has no room: the one below it is taken.
             last = np.nextafter(ends[level + 1], -np.inf)
-            numbers[:, place] = np.clip(numbers[:, place], ends[level], last)
-        return numbers
+            moved[:, place] = np.clip(numbers[:, place], ends[level], last)
+        return moved
 
     def levels(self, X: np.ndarray) -> np.ndarray:
         """Count the thresholds that each value reaches; a gap has its own level.

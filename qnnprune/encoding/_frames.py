@@ -21,6 +21,7 @@ __all__ = [
     "kind_of",
     "label",
     "names_of",
+    "types_of",
     "words_of",
 ]
 
@@ -62,16 +63,32 @@ def columns_of(X) -> list[np.ndarray]:
     return [_array(X[place]) for place in names_of(X)]
 
 
+def types_of(X) -> list[np.dtype]:
+    """Types of the columns of a frame, object where scikit-learn finds no real type of numpy's."""
+    types = [column.dtype for column in columns_of(X)]
+    own = list(X.dtypes) if hasattr(X, "iloc") else types
+    is_real = [isinstance(kind, np.dtype) and kind.kind in PLAIN for kind in own]
+    return [t if real else np.dtype(object) for t, real in zip(types, is_real, strict=True)]
+
+
 def _of_one_length(columns: list) -> list:
-    lengths = {len(column) for column in columns}
-    if len(lengths) > 1 or any(column.ndim != 1 for column in columns):
-        raise ValueError(f"X has columns of different lengths: {sorted(lengths)}.")
+    shapes = {column.shape for column in columns}
+    if any(len(shape) != 1 for shape in shapes):
+        raise ValueError(
+            f"X has columns of the shapes {sorted(shapes)}, but each must be a list of values: those "
+            "of a single row are lists of one."
+        )
+    if len(shapes) > 1:
+        raise ValueError(f"X has columns of different lengths: {[n for (n,) in sorted(shapes)]}.")
     return columns
 
 
 def _rows(X) -> np.ndarray:
     """Rows in an array that keeps the type of each value."""
-    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ValueError("X has rows of different lengths, or cells that are lists.") from error
     if array.dtype.kind in "USV" and not isinstance(X, np.ndarray):
         array = np.array(X, dtype=object)  # numpy turns numbers among texts into texts
     if array.ndim != 2:

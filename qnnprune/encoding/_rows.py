@@ -70,6 +70,9 @@ def check_names(found: list, names) -> None:
     unknown = [name for name in found if name not in expected]
     said = [f"lacks the columns {_few(lacking)}"] * bool(lacking)
     said += [f"has the columns {_few(unknown)}, which were not fitted"] * bool(unknown)
+    twice = [name for name in expected if found.count(name) > 1]
+    if twice and not said:
+        said = [f"has the columns {_few(twice)} more than once"]
     if not said:
         said = [f"has the columns {_few(found)} where {_few(expected)} were fitted, in that order"]
     raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from numbers import Integral, Real
@@ -23,7 +24,7 @@ from .._utils import plain_number
 from ..encoding import InputEncoding, fit_input_encoding
 from ..encoding._categories import ColumnKinds, learn_columns
 from ..encoding._fit import count_graded
-from ..encoding._frames import is_frame
+from ..encoding._frames import is_frame, names_of
 from ..encoding._rows import numbers_of
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
@@ -55,6 +56,19 @@ _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
 # How scikit-learn looks at arrays of numbers.
 _GAPS = {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": "allow-nan"}
+
+
+def _check_frame(X) -> None:
+    """Refuse what scikit-learn has no sentence for."""
+    if isinstance(X, Mapping):
+        raise TypeError(
+            "X is a dict of columns: pass a DataFrame of them. Of a fitted estimator, "
+            "integer_network_.predict takes such dicts."
+        )
+    names = names_of(X)
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"X has the columns {twice[:5]} more than once: rename or drop them.")
 
 
 def _is_numeric(kinds: ColumnKinds | InputEncoding | None) -> bool:
@@ -284,6 +298,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
     def _column_kinds(self, X, sample_weight, previous) -> ColumnKinds | InputEncoding | None:
         """What the columns hold; None for numbers alone."""
+        if is_frame(X):
+            _check_frame(X)
         if previous is not None:
             return previous.encoding
         by_type = self.categorical_features is None or isinstance(self.categorical_features, str)
@@ -395,7 +411,9 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def _validated(self, X):
         """Rows that the encoding takes: numbers, or raw ones whose columns it looks at."""
         check_is_fitted(self)
-        if not is_frame(X) and _is_numeric(self._trained.encoding):
+        if is_frame(X):
+            _check_frame(X)
+        elif _is_numeric(self._trained.encoding):
             return plain_real(self._validate_data(X, reset=False))
         self._validate_data(X, reset=False, skip_check_array=True)
         return X

@@ -120,6 +120,12 @@ REFUSED = {
     "a wide frame": (FRAME.assign(more=1, other=2), r"has the columns \['more', 'other'\]"),
     "a narrow frame": (FRAME[["b"]], r"lacks the columns \['a', 'column_names'\]"),
     "huge integers": ([[10**400, 0, 0]], "'a' has values too large"),
+    "a column twice": (
+        FRAME[["a", "b", "column_names", "b"]],
+        r"has the columns \['b'\] more than once",
+    ),
+    "a dict of one row": (dict(zip(NAMES, X[0], strict=True)), "each must be a list of values"),
+    "uneven rows": ([[1, 2, 3], [4]], "rows of different lengths"),
 }
 
 
@@ -130,3 +136,12 @@ def test_what_is_refused_in_a_sentence(model, name):
         with pytest.raises(ValueError, match=message) as error:
             call(table)
         assert len(str(error.value)) < 300
+
+
+def test_what_estimators_refuse_in_a_sentence_of_their_own(model):
+    twice = FRAME[["a", "b", "column_names", "b"]]
+    for call in (model.predict, lambda X: model.fit(X, [0, 1] * 30)):
+        with pytest.raises(ValueError, match=r"X has the columns \['b'\] more than once"):
+            call(twice)
+        with pytest.raises(TypeError, match="X is a dict of columns: pass a DataFrame"):
+            call({name: FRAME[name].tolist() for name in NAMES})

@@ -40,14 +40,16 @@ class Column:
     is_read : bool
         Whether any code of it makes a difference.
     thresholds : float64 array
-        Ascending; empty where it is not read or holds categories.
+        Those for the column's type, ascending; empty where it is not read or holds categories.
     missing : str or None
-        C constant that stands for a gap: None where none does, "NAN" for floats.
+        C constant that stands for a gap: "NAN" for floats, None where gaps are refused.
     missing_value : int or None
         Its value, in an integer column.
     enumerators : dict of str to int
         Constants of the column's categories, others and gaps included.
     categories : array or None
+    is_single : bool
+        Whether the thresholds are those for float32.
     """
 
     index: int
@@ -60,6 +62,7 @@ class Column:
     missing_value: int | None
     enumerators: dict[str, int]
     categories: np.ndarray | None
+    is_single: bool = False
 
 
 def needed_features(encoding: InputEncoding, inputs: np.ndarray) -> np.ndarray:
@@ -98,7 +101,7 @@ def columns_of(
         If a column's type cannot hold what it was fitted on.
     """
     fields, macros = Names(), Names(f"{source.macro}_{name}" for name in _RESERVED)
-    found = []
+    is_single, found = _are_single(encoding, types), []
     for index in range(encoding.n_features):
         label = None if names is None else str(names[index])
         name = fields.of(f"x{index}" if label is None else label)
@@ -106,8 +109,18 @@ def columns_of(
         if encoding.categories[index] is not None:
             found.append(_categorical(encoding, index, *common))
         else:
-            found.append(_numeric(encoding, index, *common, np.dtype(TYPES[types[index]])))
+            dtype = np.dtype(TYPES[types[index]])
+            found.append(_numeric(encoding, index, *common, dtype, is_single[index]))
     return found
+
+
+def _are_single(encoding: InputEncoding, types: list[str]) -> list[bool]:
+    """Which columns are compared with the thresholds for float32."""
+    if encoding.single_thresholds is None:
+        return [False] * encoding.n_features
+    pairs = zip(types, encoding.categories, strict=True)
+    own = [np.dtype(TYPES[kind] if known is None else object) for kind, known in pairs]
+    return [kind == np.float32 for kind in encoding.block_types(own)]
 
 
 # What begins the names of other macros of a header.
@@ -117,41 +130,48 @@ _RESERVED += ["UNROLL", "INTEGER_ONLY", "VERSION", "MODEL_ID", "FRACTION_BITS"]
 
 def _categorical(encoding, index, needed, named: tuple, macros: Names, prefix: str) -> Column:
     categories = encoding.categories[index]
-    others = [macros.of(text, prefix) for text in ("OTHER", "MISSING")]
-    known = [macros.of(str(value).upper(), prefix) for value in categories.tolist()]
-    enumerators = {name: i for i, name in enumerate([*known, *others])}
-    constant = others[1], enumerators[others[1]]
-    dtype = narrowest([len(enumerators)], signed=False)
+    n, enumerators = len(categories), {}
+    others = macros.of("OTHER", prefix) if encoding.takes_others[index] else None
+    missing = macros.of("MISSING", prefix) if encoding.missing_level[index] >= 0 else None
+    for place, value in enumerate(categories.tolist()):
+        enumerators[macros.of(str(value).upper(), prefix)] = place
+    enumerators |= {name: n + i for i, name in enumerate([others, missing]) if name is not None}
+    constant = missing, None if missing is None else n + 1
+    dtype = narrowest([n + 2], signed=False)
     return Column(index, *named, dtype, needed, np.empty(0), *constant, enumerators, categories)
 
 
-def _numeric(encoding, index, needed, named: tuple, macros: Names, prefix: str, dtype) -> Column:
-    thresholds, is_ramp = _thresholds(encoding, index)
+def _numeric(
+    encoding, index, needed, named: tuple, macros: Names, prefix: str, dtype, is_single: bool
+) -> Column:
+    thresholds, is_even = _thresholds(encoding, index, np.float32 if is_single else np.float64)
     thresholds = thresholds if needed else thresholds[:0]
     level = int(encoding.missing_level[index])
     constant: tuple[str | None, int | None] = "NAN" if level >= 0 else None, None
     if dtype.kind != "f":
         label = f"x[{index}]" if named[1] is None else f"x[{index}] ({named[1]!r})"
-        check_units([thresholds], encoding.steps if is_ramp else None, dtype, [label])
+        check_units([thresholds], encoding.steps if is_even else None, dtype, [label])
         value = _stand_in(thresholds, level, dtype, label) if needed else None
         constant = None if value is None else macros.of("MISSING", prefix), value
-    return Column(index, *named, dtype, needed, thresholds, *constant, {}, None)
+    return Column(index, *named, dtype, needed, thresholds, *constant, {}, None, is_single)
 
 
-def _thresholds(encoding: InputEncoding, index: int) -> tuple[np.ndarray, bool]:
-    """Thresholds of a numeric column, and whether they are those of ramps."""
-    thresholds, n_ramp = encoding.thresholds[index], encoding.n_segments[index] * encoding.steps
+def _thresholds(encoding: InputEncoding, index: int, dtype) -> tuple[np.ndarray, bool]:
+    """Thresholds of a numeric column, and whether they rise evenly within each segment."""
+    thresholds = encoding.thresholds_for(dtype)[index].astype(np.float64)
+    n_ramp = encoding.n_segments[index] * encoding.steps
+    is_even = encoding.single_thresholds is None  # as no step of a pipeline moved them
     if encoding.tables[index] is None:
-        return thresholds[:n_ramp], True
+        return thresholds[:n_ramp], is_even
     thresholds = thresholds[np.isfinite(thresholds)]
-    return thresholds, len(thresholds) == n_ramp
+    return thresholds, is_even and len(thresholds) == n_ramp
 
 
 def _stand_in(thresholds: np.ndarray, level: int, dtype, label: str) -> int | None:
     """The integer that stands for a gap; None where there is none.
 
     A gap with a level of its own needs a value that no number has: an end of the type.  Where
-    training saw no gap, it has the level of the median, so a number of that level does.
+    it has the level of numbers, an integer of that level does, if there is one.
     """
     if level < 0:
         return None
@@ -159,7 +179,8 @@ def _stand_in(thresholds: np.ndarray, level: int, dtype, label: str) -> int | No
     edges = [info.min, *np.ceil(thresholds).astype(np.int64).tolist(), info.max + 1]
     if level <= len(thresholds):
         low, high = edges[level], edges[level + 1] - 1
-        return low if low <= high else None
+        if low <= high:
+            return low
     low, high = _training_range(thresholds, info)
     if dtype.kind == "i" and low > info.min:
         return int(info.min)

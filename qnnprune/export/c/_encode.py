@@ -116,23 +116,24 @@ def _column_lines(source: Source, encoding: InputEncoding, column: Column, value
     if not column.is_read:
         return []
     if column.categories is not None:
-        level = f"{source.use('category')}({value}, {len(column.categories)}, {missing})"
+        n = len(column.categories)
+        level = f"{source.use('category')}({value}, {n}, {n if missing < 0 else missing})"
         return [_table_line(source, column, table, level)]
     level, gap = _level(source, column, value), _gap(source, column, missing, value)
     median = None if table is None else _median_level(table, encoding)
     if median is not None and gap:
         low, high = code_range(encoding.n_bits)
-        ramp = _ramp_line(source, encoding, index, f"{gap} ? {median} : {level}")
+        n_codes = table.shape[1] - 1
+        ramp = _ramp_line(source, encoding, n_codes, f"{gap} ? {median} : {level}")
         return [ramp, f"*code++ = {gap} ? {high} : {low};"]
     level = f"{gap} ? {missing} : {level}" if gap else level
     if table is None:
-        return [_ramp_line(source, encoding, index, level)]
+        return [_ramp_line(source, encoding, encoding.n_segments[index], level)]
     return [_table_line(source, column, table, level)]
 
 
-def _ramp_line(source: Source, encoding: InputEncoding, index: int, level: str) -> str:
+def _ramp_line(source: Source, encoding: InputEncoding, n_codes: int, level: str) -> str:
     """C that shares a level out between the codes of a column."""
-    n_codes = int(encoding.n_segments[index])
     return f"code = {source.use('share')}({level}, {n_codes}, {encoding.steps}, code);"
 
 
@@ -153,7 +154,8 @@ def _gap(source: Source, column: Column, missing: int, value: str) -> str:
         return ""
     if column.dtype.kind == "f":
         return f"{source.use('is_nan', value=c_type(column.dtype))}({value})"
-    return f"{value} == {column.missing_value}" if missing > len(column.thresholds) else ""
+    is_own = np.sum(column.thresholds <= column.missing_value) != missing
+    return f"{value} == {column.missing_value}" if is_own else ""
 
 
 def _median_level(table: np.ndarray, encoding: InputEncoding) -> int | None:

@@ -73,7 +73,8 @@ def _units(encoding: InputEncoding, column: Column) -> str:
     if not column.is_read:
         return "not read"
     if column.categories is not None:
-        return f"one of {len(column.enumerators)} constants"
+        closed = "" if encoding.takes_others[column.index] else ", of which predict takes no others"
+        return f"one of {len(column.enumerators)} constants{closed}"
     if not len(column.thresholds):
         return "read for gaps alone"
     first, last = column.thresholds[0], column.thresholds[-1]
@@ -120,8 +121,8 @@ def _enum(column: Column) -> str:
     assert column.categories is not None
     said = [c_string(str(value)) for value in column.categories.tolist()]
     said += ["rare, or not seen in training", "a gap"]
-    pairs = zip(column.enumerators.items(), said, strict=True)
-    items = "\n".join(f"    {name} = {value}, /* {text} */" for (name, value), text in pairs)
+    pairs = column.enumerators.items()
+    items = "\n".join(f"    {name} = {value}, /* {said[value]} */" for name, value in pairs)
     label = column.name if column.label is None else c_string(column.label)
     return f"/* Categories of {label}. */\nenum {{\n{items}\n}};"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 import numpy as np
 
 from ..._version import __version__
+from ...encoding import InputEncoding
 from ...integer import HiddenLayer, IntegerNetwork
 from ._assembly import Assembly
 from ._columns import Column
@@ -59,9 +61,10 @@ def self_test(
         codes = _checked_codes(network, vectors)
         texts, numbers = [list(map(str, row)) for row in codes.tolist()], None
     else:
-        numbers = _typed(network.encoding.numbers(vectors, network.feature_names), columns)
+        numbers = _typed(_numbers(network, vectors), columns)
         texts = np.array([_literals(*pair) for pair in zip(columns, numbers.T, strict=True)]).T
-        codes = network.encoding.codes(network.encoding.levels(numbers))
+        levels = network.encoding.levels(_moved(network.encoding, numbers, columns))
+        codes = network.encoding.codes(levels)
     if not len(codes):
         raise ValueError("test_vectors has no rows.")
     sums, expected = _expected(network, codes, fixed)
@@ -83,6 +86,17 @@ def _checked_codes(network: IntegerNetwork, vectors) -> np.ndarray:
     codes = np.asarray(vectors)
     network.run(codes)  # says what is wrong with them
     return codes.astype(np.int8)
+
+
+def _numbers(network: IntegerNetwork, vectors) -> np.ndarray:
+    """Raw rows as numbers, as they come whatever the type of their columns."""
+    encoding = replace(network.encoding, single_thresholds=None, blocks=None)
+    return encoding.numbers(vectors, network.feature_names)
+
+
+def _moved(encoding: InputEncoding, numbers: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
+    """Numbers that have the levels that C gives them."""
+    return encoding.moved(numbers, np.array([column.is_single for column in columns]))
 
 
 def _typed(numbers: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
