@@ -1,12 +1,11 @@
 """Raw rows in ONNX Runtime: what `predict` says, gaps, categories and dates among them."""
 
-import datetime
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx_rows import decision, session_of
 from pipelines import EveryCode, around_thresholds, fold
 from sklearn.compose import make_column_transformer
 from sklearn.feature_selection import VarianceThreshold
@@ -24,34 +23,6 @@ pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
-
-
-def session_of(model, **options):
-    proto = to_onnx(model, decision=True, **options).SerializeToString()
-    return ort.InferenceSession(proto, providers=["CPUExecutionProvider"])
-
-
-def column_for(values, kind, gap=""):
-    """A column of a frame as users hand it over, by the documentation alone."""
-    if kind == "tensor(string)":
-        filled = [gap if value is None or value != value else value for value in values]
-        return np.array(filled, dtype=object)[:, None]
-    if len(values) and any(isinstance(value, (datetime.date, pd.Timestamp)) for value in values):
-        return ((pd.to_datetime(values) - pd.Timestamp(0)) / pd.Timedelta(days=1)).to_numpy()[
-            :, None
-        ]
-    return values.astype(TYPES[kind]).to_numpy()[:, None]
-
-
-def decision(session, rows, gap=""):
-    """The last output, for a frame or an array."""
-    inputs = session.get_inputs()
-    if inputs[0].name != "X":
-        feed = {i.name: column_for(rows[i.name], i.type, gap) for i in inputs}
-    else:
-        feed = {"X": np.asarray(rows).astype(TYPES[inputs[0].type])}
-    return session.run(None, feed)[-1]
 
 
 def network_of(encoding, names=None, seed=0, n_out=8):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from compiled import decisions
 from mixed import LONG, NUMBERS, TEXTS, hard_rows, mixed_frame, with_dates
+from onnx_rows import decision, session_of
 from pipelines import EveryCode
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -77,6 +78,17 @@ PIPELINES = {
 }
 
 
+def in_onnx(model, network, rows, dtype):
+    """Decisions of ONNX Runtime, each number in one type, gaps of texts by their mark."""
+    pytest.importorskip("onnxruntime")
+    known = zip(rows.columns, network.encoding.categories, strict=True)
+    marks = {name: "<missing>" for name, texts in known if texts is not None and "" in texts}
+    rows = rows.astype(dict.fromkeys(marks, object)).fillna(marks)
+    if network.feature_names is None:
+        rows = rows.set_axis([f"x{place}" for place in range(rows.shape[1])], axis=1)
+    return decision(session_of(model, dtype=np.dtype(dtype).name), rows)
+
+
 def float_frame(dtype):
     """The training frame with all numbers in one type."""
     return FRAME.astype(dict.fromkeys(NUMBERS, dtype))
@@ -133,6 +145,7 @@ def test_straight_on_frames(straight, kind, dtype, tmp_path, elsewhere):
         np.testing.assert_array_equal(straight.predict(rows), network.predict(rows))
     np.testing.assert_array_equal(elsewhere(network, rows), wanted)
     np.testing.assert_array_equal(decisions(straight, network, rows, tmp_path, kind), wanted)
+    np.testing.assert_array_equal(in_onnx(straight, network, rows, dtype), wanted)
 
 
 @FLOATS
@@ -143,6 +156,7 @@ def test_pipelines(pipeline, kind, dtype, tmp_path, elsewhere):
     np.testing.assert_array_equal(network.decision(rows), wanted)
     np.testing.assert_array_equal(elsewhere(network, rows), wanted)
     np.testing.assert_array_equal(decisions(pipeline, network, rows, tmp_path, kind), wanted)
+    np.testing.assert_array_equal(in_onnx(pipeline, network, rows, dtype), wanted)
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
