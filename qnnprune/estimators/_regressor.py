@@ -212,8 +212,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         0 and 1; at least one stays.
     accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
         What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
-        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
-        under the guarantee.
+        same, wrap around, clip once after the whole sum, or raise.  Can be set after `fit`;
+        makes no difference under the guarantee.  `simulate` also clips after each addition.
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each

@@ -48,12 +48,18 @@ class SimulationResult:
     mode : str
     overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
         Sums that left their register, per neuron; of the output layer, per sum of a logit.
+        Where sums are clipped on the way, those that were clipped at least once.
     accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
         Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
         int64, reversed, where there was no row to see.
     n_samples : int
     positions : tuple of int, optional
         Sums of each neuron per row, one count a layer; by default one.
+    per : str or int
+        When a sum was clipped: "sum" at its end, "step" after each addition, a number after
+        each so many products.
+    names : tuple of str, optional
+        Of the layers; by default "hidden 1", "hidden 2" and so on, and "output".
     """
 
     predictions: np.ndarray
@@ -65,6 +71,8 @@ class SimulationResult:
     accumulator_max: tuple[np.ndarray, ...]
     n_samples: int
     positions: tuple[int, ...] | None = None
+    per: str | int = "sum"
+    names: tuple[str, ...] | None = None
 
     @property
     def overflow_rate(self) -> float:
@@ -75,31 +83,41 @@ class SimulationResult:
         return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
 
     def __repr__(self) -> str:
+        per = "" if self.per == "sum" else f"per={self.per!r}, "
         return (
-            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, "
+            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, {per}"
             f"n_samples={self.n_samples}, overflow_rate={self.overflow_rate:.3g})"
         )
 
 
 class Watch:
-    """Counts overflows and follows the observed range of every neuron of a network."""
+    """Counts overflows and follows the observed range of every neuron of a network.
 
-    def __init__(self, names, ranges, n_accum_bits, mode):
+    With `stepped`, one `SteppedSums` per layer, sums are clipped on the way.
+    """
+
+    def __init__(self, names, ranges, n_accum_bits, mode, stepped=None):
         self.mode, self.n_accum_bits, self.names = mode, n_accum_bits, names
+        self.stepped = stepped
         self.registers = [register_range(each, n_accum_bits) for each in ranges]
         self.count = [np.zeros(len(r), np.int64) for r in self.registers]
         self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
         self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
 
-    def store(self, index, acc, first_row, positions=1):
+    def store(self, index, acc, first_row, positions=1, codes=None):
         """Put exact sums of layer `index`, in a floating-point type, into its registers.
 
         A row of the batch has sums of each neuron at so many positions, which follow each other.
+        Steps need the codes that the sums are of.
         """
         low, high = self.registers[index].T
         least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
         self.low[index] = np.minimum(self.low[index], least)
         self.high[index] = np.maximum(self.high[index], most)
+        if self.stepped is not None:
+            acc, clipped = self.stepped[index].store(acc, codes)
+            self.count[index] += clipped
+            return acc
         full = np.flatnonzero((least < low) | (most > high))
         if len(full):
             acc = np.array(acc)
