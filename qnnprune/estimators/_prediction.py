@@ -81,7 +81,8 @@ class IntegerPrediction:
         Returns
         -------
         AccumulatorReport
-            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
+            Prints as text, shows as HTML in notebooks; has ``to_dict()``, ``to_frame()`` and
+            ``plot()``.
         """
         check_is_fitted(self)
         network = self.integer_network_
@@ -93,3 +94,10 @@ class IntegerPrediction:
             guarantee=spec.guaranteed_bits is not None,
             observed=None if X is None else network.simulate(self._validated(X)),
         )
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram, and under it the proof of a fitted estimator."""
+        diagram = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        return f"{diagram}<div>{self.accumulator_report()._repr_html_()}</div>"

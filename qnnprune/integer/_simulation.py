@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._utils import data_frame, display
 from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
 from ._layer import IntegerLayer, OutputLayer
@@ -81,6 +82,58 @@ class SimulationResult:
         each = zip(self.overflow_count, positions, strict=True)
         sums = self.n_samples * sum(len(count) * n for count, n in each)
         return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
+
+    @property
+    def layer_names(self) -> list[str]:
+        """What each layer is called: "hidden 1", "hidden 2", "output"."""
+        return [*(f"hidden {n}" for n in range(1, len(self.overflow_count))), "output"]
+
+    def to_dict(self) -> dict[str, list]:
+        """Columns, as `pandas.DataFrame` takes them.
+
+        Returns
+        -------
+        dict of str to list
+            Layer, neuron, overflows and observed range, one entry per neuron in each list.
+        """
+        sizes = [len(counts) for counts in self.overflow_count]
+        columns = {
+            "layer": np.repeat(self.layer_names, sizes),
+            "neuron": np.concatenate([np.arange(size) for size in sizes]),
+            "overflow_count": np.concatenate(self.overflow_count),
+            "accumulator_min": np.concatenate(self.accumulator_min),
+            "accumulator_max": np.concatenate(self.accumulator_max),
+        }
+        return {name: column.tolist() for name, column in columns.items()}
+
+    def to_frame(self):
+        """What happened to each neuron, as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per neuron, with the columns of `to_dict`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return data_frame(self.to_dict())
+
+    def plot(self, *, ax=None):
+        """Draw the overflow of every neuron; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            One, or one per layer.
+
+        Returns
+        -------
+        qnnprune.inspection.OverflowDisplay
+        """
+        return display("OverflowDisplay").from_simulation(self, ax=ax)
 
     def __repr__(self) -> str:
         per = "" if self.per == "sum" else f"per={self.per!r}, "
