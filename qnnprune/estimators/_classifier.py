@@ -422,8 +422,9 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         The trained Brevitas module in eval mode.  Takes levels, which
         ``integer_network_.encoding.levels(X)`` computes.
     history_ : list of dict
-        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
-        `partial_fit` and warm starts add theirs to those of the training that they go on from.
+        One record an epoch: losses, duration, share of weights left, how far the pruning phase
+        has come (0 to 1), validation score.  `prune`, `partial_fit` and warm starts add theirs to
+        those of the training that they go on from.
     n_iter_ : int
         Epochs trained, all of `history_`.
     dropout_ : float

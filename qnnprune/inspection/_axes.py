@@ -6,10 +6,14 @@ import numpy as np
 
 from ..export._common import require
 
-__all__ = ["BLUE", "GREEN", "GREY", "LIGHT", "ORANGE", "finish", "panels", "whole_numbers"]
+__all__ = [
+    "BLUE", "GREEN", "GREY", "LIGHT", "ORANGE", "SKY",
+    "finish", "legend_above", "panels", "whole_numbers",
+]  # fmt: skip
 
 # From the palette of M. Okabe and K. Ito, which colour-blind people tell apart.
-BLUE, ORANGE, GREEN, GREY, LIGHT = "#0072B2", "#D55E00", "#009E73", "#595959", "#E3E3E3"
+BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#D55E00", "#009E73"
+GREY, LIGHT = "#595959", "#E3E3E3"
 
 _WIDTH = 6.0  # inches: a column of a page, and readable at the width of a phone
 
@@ -63,13 +67,12 @@ def panels(
     return grid.subplots(squeeze=False, sharex=sharex)
 
 
-def finish(display, axes: np.ndarray):
+def finish(display, axes: np.ndarray, *, framed: bool = False):
     """Give a display the attributes that all have once they are drawn."""
     display.axes_ = axes
     display.figure_ = axes.flat[0].figure
     for ax in axes.flat:
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
+        ax.spines[["top", "right"]].set_visible(framed)
     return display
 
 
@@ -77,3 +80,11 @@ def whole_numbers(axis) -> None:
     """Tick whole numbers alone."""
     ticker = require("matplotlib.ticker", "plot")
     axis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+
+
+def legend_above(panel, ncols: int = 2, y: float = 1.0) -> None:
+    """A legend over the panel, where it hides nothing."""
+    panel.legend(
+        loc="lower right", bbox_to_anchor=(1, y), ncols=ncols, fontsize="small", frameon=False,
+        borderaxespad=0.2, handlelength=1.5, columnspacing=1.0,
+    )  # fmt: skip

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._axes import BLUE, GREEN, GREY, LIGHT, ORANGE, finish, panels, whole_numbers
+from ._axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    SKY,
+    finish,
+    legend_above,
+    panels,
+    whole_numbers,
+)
 
 __all__ = ["NarrowingDisplay", "TrainingDisplay"]
 
@@ -61,13 +72,13 @@ class NarrowingDisplay:
         axes, curve = panels(ax, 2, sharex=True, height=1.8), self.curve
         above, below = axes[:, 0]
         above.plot(curve.n_accum_bits, curve.score, "o-", color=BLUE)
-        below.bar(curve.n_accum_bits, curve.nonzeros, width=0.6, color=BLUE)
+        below.bar(curve.n_accum_bits, curve.nonzeros, width=0.6, color=SKY)
         above.set(ylabel="score")
         below.set(ylabel="weights left", xlabel="accumulator width, bits")
         for panel in (above, below):
             label = f"taken: {curve.best} bits" if panel is above else None
             panel.axvline(curve.best, color=ORANGE, linestyle="--", label=label, zorder=0)
-        above.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
+        legend_above(above)
         whole_numbers(below.xaxis)
         below.set_xlim(max(curve.n_accum_bits) + 0.5, min(curve.n_accum_bits) - 0.5)
         return finish(self, axes)
@@ -87,23 +98,30 @@ class TrainingDisplay:
         Score on the rows held back; None without any.
     weights_left : float array of shape (n_epochs,), or None
         Share of weights that are kept; None where nothing is pruned.
+    pruning_progress : float array of shape (n_epochs,), or None
+        How far the pruning phase has come, 0 to 1; None where that is not known.
 
     Attributes
     ----------
     pruning_epochs : bool array of shape (n_epochs,)
-        Epochs at whose end fewer weights were left than at the end of the one before.
+        Epochs of the pruning phase, the one in which it ends included.
     axes_ : array of Axes of shape (n_panels, 1)
         Loss, and where they are known score and weights left.
     figure_ : Figure
     """
 
-    def __init__(self, epoch, train_loss, valid_score=None, weights_left=None):
+    def __init__(
+        self, epoch, train_loss, valid_score=None, weights_left=None, pruning_progress=None
+    ):
         self.epoch, self.train_loss = np.asarray(epoch), np.asarray(train_loss)
         self.valid_score = None if valid_score is None else np.asarray(valid_score)
         self.weights_left = None if weights_left is None else np.asarray(weights_left)
-        self.pruning_epochs = np.zeros(len(self.epoch), dtype=bool)
-        if weights_left is not None:
-            self.pruning_epochs = np.diff(self.weights_left, prepend=1.0) < 0
+        progress = np.full(len(self.epoch), np.nan)
+        if pruning_progress is not None:
+            progress = np.asarray(pruning_progress, dtype=np.float64)
+        under_way = (progress > 0) & (progress < 1)
+        before = np.concatenate([[1.0], progress[:-1]])[: len(progress)]
+        self.pruning_epochs = under_way | ((progress >= 1) & (before < 1))
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -126,7 +144,7 @@ class TrainingDisplay:
             known = any(name in epoch for epoch in history)
             return [epoch.get(name, np.nan) for epoch in history] if known else None
 
-        names = ("epoch", "train_loss", "valid_score", "weights_left")
+        names = ("epoch", "train_loss", "valid_score", "weights_left", "pruning_progress")
         return cls(*map(column, names)).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -156,7 +174,7 @@ class TrainingDisplay:
         if share is not None:
             axes[-1, 0].set_ylim(0, 105)
         if self.pruning_epochs.any():
-            axes[0, 0].legend(loc="upper right", fontsize="small")
+            legend_above(axes[0, 0])
         axes[-1, 0].set_xlabel("epoch")
         whole_numbers(axes[-1, 0].xaxis)
         return finish(self, axes)

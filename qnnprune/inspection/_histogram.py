@@ -7,7 +7,7 @@ import numpy as np
 from ..accumulators import register_range
 from ..export._common import integer_network_of
 from ..integer._simulation import layer_name
-from ._axes import BLUE, GREY, ORANGE, finish, panels
+from ._axes import GREY, ORANGE, SKY, finish, legend_above, panels
 
 __all__ = ["AccumulatorHistogramDisplay"]
 
@@ -115,18 +115,17 @@ class AccumulatorHistogramDisplay:
         for place, panel in enumerate(axes[:, 0]):
             self._draw(place, panel)
         axes[-1, 0].set_xlabel("sum of products")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        axes[0, 0].legend(
-            handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.18), ncols=3,
-            fontsize="small", frameon=False,
-        )  # fmt: skip
+        legend_above(axes[0, 0], y=1.2)
         return finish(self, axes)
 
     def _draw(self, place, panel):
         edges, counts = self.edges[place], self.counts[place]
         # A bin's integers lie around its middle.
         panel.stairs(
-            100 * counts / max(counts.sum(), 1), edges - 0.5, fill=True, color=BLUE, label="sums"
+            100 * counts / max(counts.sum(), 1),
+            edges - 0.5,
+            fill=True,
+            color=SKY,
         )
         for name, (low, high), style in (
             ("proven range", self.proven_range[place], (ORANGE, "-")),

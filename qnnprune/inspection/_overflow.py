@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..export._common import integer_network_of
-from ._axes import finish, panels
+from ._axes import finish, panels, whole_numbers
 
 __all__ = ["OverflowDisplay"]
 
@@ -94,21 +94,23 @@ class OverflowDisplay:
         -------
         OverflowDisplay
         """
-        lines = [math.ceil(len(rate) / _PER_LINE) for rate in self.overflow_rate]
-        axes = panels(ax, len(self.names), height=1.4, height_ratios=[1 + n for n in lines])
+        ratios = [1 + math.ceil(len(rate) / _PER_LINE) for rate in self.overflow_rate]
+        axes = panels(ax, len(self.names), height=1.4, height_ratios=ratios)
         most = max((rate.max(initial=0) for rate in self.overflow_rate), default=0)
         for name, rate, panel in zip(self.names, self.overflow_rate, axes[:, 0], strict=True):
             image = panel.imshow(
-                _lines(100 * rate), cmap="cividis_r", vmin=0, vmax=100 * most or 1, aspect="auto"
+                _lines(100 * rate), cmap="Blues", vmin=0, vmax=100 * most or 1, aspect="auto"
             )
             n_over = np.count_nonzero(rate)
             panel.set_title(
                 f"{name}: {n_over} of {len(rate)} overflow", loc="left", fontsize="medium"
             )
-            panel.set_yticks(range(0, math.ceil(len(rate) / _PER_LINE), 2))
-            panel.set_yticklabels([_PER_LINE * line for line in panel.get_yticks().astype(int)])
+            n_lines = math.ceil(len(rate) / _PER_LINE)
+            lines = range(0, n_lines, math.ceil(n_lines / 4))
+            panel.set_yticks(lines, [str(_PER_LINE * line) for line in lines])
+            whole_numbers(panel.xaxis)
         axes[-1, 0].set_xlabel(f"neuron; {self.title}")
-        finish(self, axes)
+        finish(self, axes, framed=True)
         self.figure_.colorbar(image, ax=list(axes[:, 0]), label="rows that overflow, %")
         return self
 

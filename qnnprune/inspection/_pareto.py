@@ -9,7 +9,7 @@ import numpy as np
 from ..export import to_c
 from ..export._common import integer_network_of
 from ..export.fhe._lookups import lookup_network
-from ._axes import BLUE, GREY, finish, panels
+from ._axes import BLUE, GREY, finish, legend_above, panels, whole_numbers
 
 __all__ = ["ParetoDisplay"]
 
@@ -121,10 +121,9 @@ class ParetoDisplay:
             )
             self._name(panel, cost, order)
             panel.set(xlabel=_TITLES.get(name, name), ylabel="score")
-            panel.margins(x=0.08, y=0.2)
-        axes[0, 0].legend(
-            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize="small", frameon=False
-        )
+            panel.margins(x=0.15, y=0.25)
+            whole_numbers(panel.xaxis)
+        legend_above(axes[0, 0])
         return finish(self, axes)
 
     def _name(self, panel, cost, order):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._axes import BLUE, ORANGE, finish, panels, whole_numbers
+from ._axes import ORANGE, SKY, finish, legend_above, panels, whole_numbers
 
 __all__ = ["ProofDisplay"]
 
@@ -85,7 +85,7 @@ class ProofDisplay:
         """
         axes = panels(ax, 1, height=0.5 + 0.4 * len(self.names))
         panel, places = axes[0, 0], np.arange(len(self.names))
-        panel.barh(places, self.proven_bits, height=0.6, color=BLUE, label="proven")
+        panel.barh(places, self.proven_bits, height=0.6, color=SKY, label="proven")
         if self.observed_bits is not None:
             panel.plot(
                 self.observed_bits,
@@ -102,7 +102,5 @@ class ProofDisplay:
         panel.invert_yaxis()
         panel.set_xlabel("accumulator width, bits")
         whole_numbers(panel.xaxis)
-        panel.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="small", frameon=False
-        )
+        legend_above(panel)
         return finish(self, axes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..export._common import integer_network_of
 from ..integer._simulation import layer_name
-from ._axes import BLUE, GREY, ORANGE, finish, panels
+from ._axes import ORANGE, SKY, finish, legend_above, panels, whole_numbers
 
 __all__ = ["NonzerosDisplay", "WeightDisplay"]
 
@@ -14,14 +14,14 @@ __all__ = ["NonzerosDisplay", "WeightDisplay"]
 class WeightDisplay:
     """Weight codes of each layer, before and after pruning.
 
-    Best made by `from_estimator`.
+    Best made by `from_estimators`.
 
     Parameters
     ----------
     names : sequence of str
         Of the layers.
     before, after : sequence of integer arrays of shape (n_out, n_in)
-        Per layer: codes that the weights round to without the mask, and with it.
+        Per layer: weight codes, 0 where a weight is pruned.
 
     Attributes
     ----------
@@ -33,17 +33,16 @@ class WeightDisplay:
         self.names, self.before, self.after = list(names), list(before), list(after)
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
-        """Read the weights of a trained module and draw.
+    def from_estimators(cls, before, after, *, ax=None):
+        """Draw one estimator beside another, for instance a copy from before `prune`.
 
-        A pruned weight keeps the value that it had when it went: that is what it is *before*
-        pruning.  All neurons that were asked for are shown, also those that the integer network
-        does without.
+        All neurons that were asked for are shown, also those that the integer network does
+        without.
 
         Parameters
         ----------
-        estimator : fitted estimator
-            Not an IntegerNetwork, which holds no weights that are pruned.
+        before, after : fitted estimators
+            With the same number of layers.
         ax : Axes, optional
             One, or two per layer.
 
@@ -51,17 +50,9 @@ class WeightDisplay:
         -------
         WeightDisplay
         """
-        integer_network_of(estimator)  # says what is wrong with it
-        if not hasattr(estimator, "module_"):
-            raise TypeError(
-                f"A {type(estimator).__name__} does not hold the weights that were pruned: pass the "
-                "fitted estimator."
-            )
-        layers = estimator.module_.layers
-        before = [layer.codes * layer.slope_sign[:, None] for layer in layers]
-        after = [codes * layer.mask for codes, layer in zip(before, layers, strict=True)]
-        names = [f"hidden {place + 1}" for place in range(len(layers) - 1)]
-        return cls([*names, "output"], before, after).plot(ax=ax)
+        pair = _codes(before), _codes(after)
+        names = [f"hidden {place + 1}" for place in range(len(pair[0]) - 1)]
+        return cls([*names, "output"], *pair).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw.
@@ -76,7 +67,7 @@ class WeightDisplay:
         WeightDisplay
         """
         axes = panels(ax, len(self.names), 2, height=1.7)
-        most = max(max(np.abs(codes).max(initial=1) for codes in self.before), 1)
+        most = max(np.abs(codes).max(initial=1) for codes in (*self.before, *self.after))
         for place, name in enumerate(self.names):
             pair = (("before", self.before[place]), ("after", self.after[place]))
             for panel, (when, codes) in zip(axes[place], pair, strict=True):
@@ -90,13 +81,26 @@ class WeightDisplay:
                     interpolation="nearest",
                 )
                 share = np.count_nonzero(codes) / max(codes.size, 1)
-                panel.set_title(f"{when}: {share:.0%} not 0", loc="left", fontsize="small")
+                panel.set_title(f"{when}\n{share:.0%} not 0", loc="left", fontsize="small")
             axes[place, 0].set_ylabel(f"{name}\nneuron")
         for panel in axes[-1]:
             panel.set_xlabel("input")
-        finish(self, axes)
-        self.figure_.colorbar(image, ax=list(axes.flat), label="weight code")
+        finish(self, axes, framed=True)
+        bar = self.figure_.colorbar(image, ax=list(axes.flat), label="weight code")
+        whole_numbers(bar.ax.yaxis)
         return self
+
+
+def _codes(estimator) -> list[np.ndarray]:
+    """Weight codes of every layer of the trained module, pruned ones 0."""
+    integer_network_of(estimator)  # says what is wrong with it
+    if not hasattr(estimator, "module_"):
+        raise TypeError(
+            f"A {type(estimator).__name__} does not hold the neurons that were removed: pass the "
+            "fitted estimator itself."
+        )
+    layers = estimator.module_.layers
+    return [layer.codes * layer.mask * layer.slope_sign[:, None] for layer in layers]
 
 
 class NonzerosDisplay:
@@ -164,15 +168,14 @@ class NonzerosDisplay:
         for panel, (name, nonzeros, omega, budget) in zip(axes[:, 0], limits, strict=True):
             falling = np.sort(nonzeros)[::-1]
             edges = np.arange(len(falling) + 1) + 0.5
-            panel.stairs(falling, edges, fill=True, color=BLUE)
-            panel.axhline(omega, color=GREY, linestyle="--", label=f"Ω = {omega}")
+            panel.stairs(falling, edges, fill=True, color=SKY)
+            panel.axhline(omega, color="black", linestyle="--", label=f"Ω = {omega}")
             if budget is not None:
                 panel.axhline(budget, color=ORANGE, label=f"budget = {budget}")
             panel.set_title(name, loc="left", fontsize="medium")
             panel.set(ylabel="weights", xlim=(0.5, len(falling) + 0.5))
             panel.set_ylim(0, 1.1 * max(omega, budget or 0, falling.max(initial=1)))
-            panel.legend(
-                loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize="small", frameon=False
-            )
+            legend_above(panel)
+            whole_numbers(panel.xaxis)
         axes[-1, 0].set_xlabel("neuron, by falling number of weights")
         return finish(self, axes)

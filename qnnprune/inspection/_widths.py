@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from ..estimators import NarrowingCurve
 from ..export._common import integer_network_of
-from ._axes import BLUE, GREY, ORANGE, finish, panels, whole_numbers
+from ._axes import BLUE, GREY, ORANGE, SKY, finish, legend_above, panels, whole_numbers
 
 __all__ = ["AccumulatorWidthDisplay"]
 
@@ -112,17 +112,17 @@ class AccumulatorWidthDisplay:
         """
         axes = panels(ax, 2, sharex=True)
         above, below = axes[:, 0]
-        label = "one network, narrower registers"
+        label = "this network, narrower registers"
         above.plot(self.n_accum_bits, self.score, "o-", color=BLUE, label=label)
         if len(self.pruned_bits):
             label = "pruned to the width"
             above.plot(self.pruned_bits, self.pruned_score, "s--", color=ORANGE, label=label)
-        below.bar(self.n_accum_bits, 100 * self.overflow_rate, color=BLUE, width=0.6)
+        below.bar(self.n_accum_bits, 100 * self.overflow_rate, color=SKY, width=0.6)
         for panel in (above, below):
             label = f"proven: {self.proven_bits} bits" if panel is above else None
             panel.axvline(self.proven_bits, color=GREY, linestyle=":", label=label)
         above.set_ylabel(self.score_name)
-        above.legend(loc="best", fontsize="small")
+        legend_above(above, ncols=1)
         below.set(ylabel="sums that overflow, %", xlabel="accumulator width, bits")
         below.set_ylim(0, max(1, 110 * self.overflow_rate.max(initial=0)))
         whole_numbers(below.xaxis)
