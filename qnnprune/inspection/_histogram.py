@@ -28,7 +28,7 @@ class _SumCounter:
             for (low, high), step in zip(pairs, self.step, strict=True)
         ]
 
-    def store(self, index, acc, codes, first_row):
+    def store(self, index, acc, first_row, codes):
         """Count the sums of a layer and hand them on."""
         place = (acc.astype(np.int64).ravel() - self.low[index]) // self.step[index]
         self.counts[index] += np.bincount(place, minlength=len(self.counts[index]))

@@ -15,7 +15,7 @@ _PER_LINE = 32  # neurons
 
 
 class OverflowDisplay:
-    """Share of rows in which the sum of each neuron overflows.
+    """Share of the sums of each neuron that overflow.
 
     Made by `from_estimator`, or from what `simulate` returned by `from_simulation`.
 
@@ -24,7 +24,7 @@ class OverflowDisplay:
     names : sequence of str
         Of the layers.
     overflow_rate : sequence of float arrays of shape (n_out,)
-        Per layer: share of rows, 0 to 1, by neuron.
+        Per layer: share of its sums, one per row, 0 to 1, by neuron.
     title : str
         What was simulated.
 
@@ -77,7 +77,9 @@ class OverflowDisplay:
         -------
         OverflowDisplay
         """
-        rates = [count / max(result.n_samples, 1) for count in result.overflow_count]
+        positions = result.positions or (1,) * len(result.overflow_count)
+        pairs = zip(result.overflow_count, positions, strict=True)
+        rates = [count / max(result.n_samples * n, 1) for count, n in pairs]
         mode = result.mode if result.per == "sum" else f"{result.mode}, per={result.per!r}"
         title = f"registers of {result.n_accum_bits} bits ({mode})"
         return cls(result.layer_names, rates, title).plot(ax=ax)
@@ -111,7 +113,7 @@ class OverflowDisplay:
             whole_numbers(panel.xaxis)
         axes[-1, 0].set_xlabel(f"neuron; {self.title}")
         finish(self, axes, framed=True)
-        self.figure_.colorbar(image, ax=list(axes[:, 0]), label="rows that overflow, %")
+        self.figure_.colorbar(image, ax=list(axes[:, 0]), label="sums that overflow, %")
         return self
 
 

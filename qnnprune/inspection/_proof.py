@@ -21,8 +21,8 @@ class ProofDisplay:
     proven_bits : sequence of int
     observed_bits : sequence of int, or None
         None where no rows were observed.
-    n_accum_bits : int or None
-        Width that was asked for.
+    limit_bits : sequence of int or None
+        Width of the register of each layer; None where there is no limit.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class ProofDisplay:
     figure_ : Figure
     """
 
-    def __init__(self, names, proven_bits, observed_bits=None, n_accum_bits=None):
+    def __init__(self, names, proven_bits, observed_bits=None, limit_bits=None):
         self.names, self.proven_bits = list(names), np.asarray(proven_bits)
         self.observed_bits = None if observed_bits is None else np.asarray(observed_bits)
-        self.n_accum_bits = n_accum_bits
+        self.limit_bits = [None] * len(self.names) if limit_bits is None else list(limit_bits)
 
     @classmethod
     def from_estimator(cls, estimator, X=None, *, ax=None):
@@ -66,10 +66,10 @@ class ProofDisplay:
         ProofDisplay
         """
         columns = report.to_dict()
+        limits = columns.get("limit_bits", [report.n_accum_bits] * len(report.rows))
         display = cls(
-            columns["layer"], columns["proven_bits"], columns.get("observed_bits"),
-            report.n_accum_bits,
-        )  # fmt: skip
+            columns["layer"], columns["proven_bits"], columns.get("observed_bits"), limits
+        )
         return display.plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -95,9 +95,12 @@ class ProofDisplay:
                 markeredgecolor="black",
                 label="observed",
             )
-        if self.n_accum_bits is not None:
-            label = f"register of {self.n_accum_bits} bits"
-            panel.axvline(self.n_accum_bits, color=ORANGE, linestyle="--", linewidth=2, label=label)
+        limits = [(place, n) for place, n in enumerate(self.limit_bits) if n is not None]
+        if limits:
+            place, bits = np.transpose(limits)
+            panel.vlines(
+                bits, place - 0.45, place + 0.45, color=ORANGE, linewidth=3, label="register"
+            )
         panel.set_yticks(places, self.names)
         panel.invert_yaxis()
         panel.set_xlabel("accumulator width, bits")

@@ -86,7 +86,8 @@ class SimulationResult:
     @property
     def layer_names(self) -> list[str]:
         """What each layer is called: "hidden 1", "hidden 2", "output"."""
-        return [*(f"hidden {n}" for n in range(1, len(self.overflow_count))), "output"]
+        hidden = (f"hidden {n}" for n in range(1, len(self.overflow_count)))
+        return [*hidden, "output"] if self.names is None else list(self.names)
 
     def to_dict(self) -> dict[str, list]:
         """Columns, as `pandas.DataFrame` takes them.
