@@ -79,7 +79,7 @@ def finish(display, axes: np.ndarray, *, framed: bool = False):
 def whole_numbers(axis) -> None:
     """Tick whole numbers alone."""
     ticker = require("matplotlib.ticker", "plot")
-    axis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
 def legend_above(panel, ncols: int = 2, y: float = 1.0) -> None:

@@ -93,6 +93,7 @@ class ProofDisplay:
                 "D",
                 color="white",
                 markeredgecolor="black",
+                zorder=3,
                 label="observed",
             )
         limits = [(place, n) for place, n in enumerate(self.limit_bits) if n is not None]

@@ -82,6 +82,7 @@ class WeightDisplay:
                 )
                 share = np.count_nonzero(codes) / max(codes.size, 1)
                 panel.set_title(f"{when}\n{share:.0%} not 0", loc="left", fontsize="small")
+                whole_numbers(panel.yaxis)
             axes[place, 0].set_ylabel(f"{name}\nneuron")
         for panel in axes[-1]:
             panel.set_xlabel("input")
