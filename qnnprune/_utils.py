@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from importlib import import_module
 
 import numpy as np
 
 __all__ = [
+    "data_frame",
+    "display",
     "is_plain",
     "plain_labels",
     "plain_number",
@@ -117,3 +120,23 @@ def state_without_caches(instance) -> dict:
         for name, value in vars(instance).items()
         if not isinstance(getattr(kind, name, None), cached_property)
     }
+
+
+def data_frame(columns: dict):
+    """Columns as a pandas DataFrame, which only those need who ask for one.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+    return pd.DataFrame(columns)
+
+
+def display(name: str):
+    """A Display of `qnnprune.inspection`, a room above all that has a ``plot()``, by its name."""
+    return getattr(import_module("qnnprune.inspection"), name)

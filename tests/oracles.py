@@ -86,7 +86,12 @@ def added_up(sums, n_logits):
     return [sum(sums[logit::n_logits]) for logit in range(n_logits)]
 
 
-def walk(layers, codes, store=lambda layer, neuron, total: total):
+def walk(
+    layers,
+    codes,
+    store=lambda layer, neuron, total: total,
+    add=lambda layer, neuron, products: sum(products),
+):
     """One row of codes through a network, layer by layer.
 
     Parameters
@@ -95,6 +100,8 @@ def walk(layers, codes, store=lambda layer, neuron, total: total):
     codes : sequence of int
     store : callable
         What an accumulator keeps of a sum: ``store(layer, neuron, sum)``, both counted from 0.
+    add : callable
+        The sum of all products, in the order of the inputs: ``add(layer, neuron, products)``.
 
     Yields
     ------
@@ -104,7 +111,9 @@ def walk(layers, codes, store=lambda layer, neuron, total: total):
     codes = [int(code) for code in codes]
     for index, layer in enumerate(layers):
         sums = [
-            store(index, neuron, sum(w * x for w, x in zip(row, codes, strict=True)))
+            store(
+                index, neuron, add(index, neuron, [w * x for w, x in zip(row, codes, strict=True)])
+            )
             for neuron, row in enumerate(layer.weight.tolist())
         ]
         if index == len(layers) - 1:
@@ -154,3 +163,29 @@ class Registers:
         if self.mode == "saturate":
             return min(max(total, first), last)
         return first + (total - first) % 2**self.n_bits
+
+
+class ClippedOnTheWay:
+    """Addition of `per` products at a time for `walk`, each sum clipped to its register.
+
+    Attributes
+    ----------
+    clipped : list of list of int
+        How many sums were clipped at least once, by layer and neuron.
+    """
+
+    def __init__(self, layers, n_bits, per, orders):
+        self.n_bits, self.per, self.orders = n_bits, per, orders
+        self.signed = [[low < 0 for low, _ in accumulator_ranges(layer)] for layer in layers]
+        self.clipped = [[0] * len(layer.weight) for layer in layers]
+
+    def __call__(self, layer, neuron, products):
+        first, last = register(self.n_bits, self.signed[layer][neuron])
+        products = [products[i] for i in self.orders[layer]]
+        total, leaves = 0, False
+        for start in range(0, len(products), self.per):
+            total += sum(products[start : start + self.per])
+            leaves |= not first <= total <= last
+            total = min(max(total, first), last)
+        self.clipped[layer][neuron] += leaves
+        return total

@@ -33,11 +33,12 @@ NEEDS = {
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
     "microcontrollers.md": ["pandas"],
     "getting_started.md": ["pandas"],
+    "pictures.md": ["matplotlib", "pandas"],
     "pipelines.md": ["pandas"],
 }
 PUBLIC = [
-    "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export", ".integer",
-    ".nn", ".pruning",
+    "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export",
+    ".inspection", ".integer", ".nn", ".pruning",
 ]  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

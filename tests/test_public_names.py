@@ -18,7 +18,7 @@ docscrape = pytest.importorskip("numpydoc.docscrape")
 
 MODULES = [
     "qnnprune", "qnnprune.accumulators", "qnnprune.audit", "qnnprune.encoding", "qnnprune.estimators",
-    "qnnprune.exceptions", "qnnprune.export", "qnnprune.integer", "qnnprune.nn",
+    "qnnprune.exceptions", "qnnprune.export", "qnnprune.inspection", "qnnprune.integer", "qnnprune.nn",
     "qnnprune.pruning",
 ]  # fmt: skip
 

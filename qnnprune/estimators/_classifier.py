@@ -361,8 +361,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         0 and 1; at least one stays.
     accumulator_mode : {"exact", "wrap", "saturate", "raise"}, default="exact"
         What `predict` and `score` do with sums beyond `n_accum_bits`: hold them all the
-        same, wrap around, clip, or raise.  Can be set after `fit`; makes no difference
-        under the guarantee.
+        same, wrap around, clip once after the whole sum, or raise.  Can be set after `fit`;
+        makes no difference under the guarantee.  `simulate` also clips after each addition.
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
@@ -422,8 +422,9 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         The trained Brevitas module in eval mode.  Takes levels, which
         ``integer_network_.encoding.levels(X)`` computes.
     history_ : list of dict
-        One record an epoch: losses, duration, share of weights left, validation score.  `prune`,
-        `partial_fit` and warm starts add theirs to those of the training that they go on from.
+        One record an epoch: losses, duration, share of weights left, how far the pruning phase
+        has come (0 to 1), validation score.  `prune`, `partial_fit` and warm starts add theirs to
+        those of the training that they go on from.
     n_iter_ : int
         Epochs trained, all of `history_`.
     dropout_ : float

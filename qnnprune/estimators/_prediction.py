@@ -39,7 +39,7 @@ class IntegerPrediction:
         """
         return decode(self._decision(X), getattr(self, "classes_", None))
 
-    def simulate(self, X, *, n_accum_bits=None, mode="wrap"):
+    def simulate(self, X, *, n_accum_bits=None, mode="wrap", per="sum", order=None):
         """Predict with accumulators of a given width, and report what happened.
 
         Parameters
@@ -50,8 +50,14 @@ class IntegerPrediction:
             A neuron whose sum is never negative has an unsigned register.
         mode : {"wrap", "saturate", "raise"}
             What happens to a sum that leaves its register: two's-complement
-            wrap-around, clipping once after the whole sum, or an
-            `AccumulatorOverflowError`.
+            wrap-around, clipping, or an `AccumulatorOverflowError`.
+        per : {"sum", "step"} or int, default="sum"
+            When mode "saturate" clips: once, after the whole sum; after each addition; or after
+            each so many products, as units do that add up 2 or 4 of them at once.
+        order : sequence of one permutation or None per layer, optional
+            With `per` other than "sum": the inputs of each layer in the order of its
+            additions, pruned ones included; by default that of the columns of its weight in
+            ``integer_network_.layers``.
 
         Returns
         -------
@@ -61,7 +67,7 @@ class IntegerPrediction:
         """
         X = self._validated(X)
         bits = self.n_accum_bits if n_accum_bits is None else n_accum_bits
-        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode)
+        return self.integer_network_.simulate(X, n_accum_bits=bits, mode=mode, per=per, order=order)
 
     def accumulator_report(self, X=None):
         """Tabulate limits, weights and proven widths, one row a layer.
@@ -75,7 +81,8 @@ class IntegerPrediction:
         Returns
         -------
         AccumulatorReport
-            Prints as text, shows as HTML in notebooks; has ``to_dict()`` and ``to_frame()``.
+            Prints as text, shows as HTML in notebooks; has ``to_dict()``, ``to_frame()`` and
+            ``plot()``.
         """
         check_is_fitted(self)
         network = self.integer_network_
@@ -87,3 +94,10 @@ class IntegerPrediction:
             guarantee=spec.guaranteed_bits is not None,
             observed=None if X is None else network.simulate(self._validated(X)),
         )
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram, and under it the proof of a fitted estimator."""
+        diagram = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        return f"{diagram}<div>{self.accumulator_report()._repr_html_()}</div>"

@@ -252,6 +252,7 @@ class IntegerGraph:
             accumulator_max=tuple(watch.high),
             n_samples=len(decision),
             positions=tuple(prod(self.shapes[i][1:]) for i in places),
+            names=tuple(self.sums),
         )
 
     def save(self, path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._files import write_whole
 from .._utils import row_blocks, state_without_caches
-from ..accumulators import omega
+from ..accumulators import omega, register_range
 from ..encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
@@ -26,6 +26,7 @@ from ._folding import parts_of_pipeline
 from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import SimulationResult, Watch, check_register, layer_name
+from ._steps import SteppedSums, checked_order, products_per_step
 from ._storage import pack, read_bounded, unpack
 
 __all__ = ["IntegerNetwork", "decode"]
@@ -192,7 +193,7 @@ class IntegerNetwork(EstimatorFace):
         for index, layer in enumerate(self._layers_by_segment):
             acc = layer.accumulate(codes, scratch)
             if watch is not None:
-                acc = watch.store(index, acc, first_row)
+                acc = watch.store(index, acc, first_row, codes=codes)
             if isinstance(layer, HiddenLayer):
                 codes = layer.requantize(acc)
         return self._output.decision(acc)
@@ -235,7 +236,29 @@ class IntegerNetwork(EstimatorFace):
         """
         return decode(self.decision(X), self.classes)
 
-    def simulate(self, X, *, n_accum_bits: int | None = None, mode: str = "wrap"):
+    def _stepped(self, n_accum_bits, mode, per, order) -> list[SteppedSums] | None:
+        """Registers that clip on the way; None where a sum is looked at once."""
+        n_products = products_per_step(per, mode, order)
+        if n_products is None:
+            return None
+        first, *others = checked_order(order, self.layers)
+        orders = [np.argsort(self.encoding.order_by_segment)[first], *others]
+        return [
+            SteppedSums(
+                layer, register_range(layer.accumulator_range, n_accum_bits), each, n_products
+            )
+            for layer, each in zip(self._layers_by_segment, orders, strict=True)
+        ]
+
+    def simulate(
+        self,
+        X,
+        *,
+        n_accum_bits: int | None = None,
+        mode: str = "wrap",
+        per: str | int = "sum",
+        order=None,
+    ) -> SimulationResult:
         """Run the network with accumulators of a given width.
 
         Parameters
@@ -246,8 +269,14 @@ class IntegerNetwork(EstimatorFace):
             Width of every register, 1 to 62 bits; the network's own by default.
         mode : {"wrap", "saturate", "raise"}
             What a sum does that leaves its register: two's-complement wrap-around,
-            clipping once after the whole sum (not after each addition), or an error.  Each
-            sum of a logit has a register of its own; their addition is not in one.
+            clipping, or an error.  Each sum of a logit has a register of its own; their
+            addition is not in one.
+        per : {"sum", "step"} or int, default="sum"
+            When mode "saturate" clips: once, after the whole sum; after each addition; or after
+            each so many products, as units do that add up 2 or 4 of them at once.
+        order : sequence of one permutation or None per layer, optional
+            With `per` other than "sum": the inputs of each layer in the order of its
+            additions, pruned ones included; by default that of the columns of its weight.
 
         Returns
         -------
@@ -255,6 +284,8 @@ class IntegerNetwork(EstimatorFace):
 
         Raises
         ------
+        ValueError
+            If a parameter has no such value, or `per` and `order` do not go with `mode`.
         AccumulatorOverflowError
             At the first overflow, in mode "raise".
         """
@@ -262,7 +293,8 @@ class IntegerNetwork(EstimatorFace):
         check_register(bits, mode)
         names = [layer_name(index, layer) for index, layer in enumerate(self.layers)]
         ranges = [layer.accumulator_range for layer in self.layers]
-        watch = Watch(names, ranges, int(bits), mode)
+        stepped = self._stepped(int(bits), mode, per, order)
+        watch = Watch(names, ranges, int(bits), mode, stepped)
         decision = self._decide(X, watch)
         return SimulationResult(
             predictions=decode(decision, self.classes),
@@ -273,6 +305,7 @@ class IntegerNetwork(EstimatorFace):
             accumulator_min=tuple(watch.low),
             accumulator_max=tuple(watch.high),
             n_samples=len(decision),
+            per=per,
         )
 
     def accumulator_report(self, X=None) -> AccumulatorReport:

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from .._utils import text_table
+from .._utils import data_frame, display, text_table
 from ..accumulators import accumulator_bits
 from ._simulation import layer_name
 
@@ -24,7 +24,11 @@ class AccumulatorReport:
         One a layer, all with the same keys.
     summary : str
         What the table amounts to, in a sentence.
+    n_accum_bits : int, optional
+        Width of the accumulator that was asked for, in bits.
     """
+
+    n_accum_bits: int | None = None  # of pickles from before it was known
 
     _titles = {
         "layer": "layer",
@@ -43,8 +47,8 @@ class AccumulatorReport:
         "overflows": "overflows",
     }
 
-    def __init__(self, rows: list[dict], summary: str):
-        self.rows, self.summary = rows, summary
+    def __init__(self, rows: list[dict], summary: str, n_accum_bits: int | None = None):
+        self.rows, self.summary, self.n_accum_bits = rows, summary, n_accum_bits
 
     def to_dict(self) -> dict[str, list]:
         """Columns as lists.
@@ -69,11 +73,20 @@ class AccumulatorReport:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame() needs pandas: pip install pandas.") from error
-        return pd.DataFrame(self.to_dict())
+        return data_frame(self.to_dict())
+
+    def plot(self, *, ax=None):
+        """Draw proven and observed widths beside the register; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        qnnprune.inspection.ProofDisplay
+        """
+        return display("ProofDisplay").from_report(self, ax=ax)
 
     def _cells(self) -> list[list[str]]:
         titles = [self._titles[key] for key in self.rows[0]]
@@ -129,7 +142,7 @@ def accumulator_report(network, budgets, omegas, *, guarantee, observed=None) ->
     widest = max(row["proven_bits"] for row in rows)
     summary = _summary(widest, network.n_accum_bits, guarantee)
     summary += _widths(network) + _several_sums(network.layers[-1]) + _few_weights(rows)
-    return AccumulatorReport(rows, summary)
+    return AccumulatorReport(rows, summary, network.n_accum_bits)
 
 
 def _row(index, layer, budget, omega) -> dict:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._utils import data_frame, display
 from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
 from ._layer import IntegerLayer, OutputLayer
@@ -48,12 +49,18 @@ class SimulationResult:
     mode : str
     overflow_count : tuple of int64 arrays of shape (n_out,), one a layer
         Sums that left their register, per neuron; of the output layer, per sum of a logit.
+        Where sums are clipped on the way, those that were clipped at least once.
     accumulator_min, accumulator_max : tuple of int64 arrays of shape (n_out,)
         Smallest and largest exact sum seen, before wrapping or clipping; the extremes of
         int64, reversed, where there was no row to see.
     n_samples : int
     positions : tuple of int, optional
         Sums of each neuron per row, one count a layer; by default one.
+    per : str or int
+        When a sum was clipped: "sum" at its end, "step" after each addition, a number after
+        each so many products.
+    names : tuple of str, optional
+        Of the layers; by default "hidden 1", "hidden 2" and so on, and "output".
     """
 
     predictions: np.ndarray
@@ -65,6 +72,8 @@ class SimulationResult:
     accumulator_max: tuple[np.ndarray, ...]
     n_samples: int
     positions: tuple[int, ...] | None = None
+    per: str | int = "sum"
+    names: tuple[str, ...] | None = None
 
     @property
     def overflow_rate(self) -> float:
@@ -74,32 +83,95 @@ class SimulationResult:
         sums = self.n_samples * sum(len(count) * n for count, n in each)
         return float(sum(count.sum() for count in self.overflow_count)) / max(sums, 1)
 
+    @property
+    def layer_names(self) -> list[str]:
+        """What each layer is called: "hidden 1", "hidden 2", "output"."""
+        hidden = (f"hidden {n}" for n in range(1, len(self.overflow_count)))
+        return [*hidden, "output"] if self.names is None else list(self.names)
+
+    def to_dict(self) -> dict[str, list]:
+        """Columns, as `pandas.DataFrame` takes them.
+
+        Returns
+        -------
+        dict of str to list
+            Layer, neuron, overflows and observed range, one entry per neuron in each list.
+        """
+        sizes = [len(counts) for counts in self.overflow_count]
+        columns = {
+            "layer": np.repeat(self.layer_names, sizes),
+            "neuron": np.concatenate([np.arange(size) for size in sizes]),
+            "overflow_count": np.concatenate(self.overflow_count),
+            "accumulator_min": np.concatenate(self.accumulator_min),
+            "accumulator_max": np.concatenate(self.accumulator_max),
+        }
+        return {name: column.tolist() for name, column in columns.items()}
+
+    def to_frame(self):
+        """What happened to each neuron, as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per neuron, with the columns of `to_dict`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return data_frame(self.to_dict())
+
+    def plot(self, *, ax=None):
+        """Draw the overflow of every neuron; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            One, or one per layer.
+
+        Returns
+        -------
+        qnnprune.inspection.OverflowDisplay
+        """
+        return display("OverflowDisplay").from_simulation(self, ax=ax)
+
     def __repr__(self) -> str:
+        per = "" if self.per == "sum" else f"per={self.per!r}, "
         return (
-            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, "
+            f"SimulationResult(n_accum_bits={self.n_accum_bits}, mode={self.mode!r}, {per}"
             f"n_samples={self.n_samples}, overflow_rate={self.overflow_rate:.3g})"
         )
 
 
 class Watch:
-    """Counts overflows and follows the observed range of every neuron of a network."""
+    """Counts overflows and follows the observed range of every neuron of a network.
 
-    def __init__(self, names, ranges, n_accum_bits, mode):
+    With `stepped`, one `SteppedSums` per layer, sums are clipped on the way.
+    """
+
+    def __init__(self, names, ranges, n_accum_bits, mode, stepped=None):
         self.mode, self.n_accum_bits, self.names = mode, n_accum_bits, names
+        self.stepped = stepped
         self.registers = [register_range(each, n_accum_bits) for each in ranges]
         self.count = [np.zeros(len(r), np.int64) for r in self.registers]
         self.low = [np.full(len(r), np.iinfo(np.int64).max) for r in self.registers]
         self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
 
-    def store(self, index, acc, first_row, positions=1):
+    def store(self, index, acc, first_row, positions=1, codes=None):
         """Put exact sums of layer `index`, in a floating-point type, into its registers.
 
         A row of the batch has sums of each neuron at so many positions, which follow each other.
+        Steps need the codes that the sums are of.
         """
         low, high = self.registers[index].T
         least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
         self.low[index] = np.minimum(self.low[index], least)
         self.high[index] = np.maximum(self.high[index], most)
+        if self.stepped is not None:
+            acc, clipped = self.stepped[index].store(acc, codes)
+            self.count[index] += clipped
+            return acc
         full = np.flatnonzero((least < low) | (most > high))
         if len(full):
             acc = np.array(acc)

@@ -144,7 +144,7 @@ class WholeEpoch(OwnCallback):
 
 
 class WeightsLeft(OwnCallback):
-    """Records the share of weights that are kept, as "weights_left"."""
+    """Records the share of weights that are kept, and how far the pruning phase has come."""
 
     def on_epoch_end(self, net, **kwargs):
         """Count the masks."""
@@ -152,6 +152,7 @@ class WeightsLeft(OwnCallback):
             masks = [layer.mask for layer in net.module_.layers]
             kept = sum(int(mask.sum()) for mask in masks)
             net.history.record("weights_left", kept / sum(mask.size for mask in masks))
+            net.history.record("pruning_progress", net.progress)
 
 
 class ProgressBar(OwnCallback):

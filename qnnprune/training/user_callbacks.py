@@ -29,7 +29,7 @@ __all__ = ["check_callbacks", "named_callbacks", "stops_training", "trial_callba
 _IN_TRIALS = (LRScheduler, GradientNormClipping)
 _SCORING = (BatchScoring, EpochScoring)
 
-_RECORDED = {"epoch", "dur", "train_loss", "train_loss_best", "weights_left"}
+_RECORDED = {"epoch", "dur", "train_loss", "train_loss_best", "weights_left", "pruning_progress"}
 _RECORDED_OF_HELD_BACK = {"valid_loss", "valid_loss_best", "valid_score", "valid_score_best"}
 # Of skorch's own callbacks, which a net has whatever the user passes.
 _TAKEN_NAMES = ["epoch_timer", "train_loss", "valid_loss"]

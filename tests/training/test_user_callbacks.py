@@ -255,7 +255,8 @@ def test_loggers_get_scores_alone():
     client = MagicMock()
     make(callbacks=[MlflowLogger(MagicMock(), client)], early_stopping=True).fit(X, Y)
     keys = {call.args[1] for call in client.log_metric.call_args_list}
-    assert keys == {"train_loss", "valid_loss", "valid_score", "weights_left", "dur"}
+    pruning = {"weights_left", "pruning_progress"}
+    assert keys == {"train_loss", "valid_loss", "valid_score", "dur"} | pruning
     assert len(client.log_artifact.call_args_list) == 4
 
 
