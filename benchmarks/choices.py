@@ -25,6 +25,7 @@ _ONE = {"n_in_bits": 1, "n_a_bits": 1}
 WIDE = {
     "coarse, dropout .3": {"n_input_segments": 16, "dropout": 0.3},
     "coarse, no dropout": {"n_input_segments": 16, "dropout": 0.0},
+    "4 segments, dropout .15": {"n_input_segments": 4, "dropout": 0.15},
     "fine, dropout .15": {"n_input_segments": 48, "dropout": 0.15},
     "fine, no dropout": {"n_input_segments": 48, "dropout": 0.0},
     "coarse, dropout .3, one sum": {"n_input_segments": 16, "dropout": 0.3, "n_output_sums": 1},
