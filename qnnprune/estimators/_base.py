@@ -251,7 +251,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
                 rows_of, encodings, spec, mode, recipes=recipes, user=user, seed=seed,
                 previous=previous,
             )  # fmt: skip
-            self._become_fitted(trained)
+            self._become_fitted(trained, mode)
         return self
 
     @contextmanager
@@ -395,7 +395,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
-    def _become_fitted(self, trained: Trained):
+    def _become_fitted(self, trained: Trained, mode: Mode):
         """Become fitted."""
         self._trained = trained
         self.history_ = list(trained.history)
