@@ -224,8 +224,8 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     ranges = np.empty((len(weight), 2), dtype=np.int64)
     # BLAS has products of floats alone, which are exact as long as no sum can be too large.
     furthest = max(-int(low.min(initial=0)), int(high.max(initial=0)))
-    largest = 2 * furthest * weight.shape[1] * (int(np.iinfo(weight.dtype).max) + 1)
-    dtype = np.float64 if largest < 2**53 else np.int64
+    widest = 2 ** (8 * weight.dtype.itemsize)  # beyond any weight, whatever its sign
+    dtype = np.float64 if furthest * weight.shape[1] * widest < 2**53 else np.int64
     low, high = low.astype(dtype), high.astype(dtype)
     for rows in row_blocks(len(weight), weight.shape[1], _BLOCK_VALUES):
         block = weight[rows].astype(dtype)

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..accumulators import code_range
 from ._encoding import InputEncoding
-from ._thresholds import count_in_rows
+from ._thresholds import count_into
 
 __all__ = ["CodeColumns"]
 
 _MOST_STEPS = 7  # of a segment: beyond, levels are found faster by a search
+_MANY_FEATURES = 256  # from here on rows of X are long enough to be compared as they lie
 
 
 class CodeColumns:
@@ -35,13 +36,23 @@ class CodeColumns:
     def __init__(self, encoding: InputEncoding, dtype):
         self.encoding, self.low = encoding, code_range(encoding.n_bits)[0]
         self.groups: list = []
-        self.constant = slice(0, 0)
+        self.constant: slice | np.ndarray = slice(0, 0)
         self.counts_segments = encoding.steps <= _MOST_STEPS and not any(
             table is not None for table in encoding.tables
         )
+        self.row_thresholds: list | None = None
         if not self.counts_segments:
             self.order = encoding.order_by_segment
-            return
+        elif encoding.n_segments.max() <= 1 and encoding.n_features >= _MANY_FEATURES:
+            self.order = np.arange(encoding.n_features)
+            self.constant = np.flatnonzero(encoding.n_segments == 0)
+            self.row_thresholds = list(encoding.thresholds_for(dtype).T[: encoding.steps])
+        else:
+            self._group(dtype)
+
+    def _group(self, dtype):
+        """Put features of equally many segments beside each other."""
+        encoding = self.encoding
         first = np.cumsum(encoding.n_codes) - encoding.n_codes
         places, start = [], 0
         for n_segments in np.unique(encoding.n_segments).tolist():
@@ -78,6 +89,8 @@ class CodeColumns:
         """
         if not self.counts_segments:
             return self._by_level(X)
+        if self.row_thresholds is not None:
+            return self._by_row(X, scratch)
         columns = scratch.array("X", X.shape[::-1], X.dtype)
         np.copyto(columns, X.T)
         if np.isnan(columns.min(initial=0)):
@@ -86,11 +99,23 @@ class CodeColumns:
         for rows, features, thresholds in self.groups:
             values = columns if len(features) == len(columns) else columns[features]
             count = counts[rows].reshape(*thresholds.shape[1:3], len(X))
-            count_in_rows(values[:, None], thresholds, count, scratch)
-        codes = counts.view(np.int8)
-        np.add(counts, np.uint8(self.low % 256), out=counts)
+            count_into(values[:, None], thresholds, count, scratch)
+        codes = self._shifted(counts)
         codes[self.constant] = 0
         return codes
+
+    def _by_row(self, X, scratch) -> np.ndarray:
+        if np.isnan(X.min(initial=0)):
+            return self._by_level(X)
+        counts = scratch.array("input", X.shape, np.uint8)
+        count_into(X, self.row_thresholds, counts, scratch)
+        codes = self._shifted(counts)
+        codes[:, self.constant] = 0
+        return codes.T
+
+    def _shifted(self, counts) -> np.ndarray:
+        np.add(counts, np.uint8(self.low % 256), out=counts)
+        return counts.view(np.int8)
 
     def _by_level(self, X) -> np.ndarray:
         codes = self.encoding.codes_by_segment(self.encoding.levels(X))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ThresholdCounter", "count_in_rows", "count_reached", "rounded_up"]
+__all__ = ["ThresholdCounter", "count_into", "count_reached", "rounded_up"]
 
 _COMPARED = 7  # thresholds: up to here comparing beats a table
 _LARGEST_TABLES = 2**22  # bytes, of all neurons of a layer
@@ -87,16 +87,16 @@ def count_reached(values: np.ndarray, thresholds: np.ndarray, dtype=np.uint8) ->
     return count
 
 
-def count_in_rows(values: np.ndarray, thresholds, count: np.ndarray, scratch) -> None:
-    """Count the thresholds that values reach, where each row of memory has its own.
+def count_into(values: np.ndarray, thresholds, count: np.ndarray, scratch) -> None:
+    """Count the thresholds that values reach, fast where rows of memory are long.
 
     Parameters
     ----------
-    values : array of shape (..., n)
-    thresholds : sequence of at least one array of shape (..., 1)
-        Of the type of `values`.
-    count : contiguous uint8 array of shape (..., n)
-        Gets the counts.
+    values : array of any shape
+    thresholds : sequence of at least one array
+        Of the type of `values`, and of a shape that is broadcast with theirs.
+    count : contiguous uint8 array
+        Gets the counts; of the shape that values and thresholds make.
     scratch : Scratch
         Where to compute.
     """
