@@ -34,7 +34,7 @@ from ._storage import pack, read_bounded, unpack
 __all__ = ["IntegerNetwork", "decode"]
 
 # Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
-_BLOCK_VALUES = 2**17
+_BLOCK_VALUES = 2**18
 
 
 def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
