@@ -34,7 +34,8 @@ class CodeColumns:
     """
 
     def __init__(self, encoding: InputEncoding, dtype):
-        self.encoding, self.low = encoding, code_range(encoding.n_bits)[0]
+        self.encoding, self.dtype = encoding, dtype
+        self.low = code_range(encoding.n_bits)[0]
         self.groups: list = []
         self.constant: slice | np.ndarray = slice(0, 0)
         self.counts_segments = encoding.steps <= _MOST_STEPS and not any(
@@ -79,7 +80,7 @@ class CodeColumns:
 
         Parameters
         ----------
-        X : array of shape (n, n_features)
+        X : real array of shape (n, n_features)
         scratch : Scratch
             Where to compute.
 
@@ -87,6 +88,7 @@ class CodeColumns:
         -------
         int8 array of shape (n_in, n)
         """
+        X = X.astype(self.dtype, copy=False)
         if not self.counts_segments:
             return self._by_level(X)
         if self.row_thresholds is not None:

@@ -7,6 +7,7 @@ the narrowest type that the proof allows: int8 where sums fit 8 bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class ColumnLayer:
         -------
         int8 array of shape (n_out, n)
         """
-        layer = self.layer
+        layer = cast(HiddenLayer, self.layer)
         if self.thresholds is None:
             return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_weight.dtype)).T)
         count = scratch.array(name, sums.shape, np.uint8)

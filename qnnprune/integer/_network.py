@@ -226,8 +226,6 @@ class IntegerNetwork(EstimatorFace):
     def _decide(self, X, watch):
         sparse = hasattr(X, "toarray")
         X = X.tocsr() if sparse else self._numbers(X)
-        if X.dtype != np.float32:
-            X = X.astype(np.float64, copy=False)
         result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
         inputs, layers = self._steps_for(X.dtype)
         for rows in self._blocks(X.shape[0]):
