@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import oracles
 import pytest
+from samples import classifier
+from scipy.sparse import csr_matrix
 
 from qnnprune import IntegerNetwork
 from qnnprune.encoding import InputEncoding
@@ -108,3 +110,15 @@ def test_sums_at_both_ends_of_int8(product):
     codes = np.array([[-128, -128], [127, 127], [126, -1], [0, 0]] * 10)
     expected = [oracles.logits(network.layers, row) for row in codes]
     np.testing.assert_array_equal(network.run(codes), expected)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, csr_matrix, np.float32])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_estimators_leave_it_to_the_network_to_refuse_infinity(convert, value):
+    X = np.zeros((40, 4))
+    X[::2] = 1
+    model = classifier(max_epochs=1).fit(X, X[:, 0])
+    X[3, 2] = value
+    for refuse in (model.predict, model.simulate, model.float_twin().fit(X[:3], X[:3, 0]).predict):
+        with pytest.raises(ValueError, match="infinity"):
+            refuse(convert(X))
