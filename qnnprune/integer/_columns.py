@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from ..encoding._thresholds import count_in_rows
+from ..encoding._thresholds import count_into
 from ._layer import HiddenLayer, IntegerLayer, Scratch
 from ._products import fast_product
 
@@ -35,16 +35,21 @@ class ColumnLayer:
         self.weight = np.array(layer.weight, dtype=np.int8)
         # Sums of any order stay below 2**24, where float32 ends to hold every integer.
         self.is_small = self.float_weight.dtype == np.float32
-        low, high = layer.accumulator_range.T
-        least, most = int(low.min()), int(high.max())
+        self.dtype = self.float_weight.dtype
         self.thresholds: Sequence[np.ndarray] | None = None
-        if isinstance(layer, HiddenLayer) and layer.thresholds.shape[1] <= _COMPARED:
-            # Beyond its range a threshold is always reached, or never.
-            near = np.clip(layer.thresholds, low[:, None], high[:, None] + 1)
-            most = max(most, int(near.max()))
-        self.dtype = _narrowest(least, most) if self.is_small else self.float_weight.dtype
-        if isinstance(layer, HiddenLayer) and layer.thresholds.shape[1] <= _COMPARED:
-            self.thresholds = list(near.T[:, :, None].astype(self.dtype))
+        if self.is_small:
+            self._narrow(layer)
+
+    def _narrow(self, layer: IntegerLayer):
+        """Choose the type of sums, and turn thresholds into it."""
+        low, high = layer.accumulator_range.T
+        if not isinstance(layer, HiddenLayer) or layer.thresholds.shape[1] > _COMPARED:
+            self.dtype = _narrowest(int(low.min()), int(high.max()))
+            return
+        # Beyond its range a threshold is always reached, or never.
+        near = np.clip(layer.thresholds, low[:, None], high[:, None] + 1)
+        self.dtype = _narrowest(int(low.min()), max(int(high.max()), int(near.max())))
+        self.thresholds = list(near.T[:, :, None].astype(self.dtype))
 
     def sums(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Exact sums of products.
@@ -80,7 +85,7 @@ class ColumnLayer:
         Parameters
         ----------
         sums : array of shape (n_out, n)
-            Within the proven range.
+            Of the type `dtype` within the proven range; of another type, any sums.
         scratch : Scratch
             Where to compute.
         name : str
@@ -91,10 +96,10 @@ class ColumnLayer:
         int8 array of shape (n_out, n)
         """
         layer = cast(HiddenLayer, self.layer)
-        if self.thresholds is None:
+        if self.thresholds is None or sums.dtype != self.dtype:
             return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_weight.dtype)).T)
         count = scratch.array(name, sums.shape, np.uint8)
-        count_in_rows(sums, self.thresholds, count, scratch)
+        count_into(sums, self.thresholds, count, scratch)
         np.add(count, np.uint8(layer.output_low % 256), out=count)
         return count.view(np.int8)
 
