@@ -222,8 +222,13 @@ def accumulator_range(weight: np.ndarray, input_range: np.ndarray) -> np.ndarray
     weight = np.asarray(weight)
     low, high = np.asarray(input_range, dtype=np.int64).T
     ranges = np.empty((len(weight), 2), dtype=np.int64)
+    # BLAS has products of floats alone, which are exact as long as no sum can be too large.
+    furthest = max(-int(low.min(initial=0)), int(high.max(initial=0)))
+    widest = 2 ** (8 * weight.dtype.itemsize)  # beyond any weight, whatever its sign
+    dtype = np.float64 if furthest * weight.shape[1] * widest < 2**53 else np.int64
+    low, high = low.astype(dtype), high.astype(dtype)
     for rows in row_blocks(len(weight), weight.shape[1], _BLOCK_VALUES):
-        block = weight[rows].astype(np.int64)
+        block = weight[rows].astype(dtype)
         # max(w lo, w hi) = (w (lo + hi) + |w| (hi - lo)) / 2, min likewise with a minus.
         middle, spread = block @ (low + high), np.abs(block) @ (high - low)
         ranges[rows, 0] = (middle - spread) // 2

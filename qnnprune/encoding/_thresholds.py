@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ThresholdCounter", "count_reached", "rounded_up"]
+__all__ = ["ThresholdCounter", "count_into", "count_reached", "rounded_up"]
 
 _COMPARED = 7  # thresholds: up to here comparing beats a table
 _LARGEST_TABLES = 2**22  # bytes, of all neurons of a layer
@@ -85,6 +85,27 @@ def count_reached(values: np.ndarray, thresholds: np.ndarray, dtype=np.uint8) ->
         np.greater_equal(values, row, out=reached)
         count += reached.view(np.uint8)
     return count
+
+
+def count_into(values: np.ndarray, thresholds, count: np.ndarray, scratch) -> None:
+    """Count the thresholds that values reach, fast where rows of memory are long.
+
+    Parameters
+    ----------
+    values : array of any shape
+    thresholds : sequence of at least one array
+        Of the type of `values`, and of a shape that is broadcast with theirs.
+    count : contiguous uint8 array
+        Gets the counts; of the shape that values and thresholds make.
+    scratch : Scratch
+        Where to compute.
+    """
+    first, *others = thresholds
+    np.greater_equal(values, first, out=count.view(bool))
+    reached = scratch.array("reached", (1, count.size), bool).reshape(count.shape)
+    for threshold in others:
+        np.greater_equal(values, threshold, out=reached)
+        np.add(count, reached.view(np.uint8), out=count)
 
 
 def rounded_up(thresholds: np.ndarray, dtype) -> np.ndarray:

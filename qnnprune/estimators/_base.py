@@ -251,7 +251,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
                 rows_of, encodings, spec, mode, recipes=recipes, user=user, seed=seed,
                 previous=previous,
             )  # fmt: skip
-            self._become_fitted(trained)
+            self._become_fitted(trained, mode)
         return self
 
     @contextmanager
@@ -395,7 +395,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 
-    def _become_fitted(self, trained: Trained):
+    def _become_fitted(self, trained: Trained, mode: Mode):
         """Become fitted."""
         self._trained = trained
         self.history_ = list(trained.history)
@@ -414,7 +414,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         if is_frame(X):
             _check_frame(X)
         elif _is_numeric(self._trained.encoding):
-            return plain_real(self._validate_data(X, reset=False))
+            # The network says what is infinite, after one look at the values.
+            return plain_real(self._validate_data(X, reset=False, ensure_all_finite=False))
         self._validate_data(X, reset=False, skip_check_array=True)
         return X
 
@@ -422,7 +423,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         refuse_masked("X", X)
         # scikit-learn looks for NaN in a sum, which the largest floats leave without any.
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, y, **_GAPS, **checks)
+            return validate_data(self, X, y, **_GAPS | checks)
 
     @property
     def module_(self):

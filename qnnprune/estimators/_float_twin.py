@@ -50,11 +50,11 @@ class Float:
 
     def _decision(self, X):
         X, trained = self._validated(X), self._trained
-        if not hasattr(X, "toarray"):
-            X = trained.encoding.numbers(X, self._names)
+        sparse, numbers = hasattr(X, "toarray"), trained.encoding.numbers
+        X = X if sparse else numbers(X, self._names)
         result = np.empty((X.shape[0], self._n_outputs()))
         for rows in row_blocks(X.shape[0], len(trained.encoding.feature)):
-            block = X[rows].toarray() if hasattr(X, "toarray") else X[rows]
+            block = numbers(X[rows].toarray()) if sparse else X[rows]
             levels = trained.encoding.levels(block)
             with np.errstate(over="ignore"):
                 result[rows] = training.session.float_decision(trained, levels)

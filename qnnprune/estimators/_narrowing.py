@@ -220,7 +220,7 @@ class Narrowing:
         codes = max(self.n_in_bits_, self.n_a_bits_, self.n_rounding_bits + 1)
         net.n_accum_bits = min(network.n_accum_bits, max(network.proven_bits, codes, least))
         spec = replace(net._spec(), callbacks=())
-        net._become_fitted(replace(self._trained, spec=spec))
+        net._become_fitted(replace(self._trained, spec=spec), Mode.PRUNE)
         return net
 
     def _prune_and_score(self, n_accum_bits, train, valid, max_epochs) -> float | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .. import training
 from .._utils import user_stacklevel
 from ..accumulators import ordinary_weights, weight_budget
 from ..exceptions import FewWeightsWarning
+from ..integer import IntegerNetwork
 from ..integer._report import FEW_WEIGHTS
+from ..training.spec import Mode
 from ._narrowing import Narrowing
 from ._prediction import IntegerPrediction
 
@@ -85,10 +89,23 @@ class Pruned(Narrowing, IntegerPrediction):
                 break
         return f"Use {', or '.join(ways)}."
 
-    def _become_fitted(self, trained):
-        super()._become_fitted(trained)
-        self.integer_network_ = training.compilation.compile_network(
-            trained,
+    def _become_fitted(self, trained, mode):
+        super()._become_fitted(trained, mode)
+        self.__dict__.pop("integer_network_", None)
+        if mode is not Mode.PARTIAL_FIT:
+            self.integer_network_  # noqa: B018 - the proof is part of a fit
+
+    @cached_property
+    def integer_network_(self) -> IntegerNetwork:
+        """The network in integers; after `partial_fit` compiled and verified at first use."""
+        check_is_fitted(self)
+        return training.compilation.compile_network(
+            self._trained,
             classes=getattr(self, "classes_", None),
             feature_names=getattr(self, "feature_names_in_", None),
         )
+
+    def __getstate__(self):
+        if hasattr(self, "_trained"):
+            self.integer_network_  # noqa: B018 - a pickle predicts without torch
+        return super().__getstate__()

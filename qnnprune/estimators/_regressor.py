@@ -26,7 +26,9 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Train one epoch on a batch, then prune to the limits, compile and verify.
+        """Train one epoch on a batch, then prune to the limits.
+
+        The integer network is compiled and verified when it is first needed.
 
         Parameters
         ----------

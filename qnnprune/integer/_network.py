@@ -18,8 +18,10 @@ from .._files import write_whole
 from .._utils import row_blocks, state_without_caches
 from ..accumulators import omega, register_range
 from ..encoding import InputEncoding
+from ..encoding._columns import CodeColumns
 from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
+from ._columns import ColumnLayer
 from ._consistency import check_network
 from ._face import EstimatorFace
 from ._folding import parts_of_pipeline
@@ -136,10 +138,18 @@ class IntegerNetwork(EstimatorFace):
         return self.encoding.codes(self.encoding.levels(self._numbers(X)))
 
     @cached_property
-    def _layers_by_segment(self) -> tuple[HiddenLayer | OutputLayer, ...]:
-        """The layers, the first with its inputs in the order of `codes_by_segment`."""
-        first = self.layers[0].with_inputs(self.encoding.order_by_segment)
-        return (first, *self.layers[1:])
+    def _steps(self) -> dict:
+        """Codes of X, and layers that read them, by the type of X; filled as types come."""
+        return {}
+
+    def _steps_for(self, dtype) -> tuple[CodeColumns, list[ColumnLayer]]:
+        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        if dtype not in self._steps:
+            inputs = CodeColumns(self.encoding, dtype)
+            first = self.layers[0].with_inputs(inputs.order)
+            layers = [ColumnLayer(layer) for layer in (first, *self.layers[1:])]
+            self._steps[dtype] = inputs, layers
+        return self._steps[dtype]
 
     def _numbers(self, X) -> np.ndarray:
         return self.encoding.numbers(X, self.feature_names)
@@ -171,10 +181,10 @@ class IntegerNetwork(EstimatorFace):
             )
         if codes.dtype.kind not in "iu" or ((codes < low) | (codes > high)).any():
             raise ValueError("codes must be integers within layers[0].input_range.")
-        order = self.encoding.order_by_segment
-        scratch = Scratch()
+        scratch, (inputs, layers) = Scratch(), self._steps_for(np.float64)
         blocks = [
-            self._run_block(codes[s][:, order], None, 0, scratch) for s in self._blocks(len(codes))
+            self._run_block(codes[s].T[inputs.order].astype(np.int8), layers, None, 0, scratch)
+            for s in self._blocks(len(codes))
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, self._output.n_logits))
 
@@ -189,14 +199,15 @@ class IntegerNetwork(EstimatorFace):
         widest = max(max(layer.weight.shape) for layer in self.layers)
         return row_blocks(n_samples, widest, _BLOCK_VALUES)
 
-    def _run_block(self, codes, watch, first_row, scratch):
-        for index, layer in enumerate(self._layers_by_segment):
-            acc = layer.accumulate(codes, scratch)
+    def _run_block(self, codes, layers, watch, first_row, scratch):
+        """Decisions from codes, whose rows are inputs and whose columns are rows of X."""
+        for index, layer in enumerate(layers):
+            sums = layer.sums(codes, scratch)
             if watch is not None:
-                acc = watch.store(index, acc, first_row, codes=codes)
-            if isinstance(layer, HiddenLayer):
-                codes = layer.requantize(acc)
-        return self._output.decision(acc)
+                sums = watch.store(index, sums.T, first_row, codes=codes.T).T
+            if index + 1 < len(layers):
+                codes = layer.codes(sums, scratch, f"codes {index % 2}")
+        return self._output.decision(sums.T)
 
     def decision(self, X) -> np.ndarray:
         """Output layer's values for raw features, in blocks of bounded memory.
@@ -216,10 +227,11 @@ class IntegerNetwork(EstimatorFace):
         sparse = hasattr(X, "toarray")
         X = X.tocsr() if sparse else self._numbers(X)
         result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
+        inputs, layers = self._steps_for(X.dtype)
         for rows in self._blocks(X.shape[0]):
             block = self._numbers(X[rows].toarray()) if sparse else X[rows]
-            codes = self.encoding.codes_by_segment(self.encoding.levels(block))
-            result[rows] = self._run_block(codes, watch, rows.start, scratch)
+            codes = inputs.codes(block, scratch)
+            result[rows] = self._run_block(codes, layers, watch, rows.start, scratch)
         return result
 
     def predict(self, X) -> np.ndarray:
@@ -242,12 +254,13 @@ class IntegerNetwork(EstimatorFace):
         if n_products is None:
             return None
         first, *others = checked_order(order, self.layers)
-        orders = [np.argsort(self.encoding.order_by_segment)[first], *others]
+        inputs, layers = self._steps_for(np.float64)  # the order of inputs is that of any type
+        orders = [np.argsort(inputs.order)[first], *others]
         return [
             SteppedSums(
                 layer, register_range(layer.accumulator_range, n_accum_bits), each, n_products
             )
-            for layer, each in zip(self._layers_by_segment, orders, strict=True)
+            for layer, each in zip([x.layer for x in layers], orders, strict=True)
         ]
 
     def simulate(

@@ -159,7 +159,7 @@ class Watch:
         self.high = [np.full(len(r), np.iinfo(np.int64).min) for r in self.registers]
 
     def store(self, index, acc, first_row, positions=1, codes=None):
-        """Put exact sums of layer `index`, in a floating-point type, into its registers.
+        """Put exact sums of layer `index`, in any real type, into its registers.
 
         A row of the batch has sums of each neuron at so many positions, which follow each other.
         Steps need the codes that the sums are of.
@@ -169,7 +169,7 @@ class Watch:
         self.low[index] = np.minimum(self.low[index], least)
         self.high[index] = np.maximum(self.high[index], most)
         if self.stepped is not None:
-            acc, clipped = self.stepped[index].store(acc, codes)
+            acc, clipped = self.stepped[index].store(acc.astype(np.float64), codes)
             self.count[index] += clipped
             return acc
         full = np.flatnonzero((least < low) | (most > high))
@@ -180,7 +180,8 @@ class Watch:
 
     def _store(self, index, acc, neurons, first_row, positions):
         """Sums of neurons some of whose sums leave the register."""
-        low, high = self.registers[index][neurons].T.astype(acc.dtype)
+        acc = acc.astype(np.float64)
+        low, high = self.registers[index][neurons].T.astype(np.float64)
         over = (acc < low) | (acc > high)
         self.count[index][neurons] += np.count_nonzero(over, axis=0)
         if self.mode == "raise":

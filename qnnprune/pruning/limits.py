@@ -106,7 +106,10 @@ def _fits_whole(codes, limits) -> np.ndarray:
     """Rows that respect the limits as they are."""
     least, most, budget = register_bounds(limits)
     low, high = accumulator_range(codes, limits.input_range).T
-    return (low >= least) & (high <= most) & (np.count_nonzero(codes, axis=1) <= budget)
+    fits = (low >= least) & (high <= most)
+    if budget < codes.shape[1]:
+        fits &= np.count_nonzero(codes, axis=1) <= budget
+    return fits
 
 
 def _walk(kept, top, bottom, limits) -> np.ndarray:

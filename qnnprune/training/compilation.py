@@ -45,8 +45,9 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
     """
     spec, encoding = trained.spec, trained.encoding
     with one_thread():
+        module = trained.cache.get("spare") or module_of(trained)
         layers = compile_layers(
-            module_of(trained), encoding.input_range, trained.output_mean, trained.output_scale
+            module, encoding.input_range, trained.output_mean, trained.output_scale
         )
     layers = simplify(layers, step=2**spec.n_rounding_bits).layers_of_bias()
     network = IntegerNetwork(

@@ -166,9 +166,7 @@ class _Session:
     def net(self, rows, recipe, *, held=None, label="training", trial=False):
         """A net that is ready to train; in a trial by no more than training consists of."""
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
-        module = _build_module(rows.encoding, spec.shape(recipe)).seed(self.seed)
-        if previous is not None:
-            _load_state(module, previous.state)
+        module = self.module(rows.encoding, spec.shape(recipe))
         callbacks = spec.callbacks or ()
         return build_net(
             module,
@@ -195,6 +193,17 @@ class _Session:
             usual_epochs=whole_training(MOST_EPOCHS, spec.guaranteed_bits),
         ).initialize()
 
+    def module(self, encoding, shape) -> PrunableMLP:
+        """A module with new weights, or those to go on from."""
+        previous = self.previous
+        if previous is None:
+            return _build_module(encoding, shape).seed(self.seed)
+        # Nobody else knows it; if this training fails, another is made from the state.
+        module = previous.cache.pop("spare", None)
+        if module is None or previous.shape != shape:
+            return _load_state(_build_module(encoding, shape), previous.state)
+        return _reset(module, previous.state)
+
     def pruner(self, module, limits) -> Pruner | None:
         spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
         if limits is None:
@@ -211,6 +220,8 @@ class _Session:
 
     def trained(self, net, rows, chosen, recipe) -> Trained:
         earlier = list(self.previous.history) if self.previous else []
+        # What callbacks have seen they may have kept, and changed.
+        is_spare = self.mode is Mode.PARTIAL_FIT and not self.spec.callbacks
         return Trained(
             spec=replace(self.spec, callbacks=()),  # not ours to keep
             encoding=rows.encoding,
@@ -222,7 +233,7 @@ class _Session:
             state=_to_numpy(net.module_.state_dict()),
             moments=_to_numpy(net.optimizer_.state_dict()["state"]),
             history=earlier + _epoch_records(net, after=len(earlier)),
-            cache={"module": _finished(net.module_)},
+            cache={"spare": net.module_} if is_spare else {"module": _finished(net.module_)},
         )
 
 
@@ -267,6 +278,14 @@ def _build_module(encoding, shape) -> PrunableMLP:
 
 def _load_state(module, state):
     module.load_state_dict(_to_torch(state))
+    return module
+
+
+@torch.no_grad()
+def _reset(module, state):
+    """Copy a state into a module that has such tensors: loading makes Brevitas build anew."""
+    for name, tensor in module.state_dict().items():
+        tensor.copy_(torch.from_numpy(state[name]))
     return module
 
 

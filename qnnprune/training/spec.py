@@ -170,7 +170,8 @@ class Trained:
     history : list of dict
         One record per epoch, of all trainings.
     cache : dict
-        What can be made anew from the others, and is not pickled: the torch module.
+        What can be made anew from the others, and is not pickled: the torch module under
+        "module"; under "spare" one that the next `partial_fit` may change.
     """
 
     spec: TrainingSpec

@@ -4,7 +4,16 @@ import copy
 
 import numpy as np
 import pytest
-from samples import DIABETES, X, Y, assert_unchanged, check_limits, classifier, regressor
+from samples import (
+    DIABETES,
+    X,
+    Y,
+    assert_same_network,
+    assert_unchanged,
+    check_limits,
+    classifier,
+    regressor,
+)
 
 
 def test_warm_start_goes_on():
@@ -144,3 +153,27 @@ def test_partial_fit_follows_set_params():
     assert (model.module_.state_dict()["output.bias"] - before).abs().max() < 1e-6
     for optimizer in ("sgd", "adam", "adamw"):
         model.set_params(optimizer=optimizer).partial_fit(X, Y)
+
+
+def test_partial_fit_trains_on_with_the_same_bits_whatever_was_asked_between():
+    plain, watched = classifier(), classifier()
+    for _ in range(3):
+        plain.partial_fit(X, Y, classes=[0, 1, 2])
+        watched.partial_fit(X, Y, classes=[0, 1, 2])
+        watched.module_.double()
+        watched.predict(X)
+        watched = copy.deepcopy(watched)  # leaves the module behind
+    assert_same_network(plain, watched)
+
+
+def test_a_network_asked_for_late_is_that_of_the_last_whole_call():
+    model, twin = classifier(), classifier()
+    for each in (model, twin):
+        each.partial_fit(X, Y, classes=[0, 1, 2])
+    model.lr = 1e30  # the loss does not stay finite
+    with pytest.raises(ValueError, match="lower it"), np.errstate(all="ignore"):
+        for _ in range(20):
+            model.partial_fit(X, Y)
+            twin.lr = 1e30
+            twin.partial_fit(X, Y)
+    assert_same_network(model, twin)

@@ -1,0 +1,109 @@
+"""Layers as `predict` runs them: one row of memory a neuron, one column a row of X.
+
+Each neuron's sums lie side by side, so they are compared with one threshold after another in
+the narrowest type that the proof allows: int8 where sums fit 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from ..encoding._thresholds import count_into
+from ._layer import HiddenLayer, IntegerLayer, Scratch
+from ._products import fast_product
+
+__all__ = ["ColumnLayer"]
+
+_COMPARED = 7  # thresholds: beyond, a table of the layer is faster
+_FEW_ROWS = 16  # up to here BLAS is called faster
+
+
+class ColumnLayer:
+    """A layer in the form in which it runs fastest.
+
+    Parameters
+    ----------
+    layer : IntegerLayer
+    """
+
+    def __init__(self, layer: IntegerLayer):
+        self.layer = layer
+        self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
+        self.weight = np.array(layer.weight, dtype=np.int8)
+        # Sums of any order stay below 2**24, where float32 ends to hold every integer.
+        self.is_small = self.float_weight.dtype == np.float32
+        self.dtype = self.float_weight.dtype
+        self.thresholds: Sequence[np.ndarray] | None = None
+        if self.is_small:
+            self._narrow(layer)
+
+    def _narrow(self, layer: IntegerLayer):
+        """Choose the type of sums, and turn thresholds into it."""
+        low, high = layer.accumulator_range.T
+        if not isinstance(layer, HiddenLayer) or layer.thresholds.shape[1] > _COMPARED:
+            self.dtype = _narrowest(int(low.min()), int(high.max()))
+            return
+        # Beyond its range a threshold is always reached, or never.
+        near = np.clip(layer.thresholds, low[:, None], high[:, None] + 1)
+        self.dtype = _narrowest(int(low.min()), max(int(high.max()), int(near.max())))
+        self.thresholds = list(near.T[:, :, None].astype(self.dtype))
+
+    def sums(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray:
+        """Exact sums of products.
+
+        Parameters
+        ----------
+        codes : int8 array of shape (n_in, n)
+        scratch : Scratch
+            Where to compute; the next call with it overwrites the result.
+
+        Returns
+        -------
+        array of shape (n_out, n)
+        """
+        shape = len(self.weight), codes.shape[1]
+        product = fast_product() if self.is_small and shape[1] > _FEW_ROWS else None
+        if product is not None:
+            sums = product(self.weight, codes, scratch.array("sums", shape, np.int32))
+        else:
+            values = scratch.array("values", codes.shape, self.float_weight.dtype)
+            np.copyto(values, codes)
+            sums = scratch.array("sums", shape, values.dtype)
+            np.matmul(self.float_weight, values, out=sums)
+        if sums.dtype == self.dtype:
+            return sums
+        narrow = scratch.array("narrow", shape, self.dtype)
+        np.copyto(narrow, sums, casting="unsafe")
+        return narrow
+
+    def codes(self, sums: np.ndarray, scratch: Scratch, name: str) -> np.ndarray:
+        """Output codes of a hidden layer.
+
+        Parameters
+        ----------
+        sums : array of shape (n_out, n)
+            Of the type `dtype` within the proven range; of another type, any sums.
+        scratch : Scratch
+            Where to compute.
+        name : str
+            Of the memory for the codes.
+
+        Returns
+        -------
+        int8 array of shape (n_out, n)
+        """
+        layer = cast(HiddenLayer, self.layer)
+        if self.thresholds is None or sums.dtype != self.dtype:
+            return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_weight.dtype)).T)
+        count = scratch.array(name, sums.shape, np.uint8)
+        count_into(sums, self.thresholds, count, scratch)
+        np.add(count, np.uint8(layer.output_low % 256), out=count)
+        return count.view(np.int8)
+
+
+def _narrowest(least: int, most: int) -> np.dtype:
+    """The smallest signed type that holds both; none is larger than 2**24."""
+    return np.promote_types(np.min_scalar_type(min(least, -1)), np.min_scalar_type(-most - 1))

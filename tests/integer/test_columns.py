@@ -1,0 +1,124 @@
+"""Prediction on columns against sums in Python's integers, by each product of matrices."""
+
+import sys
+
+import numpy as np
+import oracles
+import pytest
+from samples import classifier
+from scipy.sparse import csr_matrix
+
+from qnnprune import IntegerNetwork
+from qnnprune.encoding import InputEncoding
+from qnnprune.integer import HiddenLayer, OutputLayer
+from qnnprune.integer._products import fast_product
+
+
+@pytest.fixture(params=["BLAS", "torch"])
+def product(request, monkeypatch):
+    if request.param == "BLAS":
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
+        assert fast_product() is None
+    else:
+        pytest.importorskip("torch")
+        if fast_product() is None:
+            pytest.skip("no int8 products in this processor")
+
+
+def code_ranges(n, bits):
+    return np.tile(np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]), (n, 1))
+
+
+def random_network(n_segments, n_bits, widths, largest, random):
+    """Any thresholds and weights, ties and unreachable thresholds among them."""
+    steps, n_features = 2**n_bits - 1, len(n_segments)
+    thresholds = np.full((n_features, max(1, max(n_segments) * steps)), np.inf)
+    for feature, n in enumerate(n_segments):
+        thresholds[feature, : n * steps] = np.sort(random.normal(size=n * steps).round(1))
+    encoding = InputEncoding(
+        thresholds, np.array(n_segments), n_bits,
+        missing_level=random.integers(0, max(n_segments) * steps + 1, n_features),
+    )  # fmt: skip
+    layers, ranges = [], encoding.input_range
+    for n_out in widths:
+        weight = random.integers(-largest, largest + 1, (n_out, len(ranges))).astype(np.int8)
+        reach = 2 * largest * len(ranges)
+        rows = np.sort(random.integers(-reach, reach, (n_out, steps)), axis=1)
+        layers.append(HiddenLayer(weight, ranges, rows, output_low=-(2 ** (n_bits - 1))))
+        ranges = code_ranges(n_out, n_bits)
+    weight = random.integers(-largest, largest + 1, (6, len(ranges))).astype(np.int8)
+    layers.append(OutputLayer(weight, ranges, random.normal(size=3), random.normal(size=3)))
+    return IntegerNetwork(encoding, layers, n_w_bits=8, n_accum_bits=8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+@pytest.mark.parametrize(
+    ("n_segments", "n_bits", "largest"),
+    [
+        ([1, 1, 1], 2, 1),
+        ([3, 0, 1, 3, 2], 2, 1),  # a constant, and groups of segments out of order
+        ([2, 5, 2], 3, 1),
+        ([4, 1], 1, 3),
+        ([1, 2], 5, 127),  # more steps than are compared, sums beyond 16 bits
+        ([2, 1, 0], 8, 127),
+        ([1] * 200 + [0] + [1] * 99, 2, 1),  # so many that rows are compared as they lie
+    ],
+)
+def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, largest, dtype):
+    random = np.random.default_rng(n_bits)
+    network = random_network(n_segments, n_bits, (9, 5), largest, random)
+    X = random.normal(size=(40, len(n_segments))).astype(dtype)
+    expected = [oracles.decision(network, x) for x in X]
+    np.testing.assert_array_equal(network.decision(X), expected)
+    np.testing.assert_array_equal(network.decision(X[:1]), expected[:1])
+    np.testing.assert_array_equal(network.run(network.quantize_input(X)), expected)
+
+
+@pytest.mark.parametrize("n_segments", [[2, 0, 1, 2], [1, 0] * 150])
+def test_blocks_with_gaps(product, n_segments):
+    random = np.random.default_rng(0)
+    network = random_network(n_segments, 2, (7,), 1, random)
+    X = random.normal(size=(30, len(n_segments)))
+    X[::3, 0], X[::4, 3], X[5] = np.nan, np.nan, np.nan
+    expected = [oracles.decision(network, x) for x in X]
+    np.testing.assert_array_equal(network.decision(X), expected)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "saturate"])
+@pytest.mark.parametrize("n_accum_bits", [1, 3, 6, 40])
+def test_registers_narrower_than_the_sums(product, mode, n_accum_bits):
+    random = np.random.default_rng(1)
+    network = random_network([2, 1, 2], 3, (7, 6), 3, random)
+    X = random.normal(size=(30, 3))
+    registers = oracles.Registers(network.layers, n_accum_bits, mode)
+    expected = [oracles.decision(network, x, store=registers) for x in X]
+    result = network.simulate(X, n_accum_bits=n_accum_bits, mode=mode)
+    np.testing.assert_array_equal(result.decision, expected)
+    assert [count.tolist() for count in result.overflow_count] == registers.overflows
+
+
+def test_sums_at_both_ends_of_int8(product):
+    # -128 and 127, with a threshold that only 128 would reach.
+    layer = HiddenLayer(
+        np.array([[1, 0], [0, 1]]), np.array([[-128, 127]] * 2),
+        np.array([[-128, 127, 128], [-500, 0, 500]]), output_low=-2,
+    )  # fmt: skip
+    output = OutputLayer(np.eye(2, dtype=np.int8), code_ranges(2, 2), np.ones(2), np.zeros(2))
+    thresholds = np.sort(np.random.default_rng(0).normal(size=(2, 255)))
+    encoding = InputEncoding(thresholds, np.array([1, 1]), 8)
+    network = IntegerNetwork(encoding, [layer, output], n_w_bits=2, n_accum_bits=8)
+    codes = np.array([[-128, -128], [127, 127], [126, -1], [0, 0]] * 10)
+    expected = [oracles.logits(network.layers, row) for row in codes]
+    np.testing.assert_array_equal(network.run(codes), expected)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, csr_matrix, np.float32])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_estimators_leave_it_to_the_network_to_refuse_infinity(convert, value):
+    X = np.zeros((40, 4))
+    X[::2] = 1
+    model = classifier(max_epochs=1).fit(X, X[:, 0])
+    X[3, 2] = value
+    for refuse in (model.predict, model.simulate, model.float_twin().fit(X[:3], X[:3, 0]).predict):
+        with pytest.raises(ValueError, match="infinity"):
+            refuse(convert(X))
