@@ -212,7 +212,7 @@ class InputEncoding:
         types = self.block_types(own)
         if np.dtype(np.float16) in types:
             raise ValueError(
-                f"{label(types.index(np.float16), names)} comes in float16, and the pipeline would "
+                f"{label(types.index(np.dtype(np.float16)), names)} comes in float16, and the pipeline would "
                 "compute in it: convert it to float32 or float64 first."
             )
         is_single = np.array([kind == np.float32 for kind in types])
