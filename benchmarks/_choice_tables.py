@@ -11,6 +11,11 @@ from _tables import markdown
 __all__ = ["choice_tables"]
 
 _LIST = 3  # candidates that a fit tries
+# What a fit tries, and less than that.
+_IN_USE = {
+    8: ["coarse, dropout .3", "coarse, no dropout", "fine, no dropout"],
+    6: ["coarse, dropout .3", "coarse, 1 bit, dropout .15", "fine, 1 bit, no dropout"],
+}
 _CLIP = {"classification": 0.05, "regression": 0.1}
 _POINTS = {"classification": 100.0, "regression": 50.0}  # .02 of R2 weigh as a point
 
@@ -21,7 +26,7 @@ def choice_tables(rows: pd.DataFrame) -> dict[str, str]:
     for bits, part in rows.groupby("bits"):
         gaps, errors, kind = _gaps(part)
         found[f"candidates at {bits} bits"] = _candidates(gaps, kind)
-        found[f"lists at {bits} bits"] = _lists(gaps, errors, kind)
+        found[f"lists at {bits} bits"] = _lists(gaps, errors, kind, _IN_USE[bits])
     return found
 
 
@@ -43,12 +48,17 @@ def _candidates(gaps, kind) -> str:
     return markdown(frame.rename_axis("candidate").reset_index())
 
 
-def _lists(gaps, errors, kind) -> str:
+def _lists(gaps, errors, kind, in_use) -> str:
     lists = [list(names) for names in combinations(gaps.columns, _LIST)]
+    lists = [in_use, *(names for names in lists if set(names) != set(in_use))]
     worth = pd.DataFrame({" / ".join(names): _chosen(gaps, errors, names) for names in lists})
     best = worth.mean().idxmax()
     others = [worth.drop(index=name).mean().idxmax() for name in worth.index]
+    fewer = [in_use[0], in_use[-1]]
     lines = [
+        ("in use", " / ".join(in_use), worth[" / ".join(in_use)].mean()),
+        ("two of these", " / ".join(fewer), _chosen(gaps, errors, fewer).mean()),
+        ("the first alone", in_use[0], gaps[in_use[0]].mean()),
         ("all sets", best, worth[best].mean()),
         *(
             (f"{group} sets alone, on the others", name, worth.loc[kind != group, name].mean())
