@@ -97,7 +97,7 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
     >>> X, y = load_iris(return_X_y=True)
     >>> net = PrunedNeuralNetClassifier((16,), n_accum_bits=6, max_epochs=2, random_state=0)
     >>> [node.op_type for node in to_qonnx(net.fit(X, y)).graph.node]
-    ['MatMul', 'MultiThreshold', 'MatMul', 'Mul', 'Add']
+    ['MatMul', 'MultiThreshold', 'MatMul', 'MatMul', 'Mul', 'Add']
     """
     if thresholds_as not in _FORMS:
         raise ValueError(f"thresholds_as={thresholds_as!r} must be one of {tuple(_FORMS)}.")

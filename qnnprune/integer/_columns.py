@@ -13,12 +13,10 @@ import numpy as np
 
 from ..encoding._thresholds import count_into
 from ._layer import HiddenLayer, IntegerLayer, Scratch
-from ._products import fast_product
 
 __all__ = ["ColumnLayer"]
 
 _COMPARED = 7  # thresholds: beyond, a table of the layer is faster
-_FEW_ROWS = 16  # up to here BLAS is called faster
 
 
 class ColumnLayer:
@@ -32,7 +30,6 @@ class ColumnLayer:
     def __init__(self, layer: IntegerLayer):
         self.layer = layer
         self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
-        self.weight = np.array(layer.weight, dtype=np.int8)
         # Sums of any order stay below 2**24, where float32 ends to hold every integer.
         self.is_small = self.float_weight.dtype == np.float32
         self.dtype = self.float_weight.dtype
@@ -64,15 +61,11 @@ class ColumnLayer:
         -------
         array of shape (n_out, n)
         """
-        shape = len(self.weight), codes.shape[1]
-        product = fast_product() if self.is_small and shape[1] > _FEW_ROWS else None
-        if product is not None:
-            sums = product(self.weight, codes, scratch.array("sums", shape, np.int32))
-        else:
-            values = scratch.array("values", codes.shape, self.float_weight.dtype)
-            np.copyto(values, codes)
-            sums = scratch.array("sums", shape, values.dtype)
-            np.matmul(self.float_weight, values, out=sums)
+        shape = len(self.float_weight), codes.shape[1]
+        values = scratch.array("values", codes.shape, self.float_weight.dtype)
+        np.copyto(values, codes)
+        sums = scratch.array("sums", shape, values.dtype)
+        np.matmul(self.float_weight, values, out=sums)
         if sums.dtype == self.dtype:
             return sums
         narrow = scratch.array("narrow", shape, self.dtype)

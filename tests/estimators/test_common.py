@@ -7,7 +7,7 @@ from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
 _SMALL = {"hidden_layer_sizes": (32,), "max_epochs": 20}
 _CLASSIFIER, _REGRESSOR = PrunedNeuralNetClassifier(**_SMALL), PrunedNeuralNetRegressor(**_SMALL)
-_SUMS = {"n_output_sums": 2, "n_a_bits": 1}
+_SUMS = {"n_output_sums": 2, "n_a_bits": 1, "activation": "relu"}
 _OTHERS = [
     _REGRESSOR,
     _CLASSIFIER.float_twin(),

@@ -1,6 +1,4 @@
-"""Prediction on columns against sums in Python's integers, by each product of matrices."""
-
-import sys
+"""Prediction on columns against sums in Python's integers."""
 
 import numpy as np
 import oracles
@@ -11,18 +9,6 @@ from scipy.sparse import csr_matrix
 from qnnprune import IntegerNetwork
 from qnnprune.encoding import InputEncoding
 from qnnprune.integer import HiddenLayer, OutputLayer
-from qnnprune.integer._products import fast_product
-
-
-@pytest.fixture(params=["BLAS", "torch"])
-def product(request, monkeypatch):
-    if request.param == "BLAS":
-        monkeypatch.delitem(sys.modules, "torch", raising=False)
-        assert fast_product() is None
-    else:
-        pytest.importorskip("torch")
-        if fast_product() is None:
-            pytest.skip("no int8 products in this processor")
 
 
 def code_ranges(n, bits):
@@ -64,7 +50,7 @@ def random_network(n_segments, n_bits, widths, largest, random):
         ([1] * 200 + [0] + [1] * 99, 2, 1),  # so many that rows are compared as they lie
     ],
 )
-def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, largest, dtype):
+def test_decisions_are_those_of_plain_integers(n_segments, n_bits, largest, dtype):
     random = np.random.default_rng(n_bits)
     network = random_network(n_segments, n_bits, (9, 5), largest, random)
     X = random.normal(size=(40, len(n_segments))).astype(dtype)
@@ -75,7 +61,7 @@ def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, larg
 
 
 @pytest.mark.parametrize("n_segments", [[2, 0, 1, 2], [1, 0] * 150])
-def test_blocks_with_gaps(product, n_segments):
+def test_blocks_with_gaps(n_segments):
     random = np.random.default_rng(0)
     network = random_network(n_segments, 2, (7,), 1, random)
     X = random.normal(size=(30, len(n_segments)))
@@ -86,7 +72,7 @@ def test_blocks_with_gaps(product, n_segments):
 
 @pytest.mark.parametrize("mode", ["wrap", "saturate"])
 @pytest.mark.parametrize("n_accum_bits", [1, 3, 6, 40])
-def test_registers_narrower_than_the_sums(product, mode, n_accum_bits):
+def test_registers_narrower_than_the_sums(mode, n_accum_bits):
     random = np.random.default_rng(1)
     network = random_network([2, 1, 2], 3, (7, 6), 3, random)
     X = random.normal(size=(30, 3))
@@ -97,7 +83,7 @@ def test_registers_narrower_than_the_sums(product, mode, n_accum_bits):
     assert [count.tolist() for count in result.overflow_count] == registers.overflows
 
 
-def test_sums_at_both_ends_of_int8(product):
+def test_sums_at_both_ends_of_int8():
     # -128 and 127, with a threshold that only 128 would reach.
     layer = HiddenLayer(
         np.array([[1, 0], [0, 1]]), np.array([[-128, 127]] * 2),
@@ -122,3 +108,17 @@ def test_estimators_leave_it_to_the_network_to_refuse_infinity(convert, value):
     for refuse in (model.predict, model.simulate, model.float_twin().fit(X[:3], X[:3, 0]).predict):
         with pytest.raises(ValueError, match="infinity"):
             refuse(convert(X))
+
+
+def test_one_code_of_a_table():
+    """A matrix of one row: its strides are both 1, as those of its transpose are."""
+    table = np.array([[-1], [0], [-1], [0]], dtype=np.int8)
+    encoding = InputEncoding(
+        np.array([[-1.0, 0.0, 1.0]]), np.array([0]), 1, (table,), (None,), np.array([1])
+    )
+    weight = np.arange(-7, 1, dtype=np.int8)[:, None]
+    layer = OutputLayer(weight, encoding.input_range, scale=np.ones(8), bias=np.zeros(8))
+    network = IntegerNetwork(encoding, [layer], n_w_bits=4, n_accum_bits=8)
+    X = np.tile([-2.0, -0.5, 0.5, 2.0, np.nan], 8)[:, None]
+    codes = np.tile([-1, 0, -1, 0, 0], 8)[:, None]
+    np.testing.assert_array_equal(network.decision(X), codes * weight[:, 0])
