@@ -60,7 +60,9 @@ _GAPS = {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": "allow
 
 def _check_frame(X) -> None:
     """Refuse what scikit-learn has no sentence for."""
-    if isinstance(X, Mapping) and not hasattr(X, "toarray"):  # scipy has a sparse format of dicts
+    if hasattr(X, "toarray"):  # scipy has a sparse format that is a dict
+        return
+    if isinstance(X, Mapping):
         raise TypeError(
             "X is a dict of columns: pass a DataFrame of them. Of a fitted estimator, "
             "integer_network_.predict takes such dicts."
