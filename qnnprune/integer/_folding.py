@@ -81,7 +81,7 @@ def _raw_columns(steps: list, network) -> tuple[int, np.ndarray | None]:
     for _, step in steps:
         if hasattr(step, "n_features_in_"):
             names = getattr(step, "feature_names_in_", None)
-            return step.n_features_in_, None if names is None else np.array(names.tolist())
+            return step.n_features_in_, None if names is None else np.array(list(names))
     return network.n_features_in, network.feature_names
 
 

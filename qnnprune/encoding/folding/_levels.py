@@ -143,9 +143,26 @@ def _of_categories(pipe: Pipe, source: int, gap) -> Levels:
     with unchecked():
         codes = pipe.codes(pipe.numbers({source: category.known}))[:, pipe.codes_of(source)]
     others = _tried(pipe, {source: category.unknown()})[source]
+    _check_blank(pipe, source, others)
     takes_others = others is not None
     codes = np.append(codes, [others if takes_others else codes[0]], axis=0)
     return Levels(np.empty(0), codes, gap, category.known, takes_others)
+
+
+def _check_blank(pipe: Pipe, source: int, others) -> None:
+    """Refuse a pipeline that takes blank texts for gaps, and tells gaps from unknown texts.
+
+    There are endless blank texts, so they cannot all be known categories.
+    """
+    blank = _tried(pipe, {source: pipe.sources[source].unknown(" ")})[source]
+    if not np.array_equal(blank, others):
+        name = source if pipe.rows.names is None else repr(str(pipe.rows.names[source]))
+        raise ValueError(
+            f"Raw column {name} cannot be folded: texts such as ' ' and 'None' count as gaps there, "
+            "and gaps are no unknown category. Make the column categorical, "
+            "X[name].astype('category') in pandas, in the training rows too: then only true gaps "
+            "count as gaps. Or fill the gaps before the pipeline."
+        )
 
 
 def _tried(pipe: Pipe, values: dict) -> dict:

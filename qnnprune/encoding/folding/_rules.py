@@ -1,6 +1,6 @@
-"""Rules: what a fitted scikit-learn step does to each of its columns, by class name.
+"""Rules: what a fitted step of scikit-learn or skrub does to each of its columns, by class name.
 
-A rule reads fitted attributes alone, and nothing here imports scikit-learn.  It names, for every
+A rule reads fitted attributes alone, and nothing here imports either library.  It names, for every
 column that the step puts out, the one that it depends on.  Two more facts are needed: at which
 values a column may jump up and down (elsewhere it only rises or only falls), and which values
 make the step raise an error.
@@ -80,6 +80,18 @@ def real_numbers(values) -> np.ndarray | None:
 
 def _one_to_one(step, n_columns):
     return Effect(list(range(n_columns)), [False] * n_columns)
+
+
+def _same(step, n_columns):
+    return Effect(list(range(n_columns)), [True] * n_columns)
+
+
+def _none(step, n_columns):
+    return Effect([], [])
+
+
+def _uninformative(step, n_columns):
+    return (_none if step.drop_ else _same)(step, n_columns)
 
 
 def _power(step, n_columns):
@@ -192,4 +204,11 @@ _RULES: dict[str, Callable] = {
     "OneHotEncoder": _one_hot,
     "OrdinalEncoder": _ordinal,
     "TargetEncoder": _target,
+    "CleanNullStrings": _same,
+    "CleanCategories": _same,
+    "ToStr": _same,
+    "PassThrough": _same,
+    "Drop": _none,
+    "DropUninformative": _uninformative,
+    "ToFloat": _one_to_one,
 }

@@ -138,11 +138,11 @@ class Category:
         self.safe = self.known[0]
         self._are_numbers = real_numbers(self.known) is not None
 
-    def unknown(self):
-        """A value that is none of the known ones."""
-        value = "unknown"
+    def unknown(self, start="unknown"):
+        """A text that is none of the known ones: repetitions of one."""
+        value = start
         while value in self.known:
-            value += "_"
+            value += start
         return value
 
     def column(self, values, n_rows: int) -> np.ndarray:

@@ -174,6 +174,48 @@ def _column_transformer(transformer, columns, evaluate, notes, path):
     return made, _then(evaluate, transformer.transform)
 
 
+def _table_vectorizer(vectorizer, columns, evaluate, notes, path):
+    """Each raw column goes through steps of its own; the last of them are by name of what is made."""
+    made: list = [None] * len(vectorizer.all_outputs_)
+    places = {name: place for place, name in enumerate(vectorizer.all_outputs_)}
+    for i, name in enumerate(vectorizer.feature_names_in_):
+        of_column = f"{path}{_AFTER}{name}"
+        steps = vectorizer.all_processing_steps_[name]
+        *inner, last = steps if hasattr(steps[-1], "items") else [*steps, {}]
+        _check_no_text_becomes_numbers(inner, of_column)
+        part, before = [columns[i]], _then(evaluate, _selection([i]))
+        for step in inner:
+            part, _ = walk(step, part, before, notes, of_column)
+            before = _then(before, _of_one_column(step))
+        outputs = vectorizer.input_to_outputs_[name] if part else []  # else it was dropped
+        for output, column in zip(outputs, part, strict=True):
+            (made[places[output]],), _ = walk(last.get(output), [column], before, notes, of_column)
+    return made, _then(evaluate, vectorizer.transform)
+
+
+def _check_no_text_becomes_numbers(steps, path: str) -> None:
+    """Refuse a column that is read as text first and cast to numbers later."""
+    names = [known_class(step) for step in steps]
+    if "CleanNullStrings" in names and "ToFloat" in names:
+        raise ValueError(
+            f"The step {path} (ToFloat) cannot be folded: it makes numbers of a column of texts or "
+            "Python objects. Make that column numbers before the pipeline, as pandas.to_numeric "
+            "does, in the training rows too."
+        )
+
+
+def _of_one_column(step) -> Evaluate:
+    """What a step makes of a table of one column, as a table."""
+
+    def transform(table):
+        if not hasattr(step, "__single_column_transformer__"):
+            return step.transform(table)
+        made = step.transform(table.iloc[:, 0])
+        return made.to_frame() if hasattr(made, "to_frame") else made
+
+    return transform
+
+
 def _weighted(columns, container, name, path):
     """The columns, no longer raw where they are multiplied by a weight."""
     weights = container.transformer_weights or {}
@@ -194,4 +236,5 @@ _CONTAINERS = {
     "FeatureUnion": _feature_union,
     "ColumnTransformer": _column_transformer,
     "FrozenEstimator": _frozen,
+    "TableVectorizer": _table_vectorizer,
 }
