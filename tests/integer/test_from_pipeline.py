@@ -249,3 +249,15 @@ def test_estimators_at_the_end(task):
     np.testing.assert_array_equal(network.predict(X), pipeline.predict(X), strict=True)
     if task == "classes":
         np.testing.assert_array_equal(network.predict_proba(X), pipeline.predict_proba(X))
+
+
+def test_numbers_overflow_before_a_feature_with_a_table():
+    rng = np.random.default_rng(0)
+    few = rng.choice([1e-3, 2e-3, np.nan], 60)
+    X = np.stack([rng.normal(size=60), few], axis=1)
+    pipeline = make_pipeline(MinMaxScaler(), EveryCode()).fit(X)
+    assert pipeline[-1].integer_network_.encoding.tables[1] is not None
+    network = fold(pipeline)
+    largest = np.finfo(np.float64).max
+    beyond, within = [[0, largest]], [[0, largest / 1e5]]
+    np.testing.assert_array_equal(network.decision(beyond), pipeline.decision_function(within))

@@ -64,6 +64,13 @@ class ToDatetime(OfOneColumn):
         return pd.to_datetime(column)
 
 
+class CheckInputDataFrame:
+    module_name_ = "pandas"
+
+    def __init__(self, names):
+        self.feature_names_in_, self.feature_names_out_ = names, [str(name) for name in names]
+
+
 class TableVectorizer(TransformerMixin, BaseEstimator):
     """The attributes that skrub's has after a fit, which puts encoded columns out first."""
 
@@ -75,6 +82,7 @@ class TableVectorizer(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         self.feature_names_in_ = list(X.columns)
         self.n_features_in_ = X.shape[1]
+        self._preprocessors = [CheckInputDataFrame(self.feature_names_in_)]
         self.all_processing_steps_ = {name: self._fitted(X[[name]]) for name in X}
         made = {name: self._made(X[[name]], name) for name in X}
         self.input_to_outputs_ = {k: list(v.columns) or [k] for k, v in made.items()}
@@ -208,6 +216,24 @@ def test_dates_are_refused_by_name(vectorizer):
     pipeline[-1].fit(np.zeros((4, 1)))
     with pytest.raises(ValueError, match=r"tablevectorizer > born \((ToDatetime|DatetimeEncoder)"):
         fold(pipeline)
+
+
+def test_frames_that_cannot_be_made_again_are_refused(vectorizer):
+    numbered = X[["age", "owner"]].set_axis([0, 1], axis=1)
+    with pytest.raises(ValueError, match="columns .'0', '1'.*texts, all different"):
+        fold(pipeline_of(vectorizer, numbered))
+
+
+def test_frames_of_polars_are_refused():
+    frame = pytest.importorskip("polars").DataFrame({"age": np.arange(60.0)})
+    with pytest.raises(ValueError, match="fitted on a frame of polars .* frame of pandas"):
+        fold(pipeline_of(_of_skrub(), frame))
+
+
+def test_nullable_integers_are_taken(vectorizer):
+    rooms = X["rooms"].astype("Int64").mask(X["rooms"] == 2)
+    pipeline = pipeline_of(vectorizer, X.assign(rooms=rooms))
+    assert_predicts_the_same(pipeline, fold(pipeline), X.assign(rooms=rooms))
 
 
 def test_many_texts_are_refused_by_name():

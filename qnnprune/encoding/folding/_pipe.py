@@ -107,10 +107,13 @@ class Pipe:
         Returns
         -------
         real array of shape (n_samples, n_columns)
-            Numbers may have overflowed to infinity.
+            The largest float stands for numbers that overflowed.
         """
         made = self.encoding
-        return converted(self.table(values), made.categories, made.is_date, None, made.is_ignored)
+        numbers = converted(
+            self.table(values), made.categories, made.is_date, None, made.is_ignored
+        )
+        return np.nan_to_num(numbers, nan=np.nan)  # infinity is beyond all levels of a table
 
     def table(self, values: dict):
         """What comes out of the steps, as `numbers` takes the values; a dense table."""

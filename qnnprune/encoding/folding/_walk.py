@@ -176,6 +176,7 @@ def _column_transformer(transformer, columns, evaluate, notes, path):
 
 def _table_vectorizer(vectorizer, columns, evaluate, notes, path):
     """Each raw column goes through steps of its own; the last of them are by name of what is made."""
+    _check_rows_can_be_made(vectorizer, path)
     made: list = [None] * len(vectorizer.all_outputs_)
     places = {name: place for place, name in enumerate(vectorizer.all_outputs_)}
     for i, name in enumerate(vectorizer.feature_names_in_):
@@ -191,6 +192,17 @@ def _table_vectorizer(vectorizer, columns, evaluate, notes, path):
         for output, column in zip(outputs, part, strict=True):
             (made[places[output]],), _ = walk(last.get(output), [column], before, notes, of_column)
     return made, _then(evaluate, vectorizer.transform)
+
+
+def _check_rows_can_be_made(vectorizer, path: str) -> None:
+    """Refuse a vectorizer that takes no rows in pandas under the names that it tells."""
+    (check, *_) = vectorizer._preprocessors
+    if check.module_name_ != "pandas" or check.feature_names_in_ != check.feature_names_out_:
+        raise ValueError(
+            f"The step {path} (TableVectorizer) cannot be folded: it was fitted on a frame of "
+            f"{check.module_name_} with the columns {list(map(str, check.feature_names_in_))}. Fit it "
+            "on a frame of pandas whose columns have texts, all different, as names."
+        )
 
 
 def _check_no_text_becomes_numbers(steps, path: str) -> None:
