@@ -28,6 +28,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 NEEDS = {
+    "encoding.md": ["pandas"],
     "encrypted.md": ["concrete.fhe"],
     "audit.md": ["onnx"],
     "export.md": ["onnx", "onnxruntime", "qonnx", "skl2onnx"],
