@@ -230,7 +230,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             previous = None if mode is Mode.FIT else getattr(self, "_trained", None)
             if previous is not None:
                 self._check_unchanged(previous)
-            recipes = self._recipes(previous)
+            recipes = self._recipes(previous, mode)
             X, y, weight, kinds = self._validate_rows(X, y, sample_weight, previous)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             y = self._encode_target(y, weight, previous, classes)
@@ -342,8 +342,11 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
 
-    def _recipes(self, previous: Trained | None) -> list[Recipe]:
-        """What `fit` chooses from, the plain one first; refused where no weight would fit."""
+    def _recipes(self, previous: Trained | None, mode: Mode) -> list[Recipe]:
+        """What `fit` chooses from, the plain one first; refused where no weight would fit.
+
+        Where nothing is tried, it is the plain one alone.
+        """
         recipes, refusals = [], []
         known = previous and [previous.taken]
         for recipe in known or auto_recipes(self._asked(), self._guaranteed_bits):
@@ -354,7 +357,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
                 refusals.append(refusal)
         if not recipes:
             raise refusals[0]
-        return recipes
+        chooses = mode is Mode.FIT and self.max_epochs == "auto"
+        return recipes if chooses else recipes[:1]
 
     def _asked(self) -> Recipe:
         """What is asked for of what a fit can choose."""

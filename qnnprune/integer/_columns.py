@@ -30,11 +30,10 @@ class ColumnLayer:
     def __init__(self, layer: IntegerLayer):
         self.layer = layer
         self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
-        # Sums of any order stay below 2**24, where float32 ends to hold every integer.
-        self.is_small = self.float_weight.dtype == np.float32
         self.dtype = self.float_weight.dtype
         self.thresholds: Sequence[np.ndarray] | None = None
-        if self.is_small:
+        # Sums of any order stay below 2**24, where float32 ends to hold every integer.
+        if self.dtype == np.float32:
             self._narrow(layer)
 
     def _narrow(self, layer: IntegerLayer):

@@ -6,7 +6,6 @@ last integers.  Weights are shared by all positions, as in the module that it ca
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
@@ -16,14 +15,13 @@ import numpy as np
 from .._files import write_whole
 from .._utils import row_blocks, state_without_caches
 from ..accumulators import accumulator_bits
-from ..exceptions import InvalidNetworkFileError
 from ._graph_arrays import arrays_of, check_proof, parts_from
 from ._graph_checks import check_graph
 from ._inputs import CodedInput
 from ._network import decode
 from ._operations import Operation, Sums, Weights
 from ._simulation import SimulationResult, Watch, check_register
-from ._storage import pack, read_bounded, unpack
+from ._storage import load_parsed, pack, unpack
 
 __all__ = ["IntegerGraph"]
 
@@ -293,14 +291,7 @@ class IntegerGraph:
         InvalidNetworkFileError
             If the file is damaged, truncated, of another version or inconsistent.
         """
-        data = read_bounded(path)
-        try:
-            return _parsed(data)
-        except Exception as error:  # zipfile, zlib and numpy raise all sorts at damaged bytes
-            reason = str(error) or type(error).__name__
-            raise InvalidNetworkFileError(
-                f"{os.fspath(path)!r} holds no integer graph: {reason}"
-            ) from error
+        return load_parsed(path, _parsed, "integer graph")
 
 
 def _parsed(data: bytes) -> IntegerGraph:

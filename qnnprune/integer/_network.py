@@ -9,7 +9,6 @@ the proven ranges say so.
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +18,6 @@ from .._utils import row_blocks, state_without_caches
 from ..accumulators import omega, register_range
 from ..encoding import InputEncoding
 from ..encoding._columns import CodeColumns
-from ..exceptions import InvalidNetworkFileError
 from ._arrays import arrays_of, check_proof, parts_from
 from ._columns import ColumnLayer
 from ._consistency import check_network
@@ -29,7 +27,7 @@ from ._layer import HiddenLayer, OutputLayer, Scratch
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import SimulationResult, Watch, check_register, layer_name
 from ._steps import SteppedSums, checked_order, products_per_step
-from ._storage import pack, read_bounded, unpack
+from ._storage import load_parsed, pack, unpack
 
 __all__ = ["IntegerNetwork", "decode"]
 
@@ -414,14 +412,7 @@ class IntegerNetwork(EstimatorFace):
         InvalidNetworkFileError
             If the file is damaged, truncated, of another version or inconsistent.
         """
-        data = read_bounded(path)
-        try:
-            return _parsed(data)
-        except Exception as error:  # zipfile, zlib and numpy raise all sorts at damaged bytes
-            reason = str(error) or type(error).__name__
-            raise InvalidNetworkFileError(
-                f"{os.fspath(path)!r} holds no network: {reason}"
-            ) from error
+        return load_parsed(path, _parsed, "network")
 
 
 def _parsed(data: bytes) -> IntegerNetwork:

@@ -20,8 +20,9 @@ import hashlib
 import math
 import os
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,7 +30,9 @@ from .._utils import is_plain
 from .._version import __version__
 from ..exceptions import InvalidNetworkFileError
 
-__all__ = ["FORMAT_VERSION", "check_arrays", "digest_of", "pack", "read_bounded", "unpack"]
+__all__ = ["FORMAT_VERSION", "check_arrays", "digest_of", "load_parsed", "pack", "unpack"]
+
+Parsed = TypeVar("Parsed")
 
 FORMAT_VERSION = 2
 
@@ -100,7 +103,7 @@ def check_arrays(arrays: dict, kinds: dict, optional: dict | None = None) -> Non
         _require(right, f"{key} has dtype {array.dtype} and {array.ndim} dimensions")
 
 
-def read_bounded(path) -> bytes:
+def _read_bounded(path) -> bytes:
     """Bytes of a file, no more than `unpack` takes by far.
 
     Raises
@@ -111,6 +114,31 @@ def read_bounded(path) -> bytes:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         return file.read(min(size, _LARGEST) + 1)
+
+
+def load_parsed(path, parse: Callable[[bytes], Parsed], kind: str) -> Parsed:
+    """What `parse` makes of the bytes of a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    parse : callable
+    kind : str
+        What the file should hold, for the message.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened; FileNotFoundError if there is none.
+    InvalidNetworkFileError
+        If the bytes cannot be parsed.
+    """
+    data = _read_bounded(path)
+    try:
+        return parse(data)
+    except Exception as error:  # zipfile, zlib and numpy raise all sorts at damaged bytes
+        reason = str(error) or type(error).__name__
+        raise InvalidNetworkFileError(f"{os.fspath(path)!r} holds no {kind}: {reason}") from error
 
 
 def _require(condition, otherwise: str) -> None:

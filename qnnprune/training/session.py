@@ -64,7 +64,7 @@ def train(
     spec : TrainingSpec
     mode : Mode
     recipes : sequence of Recipe
-        To choose from, where there is no `previous`: what `auto_recipes` returns.
+        To choose from, where there is no `previous`; one is taken as it is.
     user : UserRows
         What `rows` are made of, for callbacks to see.
     seed : int
@@ -127,8 +127,6 @@ class _Session:
         for recipe in whole:
             recipes.setdefault(recipe.given(spec.asked), recipe)
         self.trials = list(recipes)
-        if self.mode is Mode.PARTIAL_FIT or spec.asked.max_epochs != "auto":
-            self.trials = self.trials[:1]
         chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error)]
         epochs = whole_training(chosen.max_epochs, spec.guaranteed_bits)
         return replace(chosen, max_epochs=epochs)
