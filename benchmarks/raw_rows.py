@@ -25,7 +25,7 @@ from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.encoding import _categories
 
 SETS = ["german_credit", "wine_quality", "heloc", "nsl_kdd", "california_housing", "adult"]
-CAPS = {"8 categories": 8, "16 categories": 16, "128 categories": 128}
+CAPS = {"8 categories": 8, "16 categories": 16, "32 categories": 32}
 METHODS = ["pipeline", "raw rows", *CAPS, "rare below 1 %", "gaps filled", "target encoding"]
 
 

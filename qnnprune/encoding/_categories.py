@@ -15,7 +15,7 @@ from ._frames import columns_of, is_frame, is_missing, kind_of, label, names_of,
 
 __all__ = ["MOST_CATEGORIES", "ColumnKinds", "learn_columns"]
 
-MOST_CATEGORIES = 32  # of a column that are known; the others are rare
+MOST_CATEGORIES = 128  # of a column that are known; the others are rare
 
 
 @dataclass(frozen=True, eq=False)

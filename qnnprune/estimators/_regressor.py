@@ -175,7 +175,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         among the features that have more than two values, 1 to 16 or 1 to 48 each.
     categorical_features : {"from_dtype"}, array-like or None, default="from_dtype"
         Which columns hold categories: "from_dtype" for the columns of a DataFrame that hold text
-        or have a categorical type; else names, indices or a boolean mask.  The 32 most frequent
+        or have a categorical type; else names, indices or a boolean mask.  The 128 most frequent
         categories of a column have codes of their own; rare and unknown ones share one.
     n_hidden_neurons_multiplier : float or None, default=None
         A neuron keeps at most ``floor(n_hidden_neurons_multiplier * Ω)`` nonzero weights,

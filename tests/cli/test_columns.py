@@ -16,9 +16,9 @@ N = 60
 def read(tmp_path):
     """Write columns beside a label, and read them."""
 
-    def _read(target="label", sep=",", **columns):
+    def _read(target="label", sep=",", n_rows=N, **columns):
         options = {name: columns.pop(name) for name in _OPTIONS if name in columns}
-        frame = pd.DataFrame({"label": ["a", "b"] * (N // 2), **columns})
+        frame = pd.DataFrame({"label": ["a", "b"] * (n_rows // 2), **columns})
         path = tmp_path / "table.csv"
         frame.to_csv(path, index=False, sep=sep)
         return read_table(str(path), target, **options)
@@ -275,9 +275,9 @@ def test_a_copy_of_the_target_is_named(read):
 
 
 def test_many_categories_are_named(read):
-    table = read(x=[f"n{i}" for i in range(52)] + ["n0"] * (N - 52))
-    line = _line(table, "kept as categories, all but the 32 most frequent as one")
-    assert line == "'x' (52 different texts)"
+    table = read(n_rows=180, x=[f"n{i}" for i in range(152)] + ["n0"] * (180 - 152))
+    line = _line(table, "kept as categories, all but the 128 most frequent as one")
+    assert line == "'x' (152 different texts)"
 
 
 def test_drop(read):

@@ -101,13 +101,13 @@ def test_days_are_counted_from_1970(model):
 
 
 def test_unknown_categories_are_as_rare_ones():
-    names = np.array([f"c{i:03}" for i in range(60)])
-    city = np.concatenate([np.repeat(names[:40], 5), np.repeat(names[40:], 2)])
+    names = np.array([f"c{i:03}" for i in range(200)])
+    city = np.concatenate([np.repeat(names[:150], 5), np.repeat(names[150:], 2)])
     frame = pd.DataFrame({"city": city, "x": np.arange(len(city)) % 7})
     model = classifier().fit(frame, np.arange(len(city)) % 2)
     known = model.categories_[0]
     assert known.tolist() == names[:MOST_CATEGORIES].tolist()  # the first ones of equal frequency
-    others = frame.iloc[:1].assign(city="c059"), frame.iloc[:1].assign(city="never seen")
+    others = frame.iloc[:1].assign(city="c199"), frame.iloc[:1].assign(city="never seen")
     codes = [model.integer_network_.quantize_input(other).tolist() for other in others]
     assert codes[0] == codes[1]
     expected = [[-2] * MOST_CATEGORIES + [1]]  # a code of their own, as training saw some
