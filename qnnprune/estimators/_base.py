@@ -39,7 +39,7 @@ from ._targets import real_weight, refuse_masked
 __all__ = ["BaseNeuralNet", "plain_real"]
 
 # What earlier weights, codes and thresholds depend on, beside what a fit may choose of these.
-_FIXED_BY_FIT = ("n_w_bits",)
+_FIXED_BY_FIT = ("n_w_bits", "categorical_features")
 _CHOSEN_BY_FIT = (
     "hidden_layer_sizes", "activation", "n_a_bits", "n_in_bits", "n_input_segments",
     "n_output_sums",
@@ -84,6 +84,13 @@ def plain_real(X):
     if X.dtype.kind in "mM":
         raise ValueError(f"X has dtype {X.dtype}, but numbers are needed: convert it first.")
     return X if X.dtype.itemsize <= 8 else X.astype(np.float64)
+
+
+def _plain(categorical_features):
+    """`categorical_features`, a tuple where it is a list or an array, so that two compare."""
+    if categorical_features is None or isinstance(categorical_features, str):
+        return categorical_features
+    return tuple(np.asarray(categorical_features).reshape(-1).tolist())
 
 
 class BaseNeuralNet(FamiliarNames, BaseEstimator):
@@ -398,6 +405,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             multiplier=self.n_hidden_neurons_multiplier,
             n_accum_bits=index(self.n_accum_bits),
             guaranteed_bits=self._guaranteed_bits,
+            categorical_features=_plain(self.categorical_features),
             **{name: plain_number(getattr(self, name)) for name in _HANDED_ON},
         )
 

@@ -65,6 +65,8 @@ class TrainingSpec:
         Width of the accumulator that was asked for, in bits.
     guaranteed_bits : int or None
         The same where the guarantee is asked for, else None.
+    categorical_features : str, None or tuple
+        Which columns were asked to hold categories.
     others
         Parameters of the estimators, by their names.
     """
@@ -77,6 +79,7 @@ class TrainingSpec:
     multiplier: float | None
     n_accum_bits: int
     guaranteed_bits: int | None
+    categorical_features: str | tuple | None
     pruning_schedule: str
     pruning_criterion: str
     neuron_sparsity: float

@@ -308,3 +308,14 @@ print(network.predict_proba(columns).tolist())
     assert eval(found.stdout) == gappy.predict_proba(rows).tolist()
     loaded = IntegerNetwork.load(tmp_path / "net.npz")
     np.testing.assert_array_equal(loaded.predict(GAPS), gappy.predict(GAPS))
+
+
+@pytest.mark.parametrize("changed", [None, ["x"], [1]])
+def test_what_is_categorical_stays_in_further_training(changed):
+    frame = pd.DataFrame({"x": np.arange(40) % 7, "city": ["Bonn", "Ulm"] * 20})
+    y = np.arange(40) % 2
+    model = classifier(categorical_features=["city"], warm_start=True).fit(frame, y)
+    model.set_params(categorical_features=np.array(["city"])).fit(frame, y)
+    model.set_params(categorical_features=changed)
+    with pytest.raises(ValueError, match=r"categorical_features=.* was \('city',\)"):
+        model.fit(frame, y)
