@@ -228,11 +228,17 @@ def raw_rows_tables(rows: pd.DataFrame) -> dict[str, str]:
         "predict, ms": "{predict_ms:.0f}",
     }
     cells["predict_ms"] = 1000 * cells["predict_seconds"]
-    raw = rows[rows["method"] == "raw rows"]
-    means = raw.groupby("task")["change"].agg(["mean", "sem", "count"]).reset_index()
+    raw = rows[rows["method"] == "raw rows"].groupby(["task", "set"])["change"]
+    sets = raw.agg(["mean", "sem", "count"]).reset_index()
+    sets["sem"] **= 2
+    means = sets.groupby("task").agg(
+        mean=("mean", "mean"), sem=("sem", "sum"), sets=("set", "count"), count=("count", "sum")
+    )
+    means = means.reset_index().assign(sem=np.sqrt(means["sem"].to_numpy()) / means["sets"].to_numpy())
     summary = {
         "task": "{task}",
         "change": "{mean:+.4f} ± {sem:.4f}",
+        "sets": "{sets:.0f}",
         "pairs of fits": "{count:.0f}",
     }
     return {"rows": table(cells, columns), "means": table(means, summary)}
