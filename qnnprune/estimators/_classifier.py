@@ -330,8 +330,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
-        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest squared
-        error on the other rows is taken; the first, only unless another is better by a standard
+        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error on
+        the other rows is taken; the first, only unless another is better by a standard
         error.  From 8 bits on recipes are coarse inputs with dropout, coarse ones without, and
         fine ones without; below 8 guaranteed bits, coarse inputs and activations of 2 bits, and
         coarse and fine ones of 1 bit.  There the final training of a first `fit` has 2.5 times
@@ -406,7 +406,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     feature_names_in_ : array of str
         Where X had column names.
     n_outputs_ : int
-        Logits: 1 for two classes, else one per class or label.
+        Outputs of the network: logits of a classifier, 1 for two classes and else one per class or
+        label; columns of y, or quantiles, of a regressor.
 
     See Also
     --------
