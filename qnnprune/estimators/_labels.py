@@ -160,7 +160,7 @@ class AnyOf:
         others = y[~np.isin(y, (0, 1))] if y.dtype.kind in "biuf" else y.ravel()
         if len(others):
             raise ValueError(
-                f"y has {y.shape[1]} columns, and the value {others[0]!r} among others: pass a 1d "
+                f"y has {y.shape[1]} columns, and the value {others.tolist()[0]!r} among others: pass a 1d "
                 "array of labels or, where a row may have several labels, a column of 0 and 1 for "
                 "each, as sklearn.preprocessing.MultiLabelBinarizer makes them."
             )

@@ -350,8 +350,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
 
         - "squared_error": predicts means.
         - "absolute_error": predicts medians.
-        - "huber": squared for the nine tenths of each batch with the smallest errors, absolute for
-          the others, as in `sklearn.ensemble.GradientBoostingRegressor`.
+        - "huber": squared for the three quarters of each batch with the smallest errors, absolute
+          for the others, as in `sklearn.ensemble.GradientBoostingRegressor`.
         - "quantile": pinball loss; predicts quantiles.
         - "poisson", "gamma": half the deviance; predicts means of targets that are never
           negative, or always positive.  The network puts out their logarithms, so predictions

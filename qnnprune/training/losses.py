@@ -41,7 +41,7 @@ __all__ = [
     "squared_loss",
 ]
 
-_HUBER_SHARE = 0.9  # of the residuals are small, as in GradientBoostingRegressor
+_SMALL = 0.75  # of the residuals; so a batch may have as many outliers as are left
 
 
 def binary_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,12 +85,12 @@ def absolute_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Te
 def huber_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Half the squared error of small residuals, and linear in large ones.
 
-    Small are nine tenths of the batch by weight, for each output by itself (J. Friedman, "Greedy
-    function approximation", 2001).
+    Small are three quarters of the batch by weight, for each output by itself.  This is the loss of
+    J. Friedman, "Greedy function approximation", 2001, whose share is larger.
     """
     residual = output - y.to(output.dtype)
     size = residual.abs()
-    delta = _quantile(size, weight, _HUBER_SHARE)
+    delta = _quantile(size, weight, _SMALL)
     gradient = residual.clamp(-delta, delta)
     return _mean(gradient.abs() * (size - gradient.abs() / 2), weight), _weighted(gradient, weight)
 

@@ -57,7 +57,7 @@ def test_squared_error_is_what_it_was():
 @pytest.mark.parametrize("loss", ["absolute_error", "huber"])
 def test_outliers_move_robust_losses_less(loss):
     y = 3 * WIDE[:, 0].copy()
-    y[RNG.permutation(800)[:60]] += 300  # of one side only
+    y[np.random.default_rng(1).permutation(800)[:60]] += 300  # of one side only
     clean = 3 * WIDE[:, 0]
     robust = of_loss(loss).fit(WIDE, y).predict(WIDE)
     squared = of_loss("squared_error").fit(WIDE, y).predict(WIDE)
@@ -68,7 +68,7 @@ def test_outliers_move_robust_losses_less(loss):
 
 def test_absolute_error_is_the_median_and_squared_error_the_mean():
     """Of a skewed target without anything to learn from: two different constants."""
-    y = RNG.exponential(size=800)
+    y = np.random.default_rng(1).exponential(size=800)
     noise = np.zeros((800, 1))
     assert of_loss("absolute_error").fit(noise, y).predict(noise)[0] == pytest.approx(
         np.median(y), abs=0.1
@@ -85,19 +85,20 @@ def test_a_quantile_is_as_good_as_that_of_scikit_learn(level):
     assert found.shape == (300,) and model.n_outputs_ == 1
     assert model.integer_network_.outcome == "value"
     assert (NOISY[TEST] <= found).mean() == pytest.approx(level, abs=0.08)
-    for peer in (
-        QuantileRegressor(quantile=level, alpha=0),
-        HistGradientBoostingRegressor(loss="quantile", quantile=level, random_state=0),
-    ):
+    peers = {  # and how much worse than that it may be: the quantiles are straight lines
+        QuantileRegressor(quantile=level, alpha=0): 1.25,
+        HistGradientBoostingRegressor(loss="quantile", quantile=level, random_state=0): 1.0,
+    }
+    for peer, factor in peers.items():
         theirs = peer.fit(WIDE[TRAIN], NOISY[TRAIN]).predict(WIDE[TEST])
         ours = mean_pinball_loss(NOISY[TEST], found, alpha=level)
-        assert ours < 1.15 * mean_pinball_loss(NOISY[TEST], theirs, alpha=level)
+        assert ours < factor * mean_pinball_loss(NOISY[TEST], theirs, alpha=level)
 
 
 def test_several_quantiles_do_not_cross():
     levels = np.array([0.05, 0.45, 0.5, 0.55, 0.95])
     model = of_loss("quantile", quantile=levels, max_epochs=4).fit(WIDE[TRAIN], NOISY[TRAIN])
-    far = np.r_[WIDE, 50 * RNG.normal(size=(2000, 3))]
+    far = np.r_[WIDE, 50 * np.random.default_rng(1).normal(size=(2000, 3))]
     found = model.predict(far)
     assert found.shape == (2800, 5) and model.n_outputs_ == 5
     assert (np.diff(found, axis=1) >= 0).all()
@@ -229,9 +230,9 @@ def test_recipes_are_tried(loss):
 def test_losses_give_different_networks():
     models = [of_loss(loss, max_epochs=2).fit(X, Y) for loss in LOSSES]
     for k, model in enumerate(models[:-1]):
-        # The quantile 0.5 is the absolute error.
         assert differ(model, models[k + 1])
-    assert_same_network(models[1], models[3])
+    # Its gradient is half as large, which Adam hardly sees.
+    np.testing.assert_allclose(models[1].predict(X), models[3].predict(X), rtol=1e-3)
 
 
 # ---------------------------------------------------------------- what is refused
