@@ -42,7 +42,7 @@ class OneOf:
     @classmethod
     def found(cls, y) -> OneOf:
         """The labels of some rows."""
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(y)  # `encoded` warns
         check_classification_targets(y)
         return cls(np.unique(y))
 

@@ -1,6 +1,7 @@
 """Several labels, logarithms and quantiles: every target predicts the same for every row."""
 
 import ctypes
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -228,3 +229,16 @@ def test_clients_of_encrypted_prediction_decode(case, tmp_path):
     sums = lookups.run(ends.codes(rows))
     np.testing.assert_array_equal(ends.decision(sums), network.decision(rows))
     np.testing.assert_array_equal(ends.predictions(sums), model.predict(rows))
+
+
+@needs_gcc
+def test_self_tests_of_values_beyond_float64(tiny_network, tmp_path):
+    """There is no fixed point to compare, and what is predicted used to be compared with 0."""
+    rng = np.random.default_rng(0)
+    tiny = tiny_network(rng)
+    output = dataclasses.replace(tiny.layers[-1], scale=np.array([1e308]), bias=np.array([1.0]))
+    network = IntegerNetwork(tiny.encoding, [*tiny.layers[:-1], output], n_w_bits=3, n_accum_bits=8)
+    to_c(network, tmp_path / "net.h", test_vectors=rng.normal(size=(20, 3)).astype(np.float32))
+    program = tmp_path / "test"
+    subprocess.run(["gcc", *FLAGS, tmp_path / "net_test.c", "-o", program], check=True)
+    assert subprocess.run([program], check=False).returncode == 0
