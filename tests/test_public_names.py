@@ -96,7 +96,7 @@ def test_the_estimators_document_what_they_share_in_the_same_words():
         assert_docstring_consistency(
             [PrunedNeuralNetClassifier, PrunedNeuralNetRegressor],
             include_params=True,
-            exclude_params=["class_weight"],
+            exclude_params=["class_weight", "loss", "quantile"],
             include_attrs=True,
             exclude_attrs=["classes_"],
         )

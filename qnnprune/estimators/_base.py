@@ -33,13 +33,14 @@ from ..training.auto import Recipe, auto_recipes
 from ..training.rows import merge_rows
 from ..training.spec import Mode, Trained, TrainingSpec, UserRows
 from ._keywords import FamiliarNames
+from ._labels import is_matrix
 from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
 
 __all__ = ["BaseNeuralNet", "plain_real"]
 
 # What earlier weights, codes and thresholds depend on, beside what a fit may choose of these.
-_FIXED_BY_FIT = ("n_w_bits", "categorical_features")
+_FIXED_BY_FIT = ("n_w_bits", "categorical_features", "loss", "quantile")
 _CHOSEN_BY_FIT = (
     "hidden_layer_sizes", "activation", "n_a_bits", "n_in_bits", "n_input_segments",
     "n_output_sums",
@@ -96,7 +97,7 @@ def _plain(categorical_features):
 class BaseNeuralNet(FamiliarNames, BaseEstimator):
     """Parameters and training.
 
-    What a target is comes from the classifier or the regressor: `_y_checks`, `_plain_target`,
+    What a target is comes from the classifier or the regressor: `_plain_target`,
     `_encode_target`, `_weigh`, `_with_output_map`, `_loss` and `_n_outputs`.  What a network is comes
     from `Pruned` or `Float`: `_asked`, `_check_widths`, `_warn_of` and `_become_fitted`.
     """
@@ -214,8 +215,9 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             Real numbers, NaN or None for gaps; in a DataFrame also categories and dates.
-        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
-            Labels of one type (bool, integers, floats, str or dates), or real targets.
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) of several labels or targets
+            Labels of one type (bool, integers, floats, str or dates), a column of 0 and 1 for each
+            of several labels, or real targets.
         sample_weight : array-like of shape (n_samples,), optional
             A weight of 2 equals a row that is there twice, 0 one that is not.
 
@@ -293,13 +295,14 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
         y, reset = None if y is None else self._plain_target(y), previous is None
+        several = {"multi_output": y is not None and is_matrix(y)}
         kinds = self._column_kinds(X, sample_weight, previous)
         if _is_numeric(kinds):
-            X, y = self._validate_data(X, y, reset=reset, **self._y_checks)
+            X, y = self._validate_data(X, y, reset=reset, **several)
         else:
             self._validate_data(X, y, reset=reset, skip_check_array=True)
             X = numbers_of(X, kinds.categories, kinds.is_date, self._names)
-            X, y = check_X_y(X, y, estimator=self, **_GAPS, **self._y_checks)
+            X, y = check_X_y(X, y, estimator=self, **_GAPS, **several)
         X, weight = plain_real(X), self._row_weight(X, sample_weight)
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")

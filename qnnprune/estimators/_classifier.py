@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
-from ..integer._face import log_probabilities
+from ..integer._outcome import log_probabilities
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
-from ._magnitudes import even_weight
+from ._labels import AnyOf, OneOf, is_matrix
 from ._pruned import Pruned
 from ._targets import plain_target, scoring_weight
 
 __all__ = ["BaseClassifier", "FloatTwinClassifier", "PrunedNeuralNetClassifier"]
-
-
-# e**-_CERTAIN is nothing beside 1, in float64 and in float32.
-_CERTAIN = 64.0
 
 
 class BaseClassifier(ClassifierMixin, BaseNeuralNet):
@@ -33,8 +27,8 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         **BaseNeuralNet._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
-    _y_checks = {}
     _plain_target = staticmethod(plain_target)
+    _label_kind = OneOf
 
     def __init__(
         self,
@@ -117,10 +111,10 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
             The first batch also fixes the input encoding: take a representative one.
-        y : array-like of shape (n_samples,)
-            Any of the labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Any of the labels, or a column of 0 and 1 for each.
         classes : array-like of shape (n_classes,), optional
-            All labels; needed at the first call.
+            All labels; needed at the first call, unless y has a column for each.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -133,9 +127,14 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
             If `early_stopping` is True: a single epoch cannot stop early.
         """
         going_on = hasattr(self, "_trained")
-        if not going_on and classes is None:
+        if classes is not None:
+            labels = np.unique(plain_target(classes, "classes"))
+        elif going_on:
+            labels = self.classes_
+        elif is_matrix(y):
+            labels = np.arange(np.shape(y)[1])
+        else:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        labels = self.classes_ if classes is None else np.unique(plain_target(classes, "classes"))
         if not len(labels):
             raise ValueError("classes is empty: pass all labels.")
         if going_on and not np.array_equal(labels, self.classes_):
@@ -150,88 +149,54 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         Parameters
         ----------
         X : {array-like, DataFrame, sparse matrix} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
         -------
         float
-            Share of the weight of the rows whose label is right.
+            Share of the weight of the rows whose label is right, or all of whose labels are.
         """
         return super().score(X, plain_target(y), sample_weight=scoring_weight(sample_weight))
 
+    @property
+    def _labels(self) -> OneOf | AnyOf:
+        return self._label_kind(self.classes_)
+
     def _encode_target(self, y, weight, previous, classes):
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        kind = AnyOf if is_matrix(y) else OneOf
         if previous is None:
-            self.classes_ = np.unique(y) if classes is None else classes
-        index = _places(y, self.classes_)
-        unknown = self.classes_[index] != y
-        if unknown.any():
-            raise ValueError(f"y has labels that are not among classes: {np.unique(y[unknown])!r}.")
-        missing = np.setdiff1d(np.arange(len(self.classes_)), index)
-        if previous is not None and classes is None and len(missing):
+            self._label_kind = kind
+            self.classes_ = kind.found(y).classes if classes is None else classes
+        elif kind is not self._label_kind:
             raise ValueError(
-                f"y lacks the labels {self.classes_[missing].tolist()!r} of the last training, which "
-                "going on would unlearn: pass rows of every label, or use partial_fit, or a new "
-                "estimator."
+                f"y has shape {y.shape}, but earlier calls had {self._label_kind.shape}: training "
+                "goes on with targets of the same kind, or use a new estimator."
             )
-        return index.astype(np.int64)
+        codes = self._labels.encoded(y)
+        if previous is not None and classes is None:
+            self._labels.refuse_lack(codes, previous.output_scale > 0)
+        return codes
 
     def _weigh(self, y, weight):
-        weight = weight * self._class_factors(y, weight)[y]
+        weight = weight * self._labels.factors(self.class_weight, y, weight)
         if not weight.any():
             raise ValueError(f"class_weight={self.class_weight!r} leaves every row without weight.")
         return weight
 
-    def _class_factors(self, y, weight) -> np.ndarray:
-        """What `class_weight` multiplies the rows of each class by."""
-        if self.class_weight is None:
-            return np.ones(len(self.classes_))
-        if self.class_weight == "balanced":
-            total = np.bincount(y, weight, minlength=len(self.classes_))
-            return np.divide(
-                weight.sum(), total * np.count_nonzero(total), where=total > 0,
-                out=np.zeros_like(total),
-            )  # fmt: skip
-        return even_weight(self._given_factors())
-
-    def _given_factors(self) -> np.ndarray:
-        """Values of the dict `class_weight` by class; 1 for a class that it lacks."""
-        given, labels = self.class_weight, self.classes_.tolist()
-        known = [label for label in labels if label in given]
-        if len(known) < min(len(labels), len(given)):
-            raise ValueError(
-                f"class_weight={given!r} has keys that are no labels, while "
-                f"{[label for label in labels if label not in given]!r} have no weight."
-            )
-        factors = [given.get(label, 1.0) for label in labels]
-        if not all(isinstance(f, Real) and 0 <= f < np.inf for f in factors):
-            raise ValueError(f"class_weight={given!r} must be finite and not negative.")
-        return np.array(factors, dtype=np.float64)
-
     def _with_output_map(self, rows, previous, mode):
-        """Logits as they are; or that leave no choice, where all rows have one label.
-
-        In `partial_fit` rows with others may follow.
-        """
-        mean, scale, y = np.zeros(self._n_outputs()), np.ones(self._n_outputs()), rows.y
-        may_follow = mode is Mode.PARTIAL_FIT and len(self.classes_) > 1
-        if not may_follow and (y == y[0]).all():
-            sign = 1.0 if y[0] else -1.0
-            mean = np.where(np.arange(len(mean)) == y[0], _CERTAIN, 0.0)
-            mean, scale = (mean if len(mean) > 1 else np.array([sign * _CERTAIN])), 0 * scale
+        mean, scale = self._labels.output_map(rows.y, may_follow=mode is Mode.PARTIAL_FIT)
         return replace(rows, output_mean=mean, output_scale=scale)
 
     def _n_outputs(self) -> int:
-        return 1 if len(self.classes_) == 2 else len(self.classes_)
+        return self._labels.n_outputs
 
     def _loss(self) -> str:
-        return "binary" if self._n_outputs() == 1 else "multiclass"
+        return self._labels.loss
 
     @property
     def n_outputs_(self) -> int:
-        """Number of logits: 1 for two classes, else one a class."""
+        """Number of logits: 1 for two classes, else one a class or label."""
         check_is_fitted(self)
         return self._n_outputs()
 
@@ -245,12 +210,13 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         Returns
         -------
         float64 array of shape (n_samples,) for one or two classes, else (n_samples, n_classes)
+            Of several labels, one that is positive is predicted.
         """
         decision = self._decision(X)
         return decision[:, 0] if decision.shape[1] == 1 else decision
 
     def predict_proba(self, X):
-        """Class probabilities, in the order of ``classes_``.
+        """Probabilities of the classes, or of each label, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -263,7 +229,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X):
-        """Logarithm of the class probabilities.
+        """Logarithms of what `predict_proba` returns.
 
         Parameters
         ----------
@@ -273,16 +239,12 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
         -------
         float64 array of shape (n_samples, n_classes)
         """
-        return log_probabilities(self._decision(X), len(self.classes_))
+        return log_probabilities(self._decision(X), len(self.classes_), self._trained.spec.outcome)
 
-
-def _places(y, classes) -> np.ndarray:
-    """Where each label is among classes, if it is there."""
-    try:
-        index = np.searchsorted(classes, y)
-    except TypeError:  # dates have no order among other labels
-        return np.zeros(len(y), dtype=np.intp)
-    return np.minimum(index, len(classes) - 1)
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
@@ -368,8 +330,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
-        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest squared
-        error on the other rows is taken; the first, only unless another is better by a standard
+        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error on
+        the other rows is taken; the first, only unless another is better by a standard
         error.  From 8 bits on recipes are coarse inputs with dropout, coarse ones without, and
         fine ones without; below 8 guaranteed bits, coarse inputs and activations of 2 bits, and
         coarse and fine ones of 1 bit.  There the final training of a first `fit` has 2.5 times
@@ -414,10 +376,13 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     class_weight : dict, "balanced" or None, default=None
         What the weights of the rows of each label are multiplied by.  A dict has labels as
         keys, and a label that it lacks counts 1; "balanced" gives all labels the same weight.
+        Of rows with several labels, "balanced" multiplies the weights that each label would give
+        by itself, and a dict is refused.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
+        Labels; where y has a column for each, their numbers from 0 on.
     integer_network_ : IntegerNetwork
         What predicts: integer arrays and their proof.
     module_ : torch.nn.Module
@@ -441,8 +406,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     feature_names_in_ : array of str
         Where X had column names.
     n_outputs_ : int
-        Outputs of the network: logits of a classifier, 1 for two classes and else one per
-        class; columns of y of a regressor.
+        Outputs of the network: logits of a classifier, 1 for two classes and else one per class or
+        label; columns of y, or quantiles, of a regressor.
 
     See Also
     --------

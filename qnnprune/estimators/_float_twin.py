@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import training
 from .._utils import row_blocks
-from ..integer._network import decode
+from ..integer._outcome import decode
 
 __all__ = ["Float"]
 
@@ -43,10 +43,12 @@ class Float:
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
             Labels as they came to `fit`, or target values.
         """
-        return decode(self._decision(X), getattr(self, "classes_", None))
+        return decode(
+            self._decision(X), getattr(self, "classes_", None), self._trained.spec.outcome
+        )
 
     def _decision(self, X):
         X, trained = self._validated(X), self._trained

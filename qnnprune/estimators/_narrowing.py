@@ -18,6 +18,7 @@ from .._utils import data_frame, display, user_stacklevel
 from ..exceptions import FewWeightsWarning
 from ..training.rows import hold_out
 from ..training.spec import Mode
+from ._labels import is_matrix
 
 __all__ = ["Narrowing", "NarrowingCurve"]
 
@@ -249,7 +250,9 @@ class Narrowing:
         """Rows to train on and rows to score on, each of X, then of y."""
         X, y = indexable(X, y)
         n_held = max(2, math.ceil(self.validation_fraction * len(y)))
-        labels = np.unique(np.asarray(y), return_inverse=True)[1] if is_classifier(self) else None
+        labels = None
+        if is_classifier(self) and not is_matrix(y):
+            labels = np.unique(np.asarray(y), return_inverse=True)[1]
         parts = hold_out(len(y), n_held, labels=labels, random_state=0)
         if parts is None:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..integer._network import decode
+from ..integer._outcome import decode
 from ..integer._report import accumulator_report
 from ..integer._simulation import MODES
 
@@ -34,10 +34,12 @@ class IntegerPrediction:
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
             Labels as they came to `fit`, or target values.
         """
-        return decode(self._decision(X), getattr(self, "classes_", None))
+        return decode(
+            self._decision(X), getattr(self, "classes_", None), self._trained.spec.outcome
+        )
 
     def simulate(self, X, *, n_accum_bits=None, mode="wrap", per="sum", order=None):
         """Predict with accumulators of a given width, and report what happened.

@@ -7,12 +7,22 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
 from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
 
 from ..training.spec import Mode
 from ._base import BaseNeuralNet
 from ._float_twin import Float
 from ._magnitudes import exponents
 from ._pruned import Pruned
+from ._target_scale import (
+    LOSSES,
+    centre_and_scale,
+    check_centre,
+    check_loss,
+    check_targets,
+    levels_of,
+    standardised,
+)
 from ._targets import real_target, scoring_weight
 
 __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
@@ -21,8 +31,85 @@ __all__ = ["BaseRegressor", "FloatTwinRegressor", "PrunedNeuralNetRegressor"]
 class BaseRegressor(RegressorMixin, BaseNeuralNet):
     """What a regressor knows of targets, pruned or not."""
 
-    _y_checks = {"multi_output": True}
+    _parameter_constraints: dict = {
+        **BaseNeuralNet._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "quantile": "no_validation",
+    }
     _plain_target = staticmethod(real_target)
+
+    def __init__(
+        self,
+        hidden_layer_sizes="auto",
+        *,
+        activation="auto",
+        n_w_bits=2,
+        n_a_bits="auto",
+        n_in_bits="auto",
+        n_accum_bits=8,
+        n_rounding_bits=0,
+        n_output_sums="auto",
+        n_input_segments="auto",
+        categorical_features="from_dtype",
+        n_hidden_neurons_multiplier=None,
+        accumulator_guarantee=True,
+        pruning_schedule="gradual",
+        pruning_criterion="l1",
+        neuron_sparsity=0.5,
+        accumulator_mode="exact",
+        max_epochs="auto",
+        batch_size="auto",
+        lr=1e-2,
+        optimizer="adamw",
+        alpha=1e-3,
+        dropout="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        callbacks=None,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+        loss="squared_error",
+        quantile=None,
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation=activation,
+            n_w_bits=n_w_bits,
+            n_a_bits=n_a_bits,
+            n_in_bits=n_in_bits,
+            n_accum_bits=n_accum_bits,
+            n_rounding_bits=n_rounding_bits,
+            n_output_sums=n_output_sums,
+            n_input_segments=n_input_segments,
+            categorical_features=categorical_features,
+            n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
+            accumulator_guarantee=accumulator_guarantee,
+            pruning_schedule=pruning_schedule,
+            pruning_criterion=pruning_criterion,
+            neuron_sparsity=neuron_sparsity,
+            accumulator_mode=accumulator_mode,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            alpha=alpha,
+            dropout=dropout,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            device=device,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.loss = loss
+        self.quantile = quantile
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -50,7 +137,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         return self._fit(X, y, sample_weight, Mode.PARTIAL_FIT)
 
     def score(self, X, y, sample_weight=None):
-        """Coefficient of determination R² of the predictions.
+        """Coefficient of determination R² of the predictions, whatever the loss.
 
         Parameters
         ----------
@@ -61,9 +148,11 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         Returns
         -------
         float
-            1 at best.  The mean over the outputs where there are several.
+            1 at best.  The mean over the outputs, or the quantiles, where there are several.
         """
         y, predicted = real_target(y).astype(np.float64), self.predict(X)
+        if self._trained.spec.outcome == "quantiles":
+            y = np.broadcast_to(y.reshape(len(y), -1), predicted.shape)
         exponent = np.maximum(exponents(y), exponents(predicted))
         return r2_score(
             np.ldexp(y, -exponent), np.ldexp(predicted, -exponent),
@@ -71,29 +160,42 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         )  # fmt: skip
 
     def _encode_target(self, y, weight, previous, classes):
+        check_loss(self.loss, self.quantile)
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        if previous is not None and y.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {y.shape[1]} outputs, but earlier calls had {self.n_outputs_}."
-            )
-        self.n_outputs_ = y.shape[1]
+        check_targets(y, self.loss)
+        n_outputs = self._count_outputs(y.shape[1])
+        if previous is not None and n_outputs != self.n_outputs_:
+            raise ValueError(f"y has {n_outputs} outputs, but earlier calls had {self.n_outputs_}.")
+        self.n_outputs_ = n_outputs
         return y
 
+    def _count_outputs(self, n_targets: int) -> int:
+        n_levels = len(self._levels or (None,))
+        if n_levels > 1 and n_targets > 1:
+            raise ValueError(
+                f"quantile={self.quantile!r} has several levels, and y has {n_targets} outputs: "
+                "pass one level, or one target."
+            )
+        return max(n_levels, n_targets)
+
     def _with_output_map(self, rows, previous, mode):
-        """Standardised targets; one that does not vary is predicted exactly.
+        """Targets in the units of the network's outputs; one that does not vary is exact.
 
         In `partial_fit` others may follow.
         """
-        y, (mean, scale) = rows.y, _mean_and_scale(rows.y, rows.weight)
+        y, (centre, scale) = rows.y, centre_and_scale(rows.y, rows.weight, self.loss, self._levels)
+        mean = centre
         if previous is not None:  # a target that was constant so far has no scale yet
             known = previous.output_scale > 0
             mean = np.where(known, previous.output_mean, mean)
             scale = np.where(known, previous.output_scale, scale)
         constant = (y == y[0]).all(axis=0) & (mode is not Mode.PARTIAL_FIT)
+        output_mean = np.where(constant, centre, mean)
+        check_centre(output_mean, self.loss)
         return replace(
             rows,
-            y=_standardised(y, mean, scale),
-            output_mean=np.where(constant, y[0], mean),
+            y=standardised(y, mean, scale, self.loss),
+            output_mean=output_mean,
             output_scale=np.where(constant, 0.0, scale),
         )
 
@@ -101,7 +203,14 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         return self.n_outputs_
 
     def _loss(self) -> str:
-        return "squared_error"
+        return self.loss
+
+    @property
+    def _levels(self) -> tuple | None:
+        return levels_of(self.loss, self.quantile)
+
+    def _spec(self):
+        return replace(super()._spec(), quantile=self._levels)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -109,38 +218,12 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         return tags
 
 
-def _mean_and_scale(y, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and standard deviation of every column; the value and 0 of a constant one."""
-    exponent, constant, first = exponents(y), (y == y[0]).all(axis=0), y[0]
-    y = np.ldexp(y, -exponent)
-    unit = _largest_magnitude(y)
-    mean = np.average(y / unit, axis=0, weights=weight) * unit
-    rest = y - mean
-    unit = _largest_magnitude(rest)
-    scale = np.sqrt(np.average((rest / unit) ** 2, axis=0, weights=weight)) * unit
-    mean, scale = np.ldexp(mean, exponent), np.ldexp(scale, exponent)
-    return np.where(constant, first, mean), np.where(constant, 0.0, scale)
-
-
-def _standardised(y, mean, scale) -> np.ndarray:
-    """``(y - mean) / scale``, of which no step overflows; 0 where the scale is."""
-    exponent = exponents(np.vstack([y, mean]))
-    y, mean, scale = (np.ldexp(value, -exponent) for value in (y, mean, scale))
-    return np.divide(y - mean, scale, out=np.zeros_like(y), where=scale > 0)
-
-
-def _largest_magnitude(y: np.ndarray) -> np.ndarray:
-    """A unit for each column in which no square overflows or vanishes."""
-    largest = np.abs(y).max(axis=0)
-    return np.where(largest > 0, largest, 1.0)
-
-
 class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     """Multilayer perceptron regressor with proven narrow accumulators.
 
     Trains with quantization-aware training, prunes every neuron until its sum provably
     fits `n_accum_bits`, and predicts in integer arithmetic.  Targets are standardised
-    inside; the output layer's scale and bias lead back to their units.
+    inside; the output layer's scale and bias lead back to their units, or to their logarithms.
 
     Parameters
     ----------
@@ -219,8 +302,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
-        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest squared
-        error on the other rows is taken; the first, only unless another is better by a standard
+        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error on
+        the other rows is taken; the first, only unless another is better by a standard
         error.  From 8 bits on recipes are coarse inputs with dropout, coarse ones without, and
         fine ones without; below 8 guaranteed bits, coarse inputs and activations of 2 bits, and
         coarse and fine ones of 1 bit.  There the final training of a first `fit` has 2.5 times
@@ -262,6 +345,21 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         1 shows a progress bar with loss, score and share of weights left, and one per trial.
     random_state : int, RandomState or None, default=None
         The same int gives the same integer network, bit for bit, on one machine.
+    loss : str, default="squared_error"
+        What training minimises, by its name in scikit-learn.
+
+        - "squared_error": predicts means.
+        - "absolute_error": predicts medians.
+        - "huber": squared for the three quarters of each batch with the smallest errors, absolute
+          for the others, as in `sklearn.ensemble.GradientBoostingRegressor`.
+        - "quantile": pinball loss; predicts quantiles.
+        - "poisson", "gamma": half the deviance; predicts means of targets that are never
+          negative, or always positive.  The network puts out their logarithms, so predictions
+          are positive.
+    quantile : float or array-like of float, default=None
+        Levels between 0 and 1, of ``loss="quantile"`` alone.  Several, in ascending order, give
+        one output each for a single target.  `predict` sorts these for each row, so they never
+        cross; their pinball losses only become smaller by that.
 
     Attributes
     ----------
@@ -288,8 +386,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     feature_names_in_ : array of str
         Where X had column names.
     n_outputs_ : int
-        Outputs of the network: logits of a classifier, 1 for two classes and else one per
-        class; columns of y of a regressor.
+        Outputs of the network: logits of a classifier, 1 for two classes and else one per class or
+        label; columns of y, or quantiles, of a regressor.
 
     See Also
     --------

@@ -75,7 +75,8 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
     bias take in what constant ones add.  All other integers are equal to those of
     `IntegerNetwork.run`, less these constants.  The affine map at the end is float32 here, as
     QONNX has no float64: ``decision`` is the float32 rounding of a product and a sum, and where
-    two logits lie closer than that, another label could win.
+    two logits lie closer than that, another label could win.  What follows the affine map is for
+    the host: labels, exponentials and sorted quantiles, as ``IntegerNetwork.decode`` makes them.
 
     One type holds all sums of a layer: the proven range of the whole layer decides, which is
     one bit more than that of each neuron if unsigned neurons as wide as the widest signed

@@ -86,6 +86,8 @@ class AccumulatorWidthDisplay:
         score, name = (r2_score, "R²") if network.classes is None else (accuracy_score, "accuracy")
         widths = sorted(n_accum_bits)
         results = [network.simulate(X, n_accum_bits=b, mode=mode, per=per) for b in widths]
+        if network.outcome == "quantiles":  # all of one target
+            y = np.tile(np.reshape(y, (-1, 1)), results[0].predictions.shape[1])
         pruned_bits, pruned_score = _pruned_points(pruned, X, y)
         display = cls(
             widths,

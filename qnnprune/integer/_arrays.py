@@ -25,6 +25,7 @@ layers.L.output_low          int64     ()                    lowest code; hidden
 layers.L.scale, .bias        float64   (n_logits,)           finite; the last layer only [2]_
 classes                      [1]_      (n_classes,)          labels; a classifier's only
 feature_names                str       (n_features,)         where they are known
+outcome                      str       ()                    what values stand for [3]_ [4]_
 model_id                     str       ()                    SHA-256 of the other arrays [3]_
 ===========================  ========  ====================  ===============================
 
@@ -32,6 +33,7 @@ model_id                     str       ()                    SHA-256 of the othe
 .. [2] n_logits divides n_out of that layer: row ``s * n_logits + j`` of the weight is sum s of
    logit j.
 .. [3] Since version 2 of the format.  Features without a table or categories have no such key.
+.. [4] "labels", "log" or "quantiles", see `_outcome`; other networks have no such key.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from .._utils import plain_labels
 from ..encoding._encoding import InputEncoding
 from ..exceptions import InvalidNetworkFileError
 from ._layer import HiddenLayer, OutputLayer
+from ._outcome import default_outcome
 from ._storage import check_arrays, digest_of
 
 __all__ = ["arrays_of", "check_proof", "parts_from"]
@@ -58,6 +61,7 @@ _LAYER = {"weight": ("|i1", 2), "input_range": _PAIRS, **_PROOF}
 _HIDDEN = {**_LAYER, "thresholds": ("<i8", 2), "output_low": _INT}
 _OUTPUT = {**_LAYER, "scale": ("<f8", 1), "bias": ("<f8", 1)}
 _OPTIONAL = {"classes": (None, 1), "feature_names": ("U", 1)}
+_OUTCOME = {"outcome": ("U", 0)}
 
 
 def arrays_of(network) -> dict[str, np.ndarray]:
@@ -80,6 +84,8 @@ def arrays_of(network) -> dict[str, np.ndarray]:
     for key in _OPTIONAL:
         if getattr(network, key) is not None:
             arrays[key] = _labels(key, getattr(network, key))
+    if network.outcome != default_outcome(network.classes):
+        arrays["outcome"] = np.array(network.outcome)
     for feature, table in enumerate(network.encoding.tables):
         if table is not None:
             key = f"encoding.tables.{feature}"
@@ -107,11 +113,11 @@ def parts_from(arrays: dict[str, np.ndarray]) -> dict:
         for feature in range(np.size(arrays.get("encoding.n_segments", ())))
     }
     later = _of_encoding(_GAPS | _SINGLE) | by_feature | {"model_id": ("U", 0)}
-    check_arrays(arrays, _kinds(n_layers), _OPTIONAL | later)
+    check_arrays(arrays, _kinds(n_layers), _OPTIONAL | _OUTCOME | later)
     return {
         "encoding": _encoding(arrays),
         "layers": [_layer(arrays, index, n_layers) for index in range(n_layers)],
-        **_fields(arrays, "", _NETWORK | _OPTIONAL),
+        **_fields(arrays, "", _NETWORK | _OPTIONAL | _OUTCOME),
     }
 
 

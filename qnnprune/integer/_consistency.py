@@ -11,6 +11,7 @@ import numpy as np
 
 from ..accumulators import code_range, weight_max
 from ._layer import HiddenLayer, IntegerLayer, OutputLayer
+from ._outcome import OUTCOMES
 
 __all__ = ["check_network"]
 
@@ -42,6 +43,7 @@ def check_network(network) -> None:
         else:
             codes = _check_hidden(where, layer)
     _require(network.layers, "it has no layers")
+    _check_outcome(network)
     _check_labels(network, n_logits=network.layers[-1].n_logits)
 
 
@@ -153,9 +155,18 @@ def _check_output(where: str, layer: IntegerLayer) -> None:
         _require(right, f"{where}: {name} is not {n_logits} finite numbers")
 
 
+def _check_outcome(network) -> None:
+    outcome, is_classifier = network.outcome, network.classes is not None
+    right = outcome in OUTCOMES and (outcome in ("class", "labels")) == is_classifier
+    of = "a classifier" if is_classifier else "a regressor"
+    _require(right, f"outcome is {outcome!r}, which is none of {of}")
+
+
 def _check_labels(network, n_logits: int) -> None:
     classes, names = network.classes, network.feature_names
-    if classes is not None:
+    if network.outcome == "labels":
+        _require(len(classes) == n_logits > 1, f"its {len(classes)} labels have {n_logits} logits")
+    elif classes is not None:
         right = len(classes) in (max(n_logits, 2), n_logits)
         right &= len(np.unique(classes)) == len(classes)
         _require(right, f"classes {classes!r} do not fit {n_logits} logits")

@@ -7,32 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["EstimatorFace", "log_probabilities"]
+from ._outcome import log_probabilities
 
-
-def log_probabilities(decision: np.ndarray, n_classes: int) -> np.ndarray:
-    """Logarithms of the class probabilities.
-
-    Parameters
-    ----------
-    decision : float64 array of shape (n_samples, n_logits)
-        One logit for two classes, else one per class.
-    n_classes : int
-
-    Returns
-    -------
-    float64 array of shape (n_samples, n_classes)
-
-    Examples
-    --------
-    >>> np.exp(log_probabilities(np.array([[0.0], [np.log(3)]]), n_classes=2))
-    array([[0.5 , 0.5 ],
-           [0.25, 0.75]])
-    """
-    if n_classes == 2:
-        decision = np.hstack([np.zeros_like(decision), decision])
-    logits = decision - decision.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+__all__ = ["EstimatorFace"]
 
 
 class EstimatorFace:
@@ -46,6 +23,7 @@ class EstimatorFace:
     classes: Any
     feature_names: Any
     encoding: Any
+    outcome: str
     decision: Callable[..., np.ndarray]
     predict: Callable[..., np.ndarray]
 
@@ -123,7 +101,7 @@ class EstimatorFace:
         return np.asarray(self.feature_names, dtype=object)
 
     def predict_proba(self, X) -> np.ndarray:
-        """Class probabilities, in the order of `classes`.
+        """Probabilities of the classes, or of each label, in the order of `classes`.
 
         Parameters
         ----------
@@ -142,7 +120,7 @@ class EstimatorFace:
         return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X) -> np.ndarray:
-        """Logarithms of the class probabilities, in the order of `classes`.
+        """Logarithms of what `predict_proba` returns.
 
         Parameters
         ----------
@@ -160,7 +138,7 @@ class EstimatorFace:
         """
         if self.classes is None:
             raise ValueError("This network is a regressor and has no classes: use predict.")
-        return log_probabilities(self.decision(X), len(self.classes))
+        return log_probabilities(self.decision(X), len(self.classes), self.outcome)
 
     def decision_function(self, X) -> np.ndarray:
         """Logits of a classifier, as its estimator returns them.
@@ -178,23 +156,24 @@ class EstimatorFace:
         return decision[:, 0] if decision.shape[1] == 1 else decision
 
     def score(self, X, y, sample_weight=None) -> float:
-        """Accuracy of a classifier, R² of a regressor.
+        """Accuracy of a classifier, for several labels of whole rows; R² of a regressor.
 
         Parameters
         ----------
         X : array-like, DataFrame, dict of columns or sparse matrix of shape \
                 (n_samples, n_features)
-        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) of targets or labels
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
         -------
         float
-            For several targets the mean of their R².
+            For several targets or quantiles the mean of their R².
         """
         y, predicted = np.asarray(y), self.predict(X)
         if self.classes is not None:
-            return float(np.average(predicted == y, weights=sample_weight))
+            right = (predicted == y).reshape(len(predicted), -1).all(axis=1)
+            return float(np.average(right, weights=sample_weight))
         y, predicted = (values.reshape(len(values), -1) for values in (y, predicted))
         residual = np.average((y - predicted) ** 2, axis=0, weights=sample_weight)
         mean = np.average(y, axis=0, weights=sample_weight)
@@ -214,7 +193,9 @@ class EstimatorFace:
         return Tags(
             estimator_type="classifier" if is_classifier else "regressor",
             target_tags=TargetTags(required=False),
-            classifier_tags=ClassifierTags() if is_classifier else None,
+            classifier_tags=(
+                ClassifierTags(multi_label=self.outcome == "labels") if is_classifier else None
+            ),
             regressor_tags=None if is_classifier else RegressorTags(),
             input_tags=InputTags(sparse=True, allow_nan=True, categorical=True, string=True),
             requires_fit=False,

@@ -63,6 +63,7 @@ def parts_of_pipeline(pipeline) -> dict:
         "n_accum_bits": network.n_accum_bits,
         "classes": network.classes,
         "feature_names": names,
+        "outcome": network.outcome,
     }
 
 

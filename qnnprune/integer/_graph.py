@@ -18,8 +18,8 @@ from ..accumulators import accumulator_bits
 from ._graph_arrays import arrays_of, check_proof, parts_from
 from ._graph_checks import check_graph
 from ._inputs import CodedInput
-from ._network import decode
 from ._operations import Operation, Sums, Weights
+from ._outcome import decode
 from ._simulation import SimulationResult, Watch, check_register
 from ._storage import load_parsed, pack, unpack
 

@@ -24,28 +24,16 @@ from ._consistency import check_network
 from ._face import EstimatorFace
 from ._folding import parts_of_pipeline
 from ._layer import HiddenLayer, OutputLayer, Scratch
+from ._outcome import decode, default_outcome
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import SimulationResult, Watch, check_register, layer_name
 from ._steps import SteppedSums, checked_order, products_per_step
 from ._storage import load_parsed, pack, unpack
 
-__all__ = ["IntegerNetwork", "decode"]
+__all__ = ["IntegerNetwork"]
 
 # Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
 _BLOCK_VALUES = 2**18
-
-
-def decode(decision: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Turn the output layer's values into labels or, where `classes` is None, target values.
-
-    Target values beyond float64 become its ends.
-    """
-    if classes is None:
-        decision = np.clip(decision, np.finfo(np.float64).min, np.finfo(np.float64).max)
-        return decision[:, 0] if decision.shape[1] == 1 else decision
-    if decision.shape[1] == 1:
-        return classes[(decision[:, 0] > 0).astype(np.intp)]
-    return classes[decision.argmax(axis=1)]
 
 
 class IntegerNetwork(EstimatorFace):
@@ -67,6 +55,10 @@ class IntegerNetwork(EstimatorFace):
         Labels of a classifier; None for a regressor.
     feature_names : array of str of shape (n_features,), optional
         Names of the columns that it was fitted on.
+    outcome : {"class", "labels", "value", "log", "quantiles"}, optional
+        What the values of the output layer stand for: logits of classes that exclude each other,
+        or of labels that do not; target values, their logarithms, or quantiles that `predict`
+        puts in ascending order.  "class" where there are classes, else "value", by default.
 
     Attributes
     ----------
@@ -74,13 +66,15 @@ class IntegerNetwork(EstimatorFace):
     """
 
     def __init__(
-        self, encoding, layers, *, n_w_bits, n_accum_bits, classes=None, feature_names=None
-    ):
+        self, encoding, layers, *, n_w_bits, n_accum_bits, classes=None, feature_names=None,
+        outcome=None,
+    ):  # fmt: skip
         self.encoding: InputEncoding = encoding
         self.layers: tuple[HiddenLayer | OutputLayer, ...] = tuple(layers)
         self.n_w_bits, self.n_accum_bits = int(n_w_bits), int(n_accum_bits)
         self.classes = classes
         self.feature_names = feature_names
+        self.outcome: str = default_outcome(classes) if outcome is None else outcome
 
     def __getstate__(self):
         return state_without_caches(self)
@@ -164,7 +158,8 @@ class IntegerNetwork(EstimatorFace):
         -------
         float64 array of shape (n_samples, n_logits)
             The output layer's ``acc * scale + bias``, the sums of each logit added up: one
-            logit for two classes, one a class otherwise; the target's own units for regression.
+            logit for two classes, one a class or label otherwise; the target's own units, or
+            logarithms, for regression.
 
         Raises
         ------
@@ -242,9 +237,23 @@ class IntegerNetwork(EstimatorFace):
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for several targets
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
         """
-        return decode(self.decision(X), self.classes)
+        return self.decode(self.decision(X))
+
+    def decode(self, decision: np.ndarray) -> np.ndarray:
+        """Predictions from the output layer's values.
+
+        Parameters
+        ----------
+        decision : float64 array of shape (n_samples, n_logits)
+            As `decision` and `run` return it.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
+        """
+        return decode(decision, self.classes, self.outcome)
 
     def _stepped(self, n_accum_bits, mode, per, order) -> list[SteppedSums] | None:
         """Registers that clip on the way; None where a sum is looked at once."""
@@ -308,7 +317,7 @@ class IntegerNetwork(EstimatorFace):
         watch = Watch(names, ranges, int(bits), mode, stepped)
         decision = self._decide(X, watch)
         return SimulationResult(
-            predictions=decode(decision, self.classes),
+            predictions=self.decode(decision),
             decision=decision,
             n_accum_bits=int(bits),
             mode=mode,

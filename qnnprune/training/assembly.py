@@ -48,8 +48,7 @@ def build_net(
     module : PrunableMLP
     view : View
         The user's rows, and how to show them.
-    criterion : callable
-        One of `losses`.
+    criterion : Loss
     pruner : Pruner or None
     table_valid : TrainingTable or None
         Held-back rows; training stops early if there are some.

@@ -66,7 +66,7 @@ class LearningRate(OwnCallback):
 
 
 class ValidationScore(OwnCallback):
-    """Accuracy or R² on the held-back rows, as "valid_score" in the history."""
+    """Accuracy, R² or what the loss goes by, on the held-back rows: "valid_score" in the history."""
 
     def on_train_begin(self, net, **kwargs):
         """Forget earlier trainings."""
@@ -84,12 +84,13 @@ class ValidationScore(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Score the epoch."""
         output, y, weight = (torch.cat(part) for part in zip(*self.parts_, strict=True))
-        classes = net.view.user.classes
-        score = (
-            _r2(output, y, weight)
-            if classes is None
-            else (_accuracy(output, y, weight, len(classes)))
-        )
+        classes, of_loss = net.view.user.classes, net.criterion_.function.score
+        if of_loss is not None:
+            score = of_loss(output, y, weight)
+        elif classes is None:
+            score = _r2(output, y, weight)
+        else:
+            score = _accuracy(output, y, weight, len(classes))
         net.history.record("valid_score", score)
         net.history.record("valid_score_best", score > self.best_score_)
         self.best_score_ = max(self.best_score_, score)

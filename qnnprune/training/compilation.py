@@ -57,6 +57,7 @@ def compile_network(trained: Trained, *, classes=None, feature_names=None) -> In
         n_accum_bits=spec.n_accum_bits,
         classes=classes,
         feature_names=feature_names,
+        outcome=spec.outcome,
     )
     check_network(network)
     budgets = [limit.budget for limit in trained.limits]

@@ -87,7 +87,10 @@ class ClassifierFace(ClassifierMixin):
 
     def predict(self, X):
         """Labels as they came to `fit`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probability = self.predict_proba(X)
+        if self.view.outcome == "labels":
+            return (probability > 0.5).astype(np.int64)
+        return self.classes_[probability.argmax(axis=1)]
 
 
 class RegressorFace(RegressorMixin):

@@ -2,15 +2,46 @@
 
 Each takes the network's output of shape (n, n_outputs), the targets and a weight for each
 row, all on one device, and returns the weighted mean of the rows' losses and its gradient
-with respect to the output.
+with respect to the output.  Losses of several outputs are averaged over these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LOSSES", "binary_loss", "multiclass_loss", "row_squared_error", "squared_loss"]
+from .deviations import (
+    absolute_error,
+    brier_scores,
+    explained,
+    gamma_deviance,
+    pinball_loss,
+    poisson_deviance,
+    row_squared_error,
+    subset_accuracy,
+)
+
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "absolute_loss",
+    "binary_loss",
+    "gamma_loss",
+    "huber_loss",
+    "labels_loss",
+    "loss_of",
+    "multiclass_loss",
+    "poisson_loss",
+    "quantile_loss",
+    "row_squared_error",
+    "squared_loss",
+]
+
+_SMALL = 0.75  # of the residuals; so a batch may have as many outliers as are left
 
 
 def binary_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,6 +62,13 @@ def multiclass_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, 
     return loss, gradient.mul_(weight / len(y)).t()
 
 
+def labels_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Log loss of one logit a label; `y` holds 0 and 1, and has the shape of `output`."""
+    y, each = y.to(output.dtype), weight[:, None].expand_as(output)
+    loss = nn.functional.binary_cross_entropy_with_logits(output, y, each)
+    return loss, _weighted(torch.sigmoid(output) - y, weight)
+
+
 def squared_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Squared error, averaged over the outputs; `y` has the shape of `output`."""
     residual = output - y.to(output.dtype)
@@ -38,19 +76,116 @@ def squared_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Ten
     return loss, residual.mul_(weight[:, None]).mul_(2 / y.numel())
 
 
-def row_squared_error(output: Tensor, y: Tensor) -> Tensor:
-    """Squared error of each row, without its gradient, in float64.
+def absolute_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute error; `y` has the shape of `output`."""
+    residual = output - y.to(output.dtype)
+    return _mean(residual.abs(), weight), _weighted(residual.sign(), weight)
 
-    Of class probabilities where `y` holds class indices, summed over the classes (G. W. Brier,
-    1950); else of the outputs, averaged.
+
+def huber_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the squared error of small residuals, and linear in large ones.
+
+    Small are three quarters of the batch by weight, for each output by itself.  This is the loss of
+    J. Friedman, "Greedy function approximation", 2001, whose share is larger.
     """
-    output = output.double()
-    if y.is_floating_point():
-        return (output - y).square().mean(dim=1)
-    if output.shape[1] == 1:
-        return 2 * (torch.sigmoid(output[:, 0]) - y).square()
-    target = nn.functional.one_hot(y, output.shape[1])
-    return (torch.softmax(output, dim=1) - target).square().sum(dim=1)
+    residual = output - y.to(output.dtype)
+    size = residual.abs()
+    delta = _quantile(size, weight, _SMALL)
+    gradient = residual.clamp(-delta, delta)
+    return _mean(gradient.abs() * (size - gradient.abs() / 2), weight), _weighted(gradient, weight)
 
 
-LOSSES = {"binary": binary_loss, "multiclass": multiclass_loss, "squared_error": squared_loss}
+def quantile_loss(
+    output: Tensor, y: Tensor, weight: Tensor, *, quantile: tuple[float, ...]
+) -> tuple[Tensor, Tensor]:
+    """Pinball loss of one quantile for all outputs, or of one for each; `y` has their shape."""
+    residual = y.to(output.dtype) - output
+    level = residual.new_tensor(quantile)
+    loss = residual * torch.where(residual < 0, level - 1, level)
+    gradient = torch.where(residual < 0, 1 - level, torch.where(residual > 0, -level, 0.0))
+    return _mean(loss, weight), _weighted(gradient, weight)
+
+
+def poisson_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the Poisson deviance, up to a constant; the output is the logarithm of the mean."""
+    mean, y = output.exp(), y.to(output.dtype)
+    return _mean(mean - y * output, weight), _weighted(mean - y, weight)
+
+
+def gamma_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the gamma deviance, up to a constant; the output is the logarithm of the mean."""
+    ratio = y.to(output.dtype) * (-output).exp()
+    return _mean(output + ratio, weight), _weighted(1 - ratio, weight)
+
+
+def _mean(loss: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the rows of losses of shape (n, n_outputs)."""
+    return (loss.mean(dim=1) * weight).mean()
+
+
+def _weighted(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of `_mean`, from that of each loss."""
+    return gradient * (weight / gradient.numel())[:, None]
+
+
+def _quantile(values: Tensor, weight: Tensor, share: float) -> Tensor:
+    """Smallest value of each column that at least a share of the weight does not exceed."""
+    ascending, order = values.sort(dim=0)
+    below = weight[order].cumsum(dim=0)
+    place = (below < share * below[-1]).sum(dim=0, keepdim=True)
+    return ascending.gather(0, place.clamp(max=len(values) - 1))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, and what tells how good outputs are by it.
+
+    Attributes
+    ----------
+    step : callable
+        ``step(output, y, weight)``: the weighted mean of the rows' losses, and its gradient.
+    row_error : callable
+        ``row_error(output, y)``: what trials compare, one number for each row, in float64.
+    score : callable or None
+        ``score(output, y, weight)``: what early stopping goes by, 1 at best; None where that is
+        accuracy or R².
+    """
+
+    step: Callable
+    row_error: Callable
+    score: Callable | None = None
+
+    def __call__(self, output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """As `step`."""
+        return self.step(output, y, weight)
+
+
+def _explaining(step: Callable, row_error: Callable) -> Loss:
+    return Loss(step, row_error, partial(explained, row_error=row_error))
+
+
+LOSSES = {
+    "binary": Loss(binary_loss, row_squared_error),
+    "multiclass": Loss(multiclass_loss, row_squared_error),
+    "labels": Loss(labels_loss, brier_scores, subset_accuracy),
+    "squared_error": Loss(squared_loss, row_squared_error),
+    "absolute_error": _explaining(absolute_loss, absolute_error),
+    "huber": _explaining(huber_loss, absolute_error),
+    "poisson": _explaining(poisson_loss, poisson_deviance),
+    "gamma": _explaining(gamma_loss, gamma_deviance),
+}
+
+
+def loss_of(name: str, quantile: tuple[float, ...] | None = None) -> Loss:
+    """The loss of a name: a key of `LOSSES`, or "quantile".
+
+    Parameters
+    ----------
+    name : str
+    quantile : tuple of float
+        Of the loss "quantile": one for all outputs, or one for each.
+    """
+    if name != "quantile":
+        return LOSSES[name]
+    step = partial(quantile_loss, quantile=quantile)
+    return _explaining(step, partial(pinball_loss, quantile=quantile))

@@ -19,7 +19,6 @@ from .batches import BatchLoader
 from .callbacks import OwnCallback, ValidationScore, WholeEpoch
 from .clock import Clock
 from .face import ClassifierFace, Face, RegressorFace
-from .losses import row_squared_error
 from .rows import TrainingTable
 from .step import TrainingStep
 
@@ -212,13 +211,14 @@ class TrainingNet(Face):
             loss = self.criterion_(output, batch.y.to(output.device), batch.weight.to(output))
         return {"loss": loss, "y_pred": output}
 
-    def squared_errors(self, table: TrainingTable) -> np.ndarray:
-        """Squared error of every row, of the class probabilities or of standardised targets."""
+    def row_errors(self, table: TrainingTable) -> np.ndarray:
+        """What the loss calls the error of every row."""
+        row_error = self.criterion_.function.row_error
         self._set_training(False)
         with torch.no_grad():
             return np.concatenate(
                 [
-                    row_squared_error(self.module_(batch.levels.to(self.device)).cpu(), batch.y)
+                    row_error(self.module_(batch.levels.to(self.device)).cpu(), batch.y)
                     for batch in BatchLoader(table, self.batch_size)
                 ]
             )

@@ -29,7 +29,7 @@ class TrainingTable:
     rows : int64 array of shape (n_rows,)
         The rows of `source` that are in this table, in canonical order.
     y : array of shape (n_rows,) or (n_rows, n_outputs)
-        Class indices (int64) or targets (float64).
+        Class indices (int64); several labels, 0 or 1, or targets (float64).
     weight : float64 array of shape (n_rows,)
     copies : int64 array of shape (n_rows,)
         How many equal rows each one stands for when rows are held out.

@@ -29,7 +29,7 @@ from .auto import (
     trial_epochs,
     whole_training,
 )
-from .losses import LOSSES
+from .losses import loss_of
 from .module import PrunableMLP
 from .rows import TrainingTable
 from .shown import View
@@ -159,17 +159,18 @@ class _Session:
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
-        return net.squared_errors(held.recoded(rows.encoding))
+        return net.row_errors(held.recoded(rows.encoding))
 
     def net(self, rows, recipe, *, held=None, label="training", trial=False):
         """A net that is ready to train; in a trial by no more than training consists of."""
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
         module = self.module(rows.encoding, spec.shape(recipe))
+        loss = loss_of(spec.loss, spec.quantile)
         callbacks = spec.callbacks or ()
         return build_net(
             module,
-            View(self.user, rows.encoding, rows.output_mean, rows.output_scale),
-            criterion=LOSSES[spec.loss],
+            View(self.user, rows.encoding, rows.output_mean, rows.output_scale, spec.outcome, loss),
+            criterion=loss,
             pruner=self.pruner(module, spec.limits(recipe, rows.encoding)),
             table_valid=held,
             lr=spec.lr,

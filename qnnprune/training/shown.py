@@ -15,6 +15,7 @@ from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..encoding import InputEncoding
+from ..integer._outcome import decode
 from .rows import TrainingTable
 from .spec import UserRows
 
@@ -95,10 +96,17 @@ class View:
     encoding : InputEncoding
     mean, scale : float64 arrays of shape (n_outputs,)
         From the network's outputs to logits or targets.
+    outcome : str or None
+        What these stand for, see `qnnprune.integer`.
+    criterion : Loss
+        What training minimises.
     """
 
-    def __init__(self, user: UserRows, encoding: InputEncoding, mean, scale):
+    def __init__(
+        self, user: UserRows, encoding: InputEncoding, mean, scale, outcome=None, criterion=None
+    ):
         self.user, self.encoding, self.mean, self.scale = user, encoding, mean, scale
+        self.outcome, self.criterion = outcome, criterion
 
     def levels(self, X) -> Tensor:
         """Levels of rows like those that came to `fit`."""
@@ -109,7 +117,9 @@ class View:
         output = output.detach().cpu().double()
         output = output * torch.from_numpy(self.scale) + torch.from_numpy(self.mean)
         if self.user.classes is None:
-            return output[:, 0] if output.shape[1] == 1 else output
+            return torch.from_numpy(decode(output.numpy(), None, self.outcome))
+        if self.outcome == "labels":
+            return torch.sigmoid(output)
         if len(self.user.classes) == 2:
             output = torch.cat([torch.zeros_like(output), output], dim=1)
         return torch.softmax(output, dim=1)
@@ -117,11 +127,29 @@ class View:
     def loss(self, prediction: Tensor, y) -> Tensor:
         """The loss that training minimises, of predictions and labels or targets."""
         y = np.asarray(y)
+        if self.outcome == "labels":
+            return nn.functional.binary_cross_entropy(
+                prediction, torch.from_numpy(y).to(prediction)
+            )
         if self.user.classes is not None:
             index = torch.from_numpy(np.searchsorted(self.user.classes, y))
             return nn.functional.nll_loss(torch.log(prediction), index)
-        residual = (prediction.cpu() - torch.from_numpy(y)) / torch.from_numpy(self.scale)
-        return residual.square().mean()
+        output, y = self._output(_columns(prediction.detach().cpu())), self._target(_columns(y))
+        return self.criterion(output, y, torch.ones(len(y)).double())[0]
+
+    def _output(self, prediction: np.ndarray) -> Tensor:
+        """The network's outputs that lead to predictions."""
+        values = np.log(prediction) if self.outcome == "log" else prediction
+        return torch.from_numpy((values - self.mean) / self.scale)
+
+    def _target(self, y: np.ndarray) -> Tensor:
+        """Targets as the network is trained for them."""
+        is_log = self.outcome == "log"
+        return torch.from_numpy(y / np.exp(self.mean) if is_log else (y - self.mean) / self.scale)
+
+
+def _columns(values) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64).reshape(len(values), -1)
 
 
 def _dense(X):

@@ -19,6 +19,9 @@ from .auto import Recipe
 
 __all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec", "UserRows"]
 
+# By the name of the loss.
+_OUTCOMES = {"labels": "labels", "poisson": "log", "gamma": "log"}
+
 
 class Mode(Enum):
     """The four ways to train."""
@@ -58,7 +61,7 @@ class TrainingSpec:
         None trains a float network, without pruning.
     n_rounding_bits : int
     loss : str
-        A key of `losses.LOSSES`.
+        What `losses.loss_of` knows.
     multiplier : float or None
         Weights that a neuron may keep, in units of Ω.
     n_accum_bits : int
@@ -67,6 +70,8 @@ class TrainingSpec:
         The same where the guarantee is asked for, else None.
     categorical_features : str, None or tuple
         Which columns were asked to hold categories.
+    quantile : tuple of float, or None
+        Of the loss "quantile".
     others
         Parameters of the estimators, by their names.
     """
@@ -94,6 +99,14 @@ class TrainingSpec:
     callbacks: Sequence
     device: Any
     verbose: int
+    quantile: tuple[float, ...] | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """What the network's values stand for, where that is not classes or values."""
+        if self.quantile is not None and len(self.quantile) > 1:
+            return "quantiles"
+        return _OUTCOMES.get(self.loss)
 
     def shape(self, recipe: Recipe) -> NetworkShape:
         """The network that a recipe trains."""
@@ -132,7 +145,7 @@ class UserRows:
     ----------
     X : array, or scipy sparse CSR matrix, of shape (n_samples, n_features)
     y : array of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices (int64), or targets (float64).
+        Class indices (int64); several labels, 0 or 1, or targets (float64).
     classes : array of shape (n_classes,), or None
         Labels of a classifier.
     """
@@ -145,7 +158,7 @@ class UserRows:
         """Labels or targets of some rows; of shape (len(rows),) where there is one output."""
         y = self.y[rows]
         if self.classes is not None:
-            return self.classes[y]
+            return self.classes[y] if y.ndim == 1 else y.astype(np.int64)
         return y[:, 0] if y.shape[1] == 1 else y
 
 

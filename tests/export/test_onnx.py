@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from qnnprune import IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.export import to_onnx
-from qnnprune.export.onnx._convert import register_skl2onnx
+from qnnprune.export.onnx._skl2onnx import register_skl2onnx
 from qnnprune.integer import OutputLayer
 
 onnx = pytest.importorskip("onnx")

@@ -11,7 +11,7 @@ from qnnprune.accumulators import code_range
 from qnnprune.encoding._encoding import InputEncoding
 from qnnprune.exceptions import AccumulatorOverflowError
 from qnnprune.integer import HiddenLayer, IntegerLayer, IntegerNetwork, OutputLayer
-from qnnprune.integer._network import decode
+from qnnprune.integer._outcome import decode
 
 seeds = st.integers(0, 2**32 - 1)
 # Activations of up to 4 bits compare their thresholds, wider ones search them.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LinearScores", "RankScores", "integer_scores"]
+__all__ = ["LinearScores", "RankScores", "integer_scores", "label_scores"]
 
 _MOST_SUMS = 2**24  # of all classes: bounds time and memory of the check
 _SCORE_BITS = (15, 31, 62)
@@ -87,6 +87,22 @@ def integer_scores(ranges, scale, bias, n_sums: int = 1) -> LinearScores | RankS
         if scores is not None and _in_order(_values(scores, sums)[order], classes):
             return scores
     return _ranks(sums, logits)
+
+
+def label_scores(ranges, scale, bias, n_sums: int = 1) -> LinearScores:
+    """Integer scores that are positive where the logits are, each by itself.
+
+    Parameters and errors are those of `integer_scores`.
+    """
+    each = [
+        integer_scores(ranges[k : k + 1], scale[k : k + 1], bias[k : k + 1], n_sums)
+        for k in range(len(scale))
+    ]
+    multiplier, offset = (
+        np.concatenate([getattr(score, name) for score in each])
+        for name in ("multiplier", "offset")
+    )
+    return LinearScores(multiplier, offset, max(score.n_bits for score in each))
 
 
 def _check_size(ranges: np.ndarray, n_sums: int) -> None:

@@ -10,22 +10,22 @@ from ..._version import __version__
 from ...integer import IntegerNetwork, OutputLayer
 from ...integer._arrays import arrays_of
 from ...integer._simplify import Simplified, simplify
-from ._argmax import integer_scores
+from ._argmax import integer_scores, label_scores
 from ._columns import Column, columns_of, needed_features
 from ._encode import write_encode
 from ._files import Head
 from ._fixed import FixedPoint, fixed_point
-from ._functions import (
-    write_classify,
-    write_decision,
-    write_fixed,
-    write_layers,
-    write_raw,
-    write_regress,
-)
+from ._functions import write_layers, write_raw
 from ._inputs import array_lines, code_lines, row_definitions, row_lines
 from ._labels import write_labels
 from ._layers import COutputLayer, buffer_sizes, c_layers
+from ._outputs import (
+    write_classify,
+    write_decision,
+    write_fixed,
+    write_label_bits,
+    write_regress,
+)
 from ._rows import Rows
 from ._source import Source, c_string
 
@@ -55,7 +55,7 @@ class Assembly:
     columns : list of Column
         Empty where codes come in.
     fixed : FixedPoint or None
-        Of a regressor.
+        Of a regressor, unless its values are exponentials.
     """
 
     source: Source
@@ -82,7 +82,7 @@ def assembled(network: IntegerNetwork, labels, prefix: str, rows: Rows, optimize
     lowered = c_layers(layers, simplified.constant, packed=optimize == "size")
     write_layers(source, lowered, unroll=optimize == "speed")
     write_raw(source, lowered, encodes=rows.form != "codes")
-    fixed = _write_output(source, layers[-1], lowered[-1], labels)
+    fixed = _write_output(source, layers[-1], lowered[-1], labels, network.outcome)
     head = _head(source, network, lowered, inputs, fixed)
     return Assembly(source, head, inputs.columns, fixed)
 
@@ -107,22 +107,29 @@ def _write_inputs(source: Source, network: IntegerNetwork, simplified: Simplifie
 
 
 def _write_output(
-    source: Source, layer: OutputLayer, output: COutputLayer, labels: np.ndarray | None
+    source: Source,
+    layer: OutputLayer,
+    output: COutputLayer,
+    labels: np.ndarray | None,
+    outcome: str,
 ) -> FixedPoint | None:
     """What is computed from the sums; of a regressor, also its fixed point."""
     ranges, fixed = layer.total_range + layer.added_up(output.start[None]).T, None
-    if labels is None:
-        fixed = fixed_point(ranges, layer.scale, layer.bias)
-    else:
+    if outcome == "class":
         scores = integer_scores(ranges, layer.scale, layer.bias, layer.n_sums)
         write_classify(source, scores, output)
         write_labels(source, labels)
+    elif outcome == "labels":
+        scores = label_scores(ranges, layer.scale, layer.bias, layer.n_sums)
+        write_label_bits(source, scores, output)
+    elif outcome != "log":
+        fixed = fixed_point(ranges, layer.scale, layer.bias, in_one_unit=outcome == "quantiles")
     if fixed is not None:
-        write_fixed(source, fixed, output)
+        write_fixed(source, fixed, output, outcome)
     source.everywhere(f"#ifndef {source.macro}_INTEGER_ONLY")
     write_decision(source, layer.scale, layer.bias, output)
     if labels is None:
-        write_regress(source, output)
+        write_regress(source, output, outcome)
     source.everywhere("#endif")
     return fixed
 
@@ -137,7 +144,8 @@ def _head(source: Source, network: IntegerNetwork, layers, inputs: Inputs, fixed
     )
     constants |= {"N_SUMS": n_sums, "N_VALUES": output.n_values}
     if network.classes is not None:
-        constants["N_CLASSES"] = len(network.classes)
+        name = "N_LABELS" if network.outcome == "labels" else "N_CLASSES"
+        constants[name] = len(network.classes)
     constants |= {} if fixed is None else fixed.macros()
     counts = {
         "flash_bytes": source.flash_bytes,

@@ -46,7 +46,9 @@ class FixedPoint:
         return "\n".join(lines)
 
 
-def fixed_point(ranges: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> FixedPoint | None:
+def fixed_point(
+    ranges: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, in_one_unit: bool = False
+) -> FixedPoint | None:
     """Scale and bias of values in the finest fixed point that fits 32 bits, or 64.
 
     Parameters
@@ -54,6 +56,9 @@ def fixed_point(ranges: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> Fixe
     ranges : int64 array of shape (n_values, 2)
         Of the totals, inclusive.
     scale, bias : float64 arrays of shape (n_values,)
+    in_one_unit : bool
+        Whether all values have the same unit, so that they can be compared.  The error is then
+        that of the worst of them, as they may trade places.
 
     Returns
     -------
@@ -75,8 +80,12 @@ def fixed_point(ranges: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> Fixe
     # Rounding adds at most half to the offset, and half to the multiplier, times the total.
     room = 2.0**n_bits - largest - 2
     shift = np.clip(np.frexp(room)[1] - np.frexp(reach)[1] - 1, -1000, 1000).astype(np.int64)
+    if in_one_unit:
+        shift = np.full_like(shift, shift.min())
     multiplier, offset = (np.rint(np.ldexp(v, shift)) for v in (scale, bias))
     dtype = np.int32 if n_bits == 31 else np.int64
     # The values of float64 that this is compared with are rounded twice as well.
     error = np.ldexp((largest + 1) / 2, -shift) + 2 * np.spacing(reach)
+    if in_one_unit:
+        error = np.full_like(error, error.max())
     return FixedPoint(multiplier.astype(dtype), offset.astype(dtype), shift, error)

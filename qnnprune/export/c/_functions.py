@@ -1,30 +1,17 @@
-"""The C functions of an integer network: each is a few calls of the runtime, and its tables.
+"""The C functions of an integer network's layers: a few calls of the runtime, and their tables.
 
 They compile without warnings, of conversions included, as C99 and as C++11, and touch
-neither floats (but for features and what `write_decision` adds) nor the heap.
+neither floats nor the heap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ._argmax import LinearScores, RankScores
-from ._fixed import FixedPoint
 from ._layers import CHiddenLayer, CLayer, COutputLayer, buffer_sizes
 from ._source import Source, c_type
-from ._tables import narrowest
 
-__all__ = [
-    "COUNTED",
-    "write_classify",
-    "write_decision",
-    "write_fixed",
-    "write_layers",
-    "write_raw",
-    "write_regress",
-]
+__all__ = ["COUNTED", "write_layers", "write_raw"]
 
 COUNTED = {">=": "reached", ">": "exceeded"}  # thresholds, by how a value compares with them
 
@@ -135,107 +122,3 @@ def _order(source: Source, output: COutputLayer) -> str:
     """What a comment says of the order of several sums of one value."""
     n = f"{source.macro}_N_VALUES"
     return f":\n * sum s of value k is number s * {n} + k" if output.n_sums > 1 else ""
-
-
-def _totals(source: Source, output: COutputLayer) -> tuple[list[str], str]:
-    """C that adds up the sums of each value, and the name of the result: totals, or sums."""
-    if output.n_sums == 1:
-        return [], "sum"
-    n, add_up = output.n_values, source.use("add_up")
-    lines = [f"{source.p}_total_t total[{n}];", f"{add_up}(sum, {output.n_sums}, {n}, total);"]
-    return lines, "total"
-
-
-def write_classify(source: Source, scores: LinearScores | RankScores, output: COutputLayer) -> None:
-    """The index of the class with the highest score, and the tables that scores come from."""
-    p, (added_up, total) = source.p, _totals(source, output)
-    write = _write_linear if isinstance(scores, LinearScores) else _write_ranks
-    best = write(source, scores, output.n_values, total)
-    source.function(
-        f"The predicted class: an index of {p}_label.",
-        f"int {p}_predict({source.argument})",
-        [
-            f"{p}_sum_t sum[{output.shape[0]}];",
-            f"{p}_raw({source.row}, sum);",
-            *added_up,
-            f"return {best};",
-        ],
-        public=True,
-    )
-
-
-def _write_linear(source: Source, scores: LinearScores, n: int, total: str) -> str:
-    """Tables of affine scores; C that gives the class of so many totals."""
-    p, dtype = source.p, np.dtype({15: "int16", 31: "int32", 62: "int64"}[scores.n_bits])
-    source.add(
-        f"/* Scores of the classes, checked for every two classes at any two {total}s: they compare\n"
-        f" * as the logits {total} * scale + bias do in float64. */"
-    )
-    source.add(f"typedef {c_type(dtype)} {p}_score_t;")
-    source.table("multiplier", scores.multiplier.astype(dtype))
-    source.table("offset", scores.offset.astype(dtype))
-    types = {"total": f"{p}_{total}_t"}
-    if n == 1:
-        score = source.use("score", **types)
-        return f"{score}({total}[0], {p}_multiplier, {p}_offset) > 0"
-    return f"{source.use('best', **types)}({total}, {n}, {p}_multiplier, {p}_offset)"
-
-
-def _write_ranks(source: Source, scores: RankScores, n: int, total: str) -> str:
-    """Tables of ranks; C that gives the class of so many totals."""
-    p, dtype = source.p, narrowest(scores.rank, signed=False)
-    start = scores.start.astype(narrowest(scores.start))
-    source.add(
-        f"/* Ranks of the classes' {total}s: the places of the logits {total} * scale + bias among\n"
-        " * all that can occur. */"
-    )
-    source.add(f"typedef {c_type(dtype)} {p}_score_t;")
-    source.table("start", start)
-    source.table("rank", scores.rank.astype(dtype))
-    best = source.use("best_rank", start=c_type(start.dtype), total=f"{p}_{total}_t")
-    return f"{best}({total}, {n}, {p}_start, {p}_rank)"
-
-
-def write_decision(
-    source: Source, scale: np.ndarray, bias: np.ndarray, output: COutputLayer
-) -> None:
-    """The affine map of the sums, or of their totals, in float64."""
-    p, (added_up, total) = source.p, _totals(source, output)
-    affine = source.use("affine", total=f"{p}_{total}_t")
-    source.table("scale", scale, counted=False)
-    source.table("bias", bias, counted=False)
-    several = f",\n * where total adds up the {output.n_sums} sums of a value"
-    source.function(
-        f"The output layer's values, {total} * scale + bias{several if added_up else ''}.",
-        f"void {p}_decision(const {p}_sum_t *sum, double *value)",
-        [*added_up, f"{affine}({total}, {len(scale)}, {p}_scale, {p}_bias, value);"],
-        public=True,
-    )
-
-
-def write_fixed(source: Source, fixed: FixedPoint, output: COutputLayer) -> None:
-    """The predicted values in fixed point, by integers alone."""
-    p, (added_up, total) = source.p, _totals(source, output)
-    value = c_type(fixed.multiplier.dtype)
-    source.table("multiplier", fixed.multiplier)
-    source.table("offset", fixed.offset)
-    lines = [f"{p}_sum_t sum[{output.shape[0]}];", f"{p}_raw({source.row}, sum);", *added_up]
-    map_of = f"({total}, {output.n_values}, {p}_multiplier, {p}_offset, value);"
-    lines.append(source.use("fixed", total=f"{p}_{total}_t", score=value) + map_of)
-    signature = f"void {p}_predict_fixed({source.argument}, {value} *value)"
-    if output.n_values == 1:
-        signature = f"{value} {p}_predict_fixed({source.argument})"
-        lines = [lines[0], f"{value} value[1];", *lines[1:], "return value[0];"]
-    source.function(fixed.comment(source.macro), signature, lines, public=True)
-
-
-def write_regress(source: Source, output: COutputLayer) -> None:
-    """The predicted value, returned, or several of them, written."""
-    p = source.p
-    signature = f"void {p}_predict({source.argument}, double *value)"
-    lines = [f"{p}_sum_t sum[{output.shape[0]}];"]
-    lines += [f"{p}_raw({source.row}, sum);", f"{p}_decision(sum, value);"]
-    if output.n_values == 1:
-        signature = f"double {p}_predict({source.argument})"
-        lines = [lines[0], "double value[1];", *lines[1:], "return value[0];"]
-    source.function("The predicted value of every target.", signature, lines, public=True)

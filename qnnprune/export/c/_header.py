@@ -87,21 +87,29 @@ def to_c(
     - ``int qnn_predict(ROW)``: index of the class,
     - ``qnn_label[QNN_N_CLASSES]``: the labels, strings or numbers,
 
+    for one of several labels a row
+
+    - ``void qnn_predict(ROW, uint8_t *label)``: 1 for each of the ``QNN_N_LABELS`` labels that is
+      predicted, and 0 for others, by integers alone,
+
     for a regressor
 
     - ``double qnn_predict(ROW)``, or with several targets ``void qnn_predict(ROW, double *value)``,
     - ``int32_t qnn_predict_fixed(ROW)``, or ``void qnn_predict_fixed(ROW, int32_t *value)``: the
       same in units of ``2**-QNN_FRACTION_BITS``, without floating-point numbers.  The header
-      says how far off it can be.  Sums of more than 24 bits take ``int64_t``.
+      says how far off it can be.  Sums of more than 24 bits take ``int64_t``.  Several quantiles
+      are in ascending order, in both.  With the losses "poisson" and "gamma" there is no fixed
+      point, and ``qnn_predict`` calls ``exp`` of ``math.h``, which may differ from numpy's in the
+      last bit: link with ``-lm``.
 
-    and for both
+    and for all
 
     - ``void qnn_raw(ROW, qnn_sum_t *sum)``: the ``QNN_N_SUMS`` integer sums
       of the output layer, as they are proven,
     - ``QNN_VERSION`` and ``QNN_MODEL_ID``: strings, the version of qnnprune and a hash of the
       network, that of its file,
     - ``void qnn_decision(const qnn_sum_t *sum, double *value)``: ``sum * scale + bias``, the
-      ``QNN_N_VALUES`` logits or target values.
+      ``QNN_N_VALUES`` logits or target values, or their logarithms, in the order of training.
 
     ROW is ``const qnn_input_t *x``, an array, or ``const qnn_row *row``, a struct with a field
     for each column; parameter `row` says which.  It holds raw values, in the units of

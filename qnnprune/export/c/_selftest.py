@@ -41,6 +41,8 @@ def self_test(
 ) -> str:
     """The program; its ``main`` returns 0 if all sums and all predictions are those of Python.
 
+    Values that are predicted without a fixed point follow from the sums, and are not compared.
+
     Parameters
     ----------
     assembly : Assembly
@@ -76,8 +78,8 @@ def self_test(
             f"#include {c_string(header_name)}\n",
             _table(source, _row_type(source, rows), "row", texts, rows.form != "struct"),
             _table(source, f"{source.p}_sum_t", "sum", [literals(row) for row in sums]),
-            _table(source, c_type(expected.dtype), "predicted", [literals(r) for r in expected]),
-            _main(source, rows, sums, expected, fixed, columns),
+            *([] if expected is None else [_predictions(source, expected)]),
+            _main(source, rows, sums, _compared(source, network, rows, expected), columns),
         ]
     )
 
@@ -132,21 +134,47 @@ def _literals(column: Column, values: np.ndarray) -> list[str]:
     return [stand_in if missing else text for missing, text in zip(gap, texts, strict=True)]
 
 
-def _expected(network: IntegerNetwork, codes, fixed) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the output layer, and classes or values in fixed point."""
+def _expected(network: IntegerNetwork, codes, fixed) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sums of the output layer, and classes, labels or values in fixed point."""
     for layer in network.layers[:-1]:
         assert isinstance(layer, HiddenLayer)
         codes = layer.requantize(layer.accumulate(codes))
     output = network.layers[-1]
     sums = output.accumulate(codes).astype(np.int64)
+    if network.outcome == "labels":
+        return sums, network.decode(output.decision(sums)).astype(np.uint8)
     if network.classes is not None:
         values = output.decision(sums.astype(np.float64))
         best = values.argmax(axis=1) if values.shape[1] > 1 else (values[:, 0] > 0).astype(int)
         return sums, best[:, None].astype(narrowest(best, signed=False))
     if fixed is None:
-        return sums, np.zeros((len(sums), 1), dtype=np.int8)
-    totals = output.added_up(sums)
-    return sums, (totals * fixed.multiplier + fixed.offset).astype(fixed.multiplier.dtype)
+        return sums, None
+    values = output.added_up(sums) * fixed.multiplier + fixed.offset
+    if network.outcome == "quantiles":
+        values = np.sort(values, axis=1)
+    return sums, values.astype(fixed.multiplier.dtype)
+
+
+def _predictions(source: Source, expected: np.ndarray) -> str:
+    return _table(source, c_type(expected.dtype), "predicted", [literals(r) for r in expected])
+
+
+def _compared(source: Source, network: IntegerNetwork, rows: Rows, expected) -> list[str]:
+    """C that compares one row's predictions."""
+    if expected is None:
+        return []
+    p, x = source.p, "&x" if rows.form == "struct" else "x"
+    n, kind = expected.shape[1], c_type(expected.dtype)
+    if network.outcome == "class":
+        wanted = source.read(expected.dtype, "&predicted[i][0]")
+        return [f"n_different += {p}_predict({x}) != {wanted};"]
+    name = f"{p}_predict" if network.outcome == "labels" else f"{p}_predict_fixed"
+    return [
+        f"{kind} value[{n}];",
+        f"{name}({x}, value);" if n > 1 else f"value[0] = {name}({x});",
+        f"for (int k = 0; k < {n}; k++)",
+        f"    n_different += value[k] != {source.read(expected.dtype, '&predicted[i][k]')};",
+    ]
 
 
 def _row_type(source: Source, rows: Rows) -> str:
@@ -166,7 +194,7 @@ def _braced(items) -> str:
     )
 
 
-def _main(source: Source, rows: Rows, sums, expected, fixed, columns) -> str:
+def _main(source: Source, rows: Rows, sums, compare: list[str], columns) -> str:
     p, macro = source.p, source.macro
     kind, n = _row_type(source, rows), len(columns) or f"{macro}_N_CODES"
     take, x = (
@@ -178,23 +206,9 @@ def _main(source: Source, rows: Rows, sums, expected, fixed, columns) -> str:
     )
     if rows.form == "struct":
         take, x = [f"{kind} x;", f"{macro}_COPY(&x, row + i);"], "&x"
-    compare = (
-        f"n_different += {p}_predict({x}) != {source.read(expected.dtype, '&predicted[i][0]')};"
-    )
-    if fixed is not None:
-        n_values, value = expected.shape[1], c_type(expected.dtype)
-        compare = [
-            f"{value} value[{n_values}];",
-            f"{p}_predict_fixed({x}, value);"
-            if n_values > 1
-            else f"value[0] = {p}_predict_fixed({x});",
-            f"for (int k = 0; k < {n_values}; k++)",
-            f"    n_different += value[k] != {source.read(expected.dtype, '&predicted[i][k]')};",
-        ]
-    lines = [compare] if isinstance(compare, str) else compare
     return _MAIN.format(
         n_rows=len(sums), sum_type=f"{p}_sum_t", n_sums=sums.shape[1], p=p, x=x,
         take="\n".join(f"        {line}" for line in take),
-        compare="\n".join(f"        {line}" for line in lines),
+        compare="\n".join(f"        {line}" for line in compare),
         read_sum=f"{macro}_READ({p}_sum_t, &sum[i][k])",
     )  # fmt: skip

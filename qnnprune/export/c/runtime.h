@@ -328,4 +328,16 @@ static inline void qnn_affine(
     }
 }
 
+/* Values in ascending order. */
+static inline void qnn_ascending(qnn_value_t *value, int n)
+{
+    for (int end = 1; end < n; end++) {
+        const qnn_value_t moved = value[end];
+        int place = end;
+        for (; place > 0 && value[place - 1] > moved; place--)
+            value[place] = value[place - 1];
+        value[place] = moved;
+    }
+}
+
 #endif /* QNN_RUNTIME_H */

@@ -10,7 +10,6 @@ import numpy as np
 
 from ...exceptions import InvalidNetworkFileError
 from ...integer import IntegerNetwork
-from ...integer._network import decode
 from ._lookups import LookupNetwork
 
 __all__ = ["Ends"]
@@ -46,6 +45,7 @@ class Ends:
             n_accum_bits=network.n_accum_bits,
             classes=network.classes,
             feature_names=network.feature_names,
+            outcome=network.outcome,
         )
         return Ends(hollow, lookups.inputs, lookups.constant)
 
@@ -62,8 +62,8 @@ class Ends:
         return self.network.layers[0].decision(np.asarray(sums) + self.constant)
 
     def predictions(self, sums) -> np.ndarray:
-        """Labels or target values, as `IntegerNetwork.predict` gives them."""
-        return decode(self.decision(sums), self.network.classes)
+        """What `IntegerNetwork.predict` gives."""
+        return self.network.decode(self.decision(sums))
 
     def save(self, folder: Path) -> None:
         """Write ``network.npz`` and ``codes.json``."""

@@ -19,20 +19,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..._files import write_whole
-from ..._utils import plain_labels
 from ...integer import IntegerGraph, IntegerNetwork
 from ...integer._consistency import check_network
+from ...integer._outcome import default_outcome
 from ...integer._simplify import simplify
 from .._common import integer_network_of, require
 from ._codes import add_codes
-from ._graph import Graph, Tensor, attributes_of, element_type, model_proto
+from ._graph import Graph, Tensor, model_proto
 from ._graph_operators import add_decision
 from ._inputs import Columns, Matrix, inputs_of
 from ._operators import add_logits
+from ._results import add_outputs
 
-__all__ = ["register_skl2onnx", "to_onnx"]
-
-_OLDEST_OPSET = 13  # axes of Squeeze as an input
+__all__ = ["add_network", "n_logits", "to_onnx"]
 
 
 def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False):
@@ -59,8 +58,9 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
         Opset 17 of the standard operators, IR version 8: ONNX Runtime 1.15 to 1.31 run it.
         Gives what scikit-learn's converters give, for any number of rows: a classifier
         ``label``, int64 or string of shape (n_samples,), and ``probabilities``, float32 of
-        shape (n_samples, n_classes); a regressor ``variable``, float32 of shape (n_samples,
-        n_outputs).
+        shape (n_samples, n_classes); of several labels a row, both of shape (n_samples,
+        n_labels), ``label`` of 0 and 1; a regressor ``variable``, float32 of shape (n_samples,
+        n_outputs), several quantiles in ascending order.
 
         Where all features are numbers, takes ``X`` of shape (n_samples, n_features).  Else
         every feature is an input of its own, of shape (n_samples, 1), under its name, or
@@ -114,7 +114,8 @@ def to_onnx(model, path=None, *, dtype: str = "float32", decision: bool = False)
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
     graph, network, logits, inputs, shape = _converted(model, dtype)
     require("onnx", "onnx")
-    outputs = _add_outputs(graph, network.classes, logits, shape)
+    outcome = getattr(network, "outcome", default_outcome(network.classes))
+    outputs = add_outputs(graph, network.classes, logits, shape, outcome)
     if decision:
         name = graph.add("Identity", logits, output="decision")
         outputs[name] = Tensor(np.dtype(np.float64), [None, *shape])
@@ -136,11 +137,11 @@ def _converted(model, dtype: str):
     check_network(network)
     rows = inputs_of(network.encoding, network.feature_names, np.dtype(dtype))
     graph = Graph(rows.inputs)
-    logits = _add_network(graph, network, rows)
-    return graph, network, logits, rows.inputs, (_n_logits(network),)
+    logits = add_network(graph, network, rows)
+    return graph, network, logits, rows.inputs, (n_logits(network),)
 
 
-def _add_network(graph: Graph, network: IntegerNetwork, rows: Matrix | Columns) -> str:
+def add_network(graph: Graph, network: IntegerNetwork, rows: Matrix | Columns) -> str:
     """The output layer's values: float64 of shape (n_samples, n_logits)."""
     encoding, simplified = network.encoding, simplify(network.layers)
     codes, ignored = simplified.inputs, encoding.is_ignored[encoding.feature]
@@ -151,198 +152,6 @@ def _add_network(graph: Graph, network: IntegerNetwork, rows: Matrix | Columns) 
     return add_logits(graph, layers, simplified.total_constant, name, encoding.n_bits)
 
 
-def _add_outputs(graph: Graph, classes, logits: str, shape) -> dict[str, Tensor]:
-    """Add what scikit-learn's converters put out; return type and shape of each."""
-    float32 = np.dtype(np.float32)
-    if classes is None:
-        variable = graph.add("Cast", logits, to=float32, output="variable")
-        return {variable: Tensor(float32, [None, *shape])}
-    labels = _label_tensor(classes)
-    binary = shape[0] < len(labels)
-    label = _add_label(graph, logits, labels, binary, "label")
-    scores = _add_probabilities(graph, logits, binary)
-    probabilities = graph.add("Cast", scores, to=float32, output="probabilities")
-    return {
-        label: Tensor(labels.dtype, [None]),
-        probabilities: Tensor(float32, [None, len(labels)]),
-    }
-
-
-def _n_logits(network: IntegerNetwork) -> int:
+def n_logits(network: IntegerNetwork) -> int:
+    """Values of the output layer, a count."""
     return network.layers[-1].n_logits
-
-
-def _label_tensor(classes) -> np.ndarray:
-    """Labels as ONNX has them: int64, or str in an object array."""
-    labels = plain_labels(classes)
-    if labels is not None and labels.dtype.kind == "U":
-        return labels.astype(object)
-    if labels is None or not _are_whole(labels):
-        raise ValueError(
-            f"The labels {list(classes)[:5]} are neither whole numbers of at most 64 bits nor strings, "
-            "and ONNX models have no others: fit on such labels, for example y.astype(str)."
-        )
-    return labels.astype(np.int64)
-
-
-def _are_whole(labels: np.ndarray) -> bool:
-    """Whether all are integers that int64 holds; the bounds are exact in Python's integers."""
-    values = labels.tolist()
-    whole = labels.dtype.kind != "f" or all(value.is_integer() for value in values)
-    return whole and min(values) >= -(2**63) and max(values) < 2**63
-
-
-def _add_label(graph: Graph, logits: str, labels: np.ndarray, binary: bool, output: str) -> str:
-    if binary:
-        positive = graph.add("Squeeze", graph.add("Greater", logits, np.float64(0)), np.array([1]))
-        index = graph.add("Cast", positive, to=np.dtype(np.int64))
-    else:
-        index = graph.add("ArgMax", logits, axis=1, keepdims=0)
-    return graph.add("Gather", labels, index, output=output)
-
-
-def _add_probabilities(graph: Graph, logits: str, binary: bool) -> str:
-    """Softmax in float64; the first of two classes has the logit 0, as in ``predict_proba``."""
-    if binary:
-        logits = graph.add("Pad", logits, np.array([0, 1, 0, 0]), np.float64(0))
-    return graph.add("Softmax", logits, axis=1)
-
-
-def register_skl2onnx() -> None:
-    """Teach skl2onnx the two estimators, so that it converts pipelines that end in them.
-
-    Called once, before ``skl2onnx.to_onnx``; calling it again changes nothing.  (It is not
-    done by importing this module, which would then need skl2onnx.)  The options are those of
-    scikit-learn's own classifiers: ``zipmap``, ``nocl``, ``output_class_labels`` and
-    ``raw_scores``, which puts decision values where probabilities stand.
-
-    Raises
-    ------
-    ImportError
-        If skl2onnx is missing; the message says how to install it.
-
-    Notes
-    -----
-    The estimator's part is as exact as that of `to_onnx`.  What stands before it is
-    skl2onnx's: its scalers multiply where scikit-learn divides, and a value next to a
-    threshold can change sides.  They divide, as scikit-learn does, with float64 features, and
-    on float32 ones with the option ``{StandardScaler: {"div": "div"}}``.  Train and convert
-    with features of one type: float64 features that come as float32 are other features.
-
-    Examples
-    --------
-    >>> import skl2onnx
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from qnnprune import PrunedNeuralNetClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = PrunedNeuralNetClassifier((16,), max_epochs=2, random_state=0)
-    >>> pipeline = make_pipeline(StandardScaler(), net).fit(X, y)
-    >>> register_skl2onnx()
-    >>> proto = skl2onnx.to_onnx(pipeline, X[:1], options={"zipmap": False})
-    >>> [output.name for output in proto.graph.output]
-    ['label', 'probabilities']
-    """
-    skl2onnx = require("skl2onnx", "onnx")
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-
-    from ...estimators._classifier import PrunedNeuralNetClassifier
-    from ...estimators._regressor import PrunedNeuralNetRegressor
-
-    switch = [True, False]
-    skl2onnx.update_registered_converter(
-        PrunedNeuralNetClassifier,
-        "QnnpruneClassifier",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        options={
-            "zipmap": [*switch, "columns"],
-            "nocl": switch,
-            "output_class_labels": switch,
-            "raw_scores": switch,
-        },
-    )
-    skl2onnx.update_registered_converter(
-        PrunedNeuralNetRegressor, "QnnpruneRegressor", _regressor_shape, _convert_regressor
-    )
-
-
-def _convert_classifier(scope, operator, container) -> None:
-    from skl2onnx.common.utils_classifier import get_label_classes
-
-    network, graph, logits = _converted_logits(operator)
-    label, probabilities = (variable.full_name for variable in operator.outputs)
-    labels = _label_tensor(get_label_classes(scope, operator.raw_operator))
-    binary = _n_logits(network) < len(labels)
-    _add_label(graph, logits, labels, binary, label)
-    options = container.get_options(operator.raw_operator, {"raw_scores": False})
-    if not options["raw_scores"]:
-        scores = _add_probabilities(graph, logits, binary)
-    elif binary:
-        scores = graph.add("Concat", graph.add("Neg", logits), logits, axis=1)
-    else:
-        scores = logits
-    graph.add("Cast", scores, to=_float_type(operator.outputs[1]), output=probabilities)
-    _add_to_container(graph, scope, operator, container)
-
-
-def _convert_regressor(scope, operator, container) -> None:
-    _, graph, logits = _converted_logits(operator)
-    variable = operator.outputs[0]
-    graph.add("Cast", logits, to=_float_type(variable), output=variable.full_name)
-    _add_to_container(graph, scope, operator, container)
-
-
-def _regressor_shape(operator) -> None:
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-    from skl2onnx.common.utils import check_input_and_output_numbers
-
-    check_input_and_output_numbers(operator, input_count_range=1, output_count_range=1)
-    source = operator.inputs[0]
-    kind = DoubleTensorType if isinstance(source.type, DoubleTensorType) else FloatTensorType
-    n_outputs = _n_logits(integer_network_of(operator.raw_operator))
-    operator.outputs[0].set_type(kind([source.get_first_dimension(), n_outputs]))
-
-
-def _converted_logits(operator):
-    """The network, a graph that holds it, and the name of its logits there."""
-    network = integer_network_of(operator.raw_operator)
-    check_network(network)
-    graph, source = Graph(), operator.inputs[0]
-    x, dtype = source.full_name, _float_type(source)
-    if type(source.type).__name__ not in ("FloatTensorType", "DoubleTensorType"):
-        dtype = np.dtype(np.float64)  # holds the other numbers that skl2onnx knows
-        x = graph.add("Cast", x, to=dtype)
-    return network, graph, _add_network(graph, network, Matrix(network.encoding, x, dtype))
-
-
-def _float_type(variable) -> np.dtype:
-    from skl2onnx.common.data_types import DoubleTensorType
-
-    return np.dtype(np.float64 if isinstance(variable.type, DoubleTensorType) else np.float32)
-
-
-def _add_to_container(graph: Graph, scope, operator, container) -> None:
-    """Hand the graph over to skl2onnx, under names that no other operator has."""
-    from onnx import numpy_helper
-
-    if container.target_opset < _OLDEST_OPSET:
-        raise ValueError(
-            f"target_opset={container.target_opset} is too old: this network needs "
-            f"{_OLDEST_OPSET} or later."
-        )
-    made = [*graph.constants, *(node.output for node in graph.nodes)]
-    outside = {variable.full_name for variable in operator.outputs}
-    names = {name: scope.get_unique_variable_name(name) for name in made if name not in outside}
-    for name, value in graph.constants.items():
-        content = value.tolist() if value.dtype == object else numpy_helper.from_array(value)
-        container.add_initializer(names[name], element_type(value.dtype), value.shape, content)
-    for node in graph.nodes:
-        container.add_node(
-            node.op,
-            [names.get(name, name) for name in node.inputs],
-            names.get(node.output, node.output),
-            name=scope.get_unique_operator_name(node.op),
-            **attributes_of(node),
-        )

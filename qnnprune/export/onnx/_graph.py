@@ -23,7 +23,7 @@ class Node(NamedTuple):
 
     op: str
     inputs: list[str]
-    output: str
+    outputs: list[str]
     attributes: dict[str, Any]
 
 
@@ -46,9 +46,10 @@ class Graph:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(
-        self, op: str, *inputs: str | np.ndarray, output: str | None = None, **attributes
-    ) -> str:
-        """Append an operator; return the name of its output.
+        self, op: str, *inputs: str | np.ndarray, output: str | None = None, n_unread: int = 0,
+        **attributes,
+    ) -> str:  # fmt: skip
+        """Append an operator; return the name of its output, the first of several.
 
         Parameters
         ----------
@@ -57,12 +58,15 @@ class Graph:
             Names of values, or constants.
         output : str, optional
             A name of its own by default.
+        n_unread : int
+            Outputs that it has after the first, for nobody.
         **attributes
             Of the operator; ``domain`` where it is not a standard one.
         """
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
         output = self.free(output or f"{op}_{len(self.nodes)}")
-        self.nodes.append(Node(op, names, output, attributes))
+        outputs = [output, *(self.free(f"{output}_{k + 1}") for k in range(n_unread))]
+        self.nodes.append(Node(op, names, outputs, attributes))
         return output
 
     def constant(self, value, name: str | None = None) -> str:
@@ -92,7 +96,7 @@ def model_proto(graph: Graph, inputs: dict, outputs: dict, *, inner=None):
 
     domains = {n.attributes["domain"] for n in graph.nodes if "domain" in n.attributes}
     nodes = [
-        helper.make_node(n.op, n.inputs, [n.output], name=n.output, **attributes_of(n))
+        helper.make_node(n.op, n.inputs, n.outputs, name=n.outputs[0], **attributes_of(n))
         for n in graph.nodes
     ]
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
