@@ -234,7 +234,9 @@ def raw_rows_tables(rows: pd.DataFrame) -> dict[str, str]:
     means = sets.groupby("task").agg(
         mean=("mean", "mean"), sem=("sem", "sum"), sets=("set", "count"), count=("count", "sum")
     )
-    means = means.reset_index().assign(sem=np.sqrt(means["sem"].to_numpy()) / means["sets"].to_numpy())
+    means = means.reset_index().assign(
+        sem=np.sqrt(means["sem"].to_numpy()) / means["sets"].to_numpy()
+    )
     summary = {
         "task": "{task}",
         "change": "{mean:+.4f} ± {sem:.4f}",
