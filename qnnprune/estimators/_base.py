@@ -10,8 +10,9 @@ from operator import index
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -30,12 +31,16 @@ from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
 from ..pruning.pruner import check_methods
 from ..training.auto import Recipe, auto_recipes
+from ..training.given import same
 from ..training.rows import merge_rows
-from ..training.spec import Mode, Trained, TrainingSpec, UserRows
+from ..training.spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
+from ._curves import Curves
 from ._keywords import FamiliarNames
 from ._labels import is_matrix
 from ._magnitudes import even_weight
 from ._targets import real_weight, refuse_masked
+from ._tasks import Watched
+from ._validation import check_given, of_validation
 
 __all__ = ["BaseNeuralNet", "plain_real"]
 
@@ -49,9 +54,12 @@ _CHOSEN_BY_FIT = (
 _HANDED_ON = (
     "pruning_schedule", "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer",
     "alpha", "early_stopping", "validation_fraction", "n_iter_no_change", "tol", "callbacks",
-    "device", "verbose",
+    "device", "verbose", "scoring",
 )  # fmt: skip
-_ACTIVATIONS = {"relu", "sigmoid", "tanh", "hardtanh", "identity"}
+_ACTIVATIONS = {
+    "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
+    "hardsigmoid",
+}  # fmt: skip
 _OPTIMIZERS = {"adamw", "adam", "sgd"}
 
 
@@ -94,7 +102,7 @@ def _plain(categorical_features):
     return tuple(np.asarray(categorical_features).reshape(-1).tolist())
 
 
-class BaseNeuralNet(FamiliarNames, BaseEstimator):
+class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
     """Parameters and training.
 
     What a target is comes from the classifier or the regressor: `_plain_target`,
@@ -108,7 +116,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             "array-like",
             Interval(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions({"auto", *_ACTIVATIONS})],
+        "activation": [StrOptions({"auto", *_ACTIVATIONS}), callable],
         "n_w_bits": [Interval(Integral, 2, 8, closed="both")],
         "n_a_bits": [StrOptions({"auto"}), Interval(Integral, 1, 8, closed="both")],
         "n_in_bits": [StrOptions({"auto"}), Interval(Integral, 1, 8, closed="both"), None],
@@ -131,8 +139,12 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "warm_start": ["boolean"],
         "callbacks": [list, tuple, None],
         "device": "no_validation",
@@ -169,6 +181,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-4,
+        scoring=None,
         warm_start=False,
         callbacks=None,
         device="cpu",
@@ -201,6 +214,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.scoring = scoring
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.device = device
@@ -208,7 +222,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train, prune, compile to integers and verify the proof.
 
         Parameters
@@ -220,6 +234,13 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             of several labels, or real targets.
         sample_weight : array-like of shape (n_samples,), optional
             A weight of 2 equals a row that is there twice, 0 one that is not.
+        X_val : {array-like, DataFrame, sparse matrix} of shape (n_val, n_features), optional
+            Rows to stop early by, and to choose a recipe by, instead of ones that are held back;
+            with ``early_stopping=True`` alone.  In a `Pipeline`, ``transform_input=["X_val"]``
+            lets them come as X does.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), optional
+        sample_weight_val : array-like of shape (n_val,), optional
+            Their weights, which `class_weight` does not multiply.
 
         Returns
         -------
@@ -227,9 +248,15 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             With ``warm_start=True`` training goes on from the last weights.
         """
         going_on = self.warm_start and hasattr(self, "_trained")
-        return self._fit(X, y, sample_weight, Mode.WARM_START if going_on else Mode.FIT)
+        mode = Mode.WARM_START if going_on else Mode.FIT
+        held = check_given(X_val, y_val, sample_weight_val, early_stopping=self.early_stopping)
+        tasks = self._begin_tasks(X, y, sample_weight)
+        self._fit(X, y, sample_weight, mode, held=held, tasks=tasks)
+        if tasks is not None:
+            tasks.end()
+        return self
 
-    def _fit(self, X, y, sample_weight, mode, classes=None):
+    def _fit(self, X, y, sample_weight, mode, classes=None, held=None, tasks=None):
         if mode is Mode.PARTIAL_FIT and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True, as it trains one epoch at a "
@@ -252,6 +279,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             self._warn_of(recipes, encodings)
             spec = self._spec()
             user = UserRows(X, y, getattr(self, "classes_", None))
+            valid = held and self._validation_rows(*held, kinds)
 
             def rows_of(encoding):
                 rows = merge_rows(X, y, weight, encoding)
@@ -260,7 +288,7 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
 
             trained = training.session.train(
                 rows_of, encodings, spec, mode, recipes=recipes, user=user, seed=seed,
-                previous=previous,
+                previous=previous, valid=valid, tasks=tasks,
             )  # fmt: skip
             self._become_fitted(trained, mode)
         return self
@@ -283,7 +311,8 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
             now[name] = getattr(spec.asked, name)
             before[name] = getattr(earlier.asked, name), getattr(previous.taken, name)
         for name, value in now.items():
-            if value not in before[name] and not (name in _CHOSEN_BY_FIT and value == "auto"):
+            known = any(same(value, each) for each in before[name])
+            if not known and not (name in _CHOSEN_BY_FIT and value == "auto"):
                 raise ValueError(
                     f"{name}={value!r} was {before[name][-1]!r} when training began, and must stay "
                     "so while it goes on (warm_start=True or partial_fit): use a new estimator."
@@ -292,11 +321,14 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
     def _validate_rows(self, X, y, sample_weight, previous: Trained | None):
         """Rows as numbers, targets, weights, and what the columns hold."""
         check_methods(self.pruning_schedule, self.pruning_criterion)
+        kinds = self._column_kinds(X, sample_weight, previous)
+        return *self._plain_rows(X, y, sample_weight, kinds, reset=previous is None), kinds
+
+    def _plain_rows(self, X, y, sample_weight, kinds, *, reset):
         if hasattr(y, "toarray"):
             raise ValueError("y is a sparse matrix: pass a dense array, y.toarray().")
-        y, reset = None if y is None else self._plain_target(y), previous is None
+        y = None if y is None else self._plain_target(y)
         several = {"multi_output": y is not None and is_matrix(y)}
-        kinds = self._column_kinds(X, sample_weight, previous)
         if _is_numeric(kinds):
             X, y = self._validate_data(X, y, reset=reset, **several)
         else:
@@ -306,7 +338,27 @@ class BaseNeuralNet(FamiliarNames, BaseEstimator):
         X, weight = plain_real(X), self._row_weight(X, sample_weight)
         if not weight.any():
             raise ValueError("sample_weight is zero for every row: nothing is left to train on.")
-        return X, y, even_weight(weight), kinds
+        return X, y, even_weight(weight)
+
+    def _validation_rows(self, X, y, sample_weight, kinds) -> ValidationRows:
+        """Rows to stop early by, checked as those to train on."""
+        with of_validation():
+            if is_frame(X):
+                _check_frame(X)
+            X, y, weight = self._plain_rows(X, y, sample_weight, kinds, reset=False)
+            # As of earlier rows: of their kind, and not all labels need be there.
+            y = self._encode_target(y, None, True, getattr(self, "classes_", None))
+
+        def table_for(rows):
+            table = merge_rows(X, y, weight, rows.encoding)
+            table = replace(table, weight=table.weight / table.weight.mean())
+            return self._with_known_output_map(table, rows)
+
+        return ValidationRows(UserRows(X, y, getattr(self, "classes_", None)), table_for)
+
+    def _with_known_output_map(self, table, rows):
+        """A table whose targets are in the units of those that are trained on."""
+        return replace(table, output_mean=rows.output_mean, output_scale=rows.output_scale)
 
     def _column_kinds(self, X, sample_weight, previous) -> ColumnKinds | InputEncoding | None:
         """What the columns hold; None for numbers alone."""

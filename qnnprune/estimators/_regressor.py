@@ -67,6 +67,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-4,
+        scoring=None,
         warm_start=False,
         callbacks=None,
         device="cpu",
@@ -102,6 +103,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
+            scoring=scoring,
             warm_start=warm_start,
             callbacks=callbacks,
             device=device,
@@ -178,6 +180,10 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             )
         return max(n_levels, n_targets)
 
+    def _with_known_output_map(self, table, rows):
+        y = standardised(table.y, rows.output_mean, rows.output_scale, self.loss)
+        return replace(super()._with_known_output_map(table, rows), y=y)
+
     def _with_output_map(self, rows, previous, mode):
         """Targets in the units of the network's outputs; one that does not vary is exact.
 
@@ -229,9 +235,11 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     ----------
     hidden_layer_sizes : tuple of int, int or "auto", default="auto"
         Neurons of each hidden layer.  "auto" is (256, 128), and (512, 128) below 6 guaranteed bits.
-    activation : {"auto", "relu", "sigmoid", "tanh", "hardtanh", "identity"}, default="auto"
-        Each is monotone, so a neuron is exactly a set of integer thresholds.  "auto" is "tanh" for
-        activations of 1 bit, else "relu".
+    activation : str or callable, default="auto"
+        "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
+        "hardsigmoid", or a torch function, module or class of modules that never falls: then a
+        neuron is exactly a set of integer thresholds.  "auto" is "tanh" for activations of
+        1 bit, else "relu".
     n_w_bits : int, default=2
         Width of the weights, 2 to 8 bits (symmetric: 2 bits are -1, 0, 1).
     n_a_bits : int or "auto", default="auto"
@@ -315,7 +323,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     lr : float, default=1e-2
         Largest learning rate; it warms up, then falls along half a cosine.  A skorch
         ``LRScheduler`` in `callbacks` replaces that schedule.
-    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
+        Or a torch optimizer class, or a `functools.partial` of one that sets further arguments.
     alpha : float, default=1e-3
         Weight decay of the weight matrices.
     dropout : float or "auto", default="auto"
@@ -324,14 +333,17 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         than 10,000 rows, and less of fewer than 64 input codes; "auto" may choose, see
         `max_epochs`.
     early_stopping : bool, default=False
-        Hold back `validation_fraction` of the rows, stop when their score has not risen
-        by more than `tol` for `n_iter_no_change` epochs, and restore the best epoch.
-        Only epochs at the final limits count.  Where the score stops rising before, pruning
-        begins at once and the rest of the schedule is shortened, so a large `max_epochs` is no
-        more than an upper bound.
+        Hold back `validation_fraction` of the rows, or take X_val of `fit`; stop when their
+        score has not risen by more than `tol` for `n_iter_no_change` epochs, and restore the best
+        epoch.  Only epochs at the final limits count.  Where the score stops rising before,
+        pruning begins at once and the rest of the schedule is shortened, so a large `max_epochs`
+        is no more than an upper bound.
     validation_fraction : float, default=0.1
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int or infinity, default=10
     tol : float, default=1e-4
+    scoring : str, callable or None, default=None
+        What `early_stopping` goes by: accuracy or R² for None, minus the loss for "loss", a
+        scorer that scikit-learn knows by that name, or ``scoring(estimator, X, y)``.
     warm_start : bool, default=False
         Whether `fit` goes on from the last weights; what is pruned stays pruned.
     callbacks : list of skorch callbacks or None, default=None
@@ -374,13 +386,22 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         those of the training that they go on from.
     n_iter_ : int
         Epochs trained, all of `history_`.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_ : list of float, or None without `early_stopping`
+        Score of the held-back rows, or of X_val, after each epoch.
+    best_epoch_ : int
+        The epoch, counted from 1, whose weights the network has: with `early_stopping` the best
+        one at the final limits, else the last one.
+    best_validation_score_ : float, or None without `early_stopping`
+        Its score.
     dropout_ : float
         Share of the input codes that each training step left out.
     n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_ : int
         What was given, or chosen.
     hidden_layer_sizes_ : tuple of int
         What was given, or follows from `n_accum_bits`.
-    activation_ : str
+    activation_ : str or callable
         What was given, or follows from `n_a_bits_`.
     n_features_in_ : int
     feature_names_in_ : array of str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import torch
 from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
@@ -12,12 +10,12 @@ from ..pruning import Pruner
 from .callbacks import LearningRate, ProgressBar, ValidationScore, WeightsLeft, WholeEpoch
 from .face import Criterion
 from .net import ClassifierNet, RegressorNet, TrainingNet
+from .optimizers import optimizer_options
+from .scores import score_function
 from .shown import ShownRows, View
 from .user_callbacks import named_callbacks, stops_training
 
-__all__ = ["OPTIMIZERS", "build_net", "check_device"]
-
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+__all__ = ["build_net", "check_device"]
 
 
 def check_device(device) -> None:
@@ -37,9 +35,9 @@ def check_device(device) -> None:
 
 
 def build_net(
-    module, view: View, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer,
+    module, view: View, *, criterion, pruner: Pruner | None, valid: ShownRows | None, scoring, lr, alpha, optimizer,
     max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, device, seed,
-    usual_epochs, always_prune=False, constant_lr=False,
+    usual_epochs, always_prune=False, constant_lr=False, tasks=None,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
 
@@ -50,8 +48,10 @@ def build_net(
         The user's rows, and how to show them.
     criterion : Loss
     pruner : Pruner or None
-    table_valid : TrainingTable or None
+    valid : ShownRows or None
         Held-back rows; training stops early if there are some.
+    scoring : str, callable or None
+        How they are scored.
     label : str
         Of the progress bar.
     usual_epochs : int
@@ -60,8 +60,10 @@ def build_net(
         Train at the final limits from the first epoch on.
     constant_lr : bool
         No learning-rate schedule.
+    tasks : EpochTasks or None
+        Who wants to know of epochs.
     others
-        As in the estimators; `optimizer` is a key of `OPTIMIZERS` or a torch class,
+        As in the estimators; `optimizer` one that `check_optimizer` accepts,
         `alpha` the weight decay of the weight matrices.
 
     Returns
@@ -69,22 +71,17 @@ def build_net(
     TrainingNet
     """
     ours = [("_weights_left", WeightsLeft())]
-    if table_valid is not None:
-        ours.append(("_valid_score", ValidationScore()))
+    if valid is not None:
+        ours.append(("_valid_score", ValidationScore(score_function(scoring))))
     callbacks = named_callbacks(callbacks)
     if not constant_lr and not any(isinstance(c, LRScheduler) for _, c in callbacks):
         restarts = pruner is not None and not always_prune and pruner.schedule.restarts_lr
         ours.append(("_learning_rate", LearningRate(restarts)))
-    ours.append(("_whole_epoch", WholeEpoch(table_valid is not None, n_iter_no_change, tol)))
+    ours.append(("_whole_epoch", WholeEpoch(valid is not None, n_iter_no_change, tol)))
+    if tasks is not None:
+        ours.append(("_tasks", tasks))
     if verbose:
         ours.append(("_progress_bar", ProgressBar(label)))
-    options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
-    _check_weight_decay(options["optimizer"])
-    if options["optimizer"] in OPTIMIZERS.values():
-        options["optimizer__fused"] = True
-    if optimizer == "sgd":
-        options["optimizer__momentum"] = 0.9
-    valid = None if table_valid is None else ShownRows(view.user, table_valid)
     kind = RegressorNet if view.user.classes is None else ClassifierNet
     return kind(
         module,
@@ -105,14 +102,5 @@ def build_net(
         seed=seed,
         stoppable=any(stops_training(c) for _, c in callbacks),
         usual_epochs=usual_epochs,
-        **options,
+        **optimizer_options(optimizer),
     )
-
-
-def _check_weight_decay(optimizer):
-    taken = inspect.signature(optimizer).parameters.values()
-    if not any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in taken):
-        raise ValueError(
-            f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
-            "for instance torch.optim.AdamW."
-        )

@@ -169,8 +169,14 @@ def whole_training(max_epochs: int, n_accum_bits: int | None) -> int:
     return int(_LONGER * max_epochs) if is_narrow(n_accum_bits) else max_epochs
 
 
-def race(recipes: list[Recipe], table: TrainingTable, seed: int, squared_error: Callable) -> Recipe:
-    """Take the recipe with the smallest squared error on a fifth of the rows.
+def race(
+    recipes: list[Recipe],
+    table: TrainingTable,
+    seed: int,
+    squared_error: Callable,
+    held: TrainingTable | None = None,
+) -> Recipe:
+    """Take the recipe with the smallest squared error on a fifth of the rows, or on others.
 
     The first, plain one is left only for one that is better by more than a standard error of the
     difference, row by row: few rows tell little.
@@ -188,14 +194,11 @@ def race(recipes: list[Recipe], table: TrainingTable, seed: int, squared_error: 
         ``squared_error(recipe, table, held_back)``.  The error of class probabilities is
         theirs (Brier's score): unlike the rate of wrong labels it sees overconfidence, and
         unlike the log loss a few rows cannot decide.
+    held : TrainingTable, optional
+        Rows to choose by, instead of a fifth of `table`.
     """
-    if len(recipes) == 1 or len(table) < _LEAST_ROWS:
-        return recipes[0]
-    if len(table) > _MOST_ROWS:
-        sample = table.split(_MOST_ROWS / len(table), seed)
-        table = table if sample is None else sample[1]
-    parts = table.split(_FRACTION, seed)
-    if parts is None:  # almost every row has a label of its own
+    parts = None if len(recipes) == 1 else _parts(table, held, seed)
+    if parts is None:
         return recipes[0]
     kept, held = parts
     share = held.weight / held.weight.sum()
@@ -208,6 +211,24 @@ def race(recipes: list[Recipe], table: TrainingTable, seed: int, squared_error: 
         if mean > max(best, deviation):
             best, chosen = mean, recipe
     return chosen
+
+
+def _parts(table, held, seed) -> tuple[TrainingTable, TrainingTable] | None:
+    """Rows to try recipes on, and rows to choose by; None where there are too few."""
+    if held is None:
+        # No split where almost every row has a label of its own.
+        return None if len(table) < _LEAST_ROWS else _drawn(table, seed).split(_FRACTION, seed)
+    n_held = _FRACTION * _LEAST_ROWS
+    if len(held) < n_held or len(table) < _LEAST_ROWS - n_held:
+        return None
+    return _drawn(table, seed), _drawn(held, seed)
+
+
+def _drawn(table, seed) -> TrainingTable:
+    if len(table) <= _MOST_ROWS:
+        return table
+    sample = table.split(_MOST_ROWS / len(table), seed)
+    return table if sample is None else sample[1]
 
 
 def hold_back(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from brevitas.nn import QuantIdentity, QuantLinear
@@ -12,37 +9,11 @@ from torch import Tensor, nn
 
 from ..accumulators import code_range
 from ..encoding import InputEncoding
+from .activations import activation_of
 from .quantizers import activation_quantizer, weight_quantizer
 from .spec import NetworkShape
 
-__all__ = ["ACTIVATIONS", "HiddenBlock", "InputCodes", "OutputBlock", "quantizer"]
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An activation: float module, the window its quantizer covers, and the gradient
-    of its input from (gradient of its output, input, output)."""
-
-    module: type[nn.Module]
-    window: tuple[float, float]
-    gradient: Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-_ATEN = torch.ops.aten
-
-ACTIVATIONS = {
-    "relu": Activation(
-        nn.ReLU, (0.0, 2.0), lambda grad, x, y: _ATEN.threshold_backward(grad, y, 0)
-    ),
-    "identity": Activation(nn.Identity, (-2.0, 2.0), lambda grad, x, y: grad),
-    "hardtanh": Activation(
-        nn.Hardtanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.hardtanh_backward(grad, x, -1, 1)
-    ),
-    "sigmoid": Activation(
-        nn.Sigmoid, (0.0, 1.0), lambda grad, x, y: _ATEN.sigmoid_backward(grad, y)
-    ),
-    "tanh": Activation(nn.Tanh, (-1.0, 1.0), lambda grad, x, y: _ATEN.tanh_backward(grad, y)),
-}
+__all__ = ["HiddenBlock", "InputCodes", "OutputBlock", "quantizer"]
 
 
 class InputCodes(nn.Module):
@@ -110,7 +81,7 @@ class HiddenBlock(nn.Module):
         self.rounds = False  # in training; in evaluation it always does
         self.linear = _linear(n_in, n_out, shape.n_w_bits)
         self.norm = nn.BatchNorm1d(n_out)
-        self.function = ACTIVATIONS[shape.activation]
+        self.function = activation_of(shape.activation)
         self.activation = self.function.module()
         self.requantize = nn.Identity()
         if shape.n_a_bits is not None:

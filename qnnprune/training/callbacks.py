@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from skorch.callbacks import Callback
@@ -9,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 __all__ = [
+    "EpochTasks",
     "LearningRate",
     "OwnCallback",
     "ProgressBar",
@@ -16,6 +19,7 @@ __all__ = [
     "ValidationScore",
     "WeightsLeft",
     "WholeEpoch",
+    "usual_score",
 ]
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
@@ -66,7 +70,16 @@ class LearningRate(OwnCallback):
 
 
 class ValidationScore(OwnCallback):
-    """Accuracy, R² or what the loss goes by, on the held-back rows: "valid_score" in the history."""
+    """A score of the held-back rows, as "valid_score" in the history.
+
+    Parameters
+    ----------
+    score : callable
+        One of `scores`; by default accuracy, R² or what the loss goes by.
+    """
+
+    def __init__(self, score=None):
+        self.score = score or usual_score
 
     def on_train_begin(self, net, **kwargs):
         """Forget earlier trainings."""
@@ -81,19 +94,22 @@ class ValidationScore(OwnCallback):
         if not training:
             self.parts_.append((y_pred.detach().cpu(), batch.y, batch.weight))
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         """Score the epoch."""
-        output, y, weight = (torch.cat(part) for part in zip(*self.parts_, strict=True))
-        classes, of_loss = net.view.user.classes, net.criterion_.function.score
-        if of_loss is not None:
-            score = of_loss(output, y, weight)
-        elif classes is None:
-            score = _r2(output, y, weight)
-        else:
-            score = _accuracy(output, y, weight, len(classes))
+        score = self.score(net, dataset_valid, *map(torch.cat, zip(*self.parts_, strict=True)))
         net.history.record("valid_score", score)
         net.history.record("valid_score_best", score > self.best_score_)
         self.best_score_ = max(self.best_score_, score)
+
+
+def usual_score(net, rows, output: Tensor, y: Tensor, weight: Tensor) -> float:
+    """Accuracy, R² or what the loss goes by."""
+    classes, of_loss = net.view.user.classes, net.criterion_.function.score
+    if of_loss is not None:
+        return of_loss(output, y, weight)
+    if classes is None:
+        return _r2(output, y, weight)
+    return _accuracy(output, y, weight, len(classes))
 
 
 def _accuracy(output: Tensor, y: Tensor, weight: Tensor, n_classes: int) -> float:
@@ -185,6 +201,36 @@ class ProgressBar(OwnCallback):
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
         self.bar_.close()
+
+
+class EpochTasks(OwnCallback):
+    """Reports epochs as tasks, and stops training when told so.
+
+    Parameters
+    ----------
+    task : object
+        With ``begin_epoch()``, ``end_epoch(trained)``, which says whether to stop, and ``end()``.
+    trained : callable or None
+        Takes the net and returns what training would leave behind now.  None of a trial, which
+        goes on whatever it is told.
+    """
+
+    def __init__(self, task, trained=None):
+        self.task, self.trained = task, trained
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Report a new epoch."""
+        self.task.begin_epoch()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Report that it is over."""
+        stops = self.task.end_epoch(self.trained and partial(self.trained, net))
+        if stops and self.trained:
+            net.stop()
+
+    def on_train_end(self, net, **kwargs):
+        """Report that all are over."""
+        self.task.end()
 
 
 class ShareOfEpochs(OwnCallback):

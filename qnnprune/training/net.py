@@ -258,10 +258,10 @@ class TrainingNet(Face):
                 # the keyboard.
                 if not self.stoppable or self.whole_ < self.epoch_:
                     raise
-                self._stop()
+                self.stop()
 
-    def _stop(self):
-        """At once if the limits hold, else after the rest of the schedule, which is shortened."""
+    def stop(self) -> None:
+        """Stop at once if the limits hold, else after the rest of the schedule, which is shortened."""
         if not self.clock_.since:
             self.stop_training_ = self.limits_hold
             self.shorten(halve=True)
@@ -271,6 +271,7 @@ class TrainingNet(Face):
     def keep_state(self):
         """Make the current weights the ones that training ends with."""
         self.kept_state_ = [tensor.detach().clone() for tensor in self.module_.tensors()]
+        self.kept_epoch_ = self.epoch_
 
     def _restore_kept(self):
         while True:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from .._utils import user_stacklevel
 from ..encoding import InputEncoding
 from ..encoding._common import common_encoding
 from ..pruning import Pruner
+from .activations import check_activation
 from .assembly import build_net, check_device
 from .auto import (
     MOST_EPOCHS,
@@ -29,11 +31,15 @@ from .auto import (
     trial_epochs,
     whole_training,
 )
+from .callbacks import EpochTasks
+from .given import same
 from .losses import loss_of
 from .module import PrunableMLP
+from .optimizers import check_optimizer
 from .rows import TrainingTable
-from .shown import View
-from .spec import Mode, Trained, TrainingSpec, UserRows
+from .scores import check_scoring
+from .shown import ShownRows, View
+from .spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
 from .threads import one_thread
 from .user_callbacks import check_callbacks, trial_callbacks
 
@@ -52,6 +58,8 @@ def train(
     user: UserRows,
     seed: int,
     previous: Trained | None = None,
+    valid: ValidationRows | None = None,
+    tasks=None,
 ) -> Trained:
     """Choose a recipe, train by it, and prune to the limits.
 
@@ -71,6 +79,10 @@ def train(
         Of everything that this training draws.
     previous : Trained, optional
         What to go on from.  None starts with new weights.
+    valid : ValidationRows, optional
+        What to stop early by, and to choose a recipe by, instead of rows that are held back.
+    tasks : FitTasks, optional
+        Of `estimators`: who wants to know how far this is.
 
     Returns
     -------
@@ -79,13 +91,15 @@ def train(
     Raises
     ------
     ValueError
-        If `spec` cannot be trained: the device, the optimizer or a callback is refused, or the
-        loss does not stay finite.
+        If `spec` cannot be trained: the device, the optimizer, the activation, the scorer or a
+        callback is refused, or the loss does not stay finite.
     KeyboardInterrupt
         If training is interrupted before its first epoch is over.
     """
     check_device(spec.device)
-    session = _Session(spec, mode, encodings, recipes, user, seed, previous)
+    check_optimizer(spec.optimizer)
+    check_activation(spec.asked.activation)
+    session = _Session(spec, mode, encodings, recipes, user, seed, previous, valid, tasks)
     check_callbacks(spec.callbacks or (), holds_back=spec.early_stopping)
     with one_thread():
         return session.run(rows_of)
@@ -94,23 +108,23 @@ def train(
 class _Session:
     """What stays the same while one call of `train` runs."""
 
-    def __init__(self, spec, mode, encodings, recipes, user, seed, previous):
+    def __init__(self, spec, mode, encodings, recipes, user, seed, previous, valid, tasks):
         self.spec, self.mode, self.user, self.seed = spec, mode, user, seed
         self.encodings, self.recipes, self.previous = encodings, recipes, previous
+        self.valid, self.tasks = valid, tasks
         self.pruning_seed = seed if previous is None else previous.pruning_seed
 
     def run(self, rows_of) -> Trained:
         common = common_encoding(list(self.encodings.values()))
         rows = rows_of(common)
+        self.check_scoring(rows)
         chosen = self.previous.recipe if self.previous else self.choose(rows)
-        recipe, held = chosen.given(self.spec.asked), None
+        recipe = chosen.given(self.spec.asked)
         encoding = self.encodings[recipe.resolution]
         if encoding is not common:
             rows = rows_of(encoding)  # as if nothing else had been tried
-        if self.spec.early_stopping:
-            rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
-            held = replace(held, weight=held.weight / held.weight.mean())
-        net = self.net(rows, recipe, held=held)
+        rows, held = self.held_back(rows)
+        net = self.net(rows, recipe, held=held, tasks=self.last_tasks(rows, chosen, recipe))
         if self.mode is Mode.PARTIAL_FIT and self.previous:
             _restore_moments(net, self.spec, self.previous)
         net.partial_fit(rows)
@@ -118,6 +132,27 @@ class _Session:
         if net.pruner is not None:
             net.pruner.prune(net.module_, 1.0)
         return self.trained(net, rows, chosen, recipe)
+
+    def check_scoring(self, rows):
+        if self.spec.early_stopping:
+            scored = ShownRows(self.user, rows) if self.valid is None else self.shown_valid(rows)
+            check_scoring(
+                self.spec.scoring, scored.y, scored.weight,
+                classifies=self.user.classes is not None,
+            )  # fmt: skip
+
+    def shown_valid(self, rows) -> ShownRows:
+        return ShownRows(self.valid.user, self.valid.table_for(rows))
+
+    def held_back(self, rows) -> tuple[TrainingTable, ShownRows | None]:
+        """Rows to train on, and rows to stop early by."""
+        if not self.spec.early_stopping:
+            return rows, None
+        if self.valid is not None:
+            return rows, self.shown_valid(rows)
+        rows, held = hold_back(rows, self.spec.validation_fraction, self.seed)
+        held = replace(held, weight=held.weight / held.weight.mean())
+        return rows, ShownRows(self.user, held)
 
     def choose(self, rows) -> Recipe:
         """The recipe of a first training, before the parameters that are given replace it."""
@@ -127,7 +162,8 @@ class _Session:
         for recipe in whole:
             recipes.setdefault(recipe.given(spec.asked), recipe)
         self.trials = list(recipes)
-        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error)]
+        held = self.valid and self.valid.table_for(rows)
+        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error, held)]
         epochs = whole_training(chosen.max_epochs, spec.guaranteed_bits)
         return replace(chosen, max_epochs=epochs)
 
@@ -155,13 +191,21 @@ class _Session:
         short = replace(
             recipe, max_epochs=trial_epochs(recipe.max_epochs, self.spec.guaranteed_bits)
         )
-        net = self.net(rows, short, label=label, trial=True)
+        task = self.tasks and self.tasks.training(label, short.max_epochs, len(self.trials))
+        net = self.net(rows, short, label=label, trial=True, tasks=task and EpochTasks(task))
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.row_errors(held.recoded(rows.encoding))
 
-    def net(self, rows, recipe, *, held=None, label="training", trial=False):
+    def last_tasks(self, rows, chosen, recipe) -> EpochTasks | None:
+        """Reports of the epochs of the last training, the one that counts."""
+        if self.tasks is None:
+            return None
+        task = self.tasks.training("training", recipe.max_epochs)
+        return EpochTasks(task, partial(self.so_far, rows=rows, chosen=chosen, recipe=recipe))
+
+    def net(self, rows, recipe, *, held=None, label="training", trial=False, tasks=None):
         """A net that is ready to train; in a trial by no more than training consists of."""
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
         module = self.module(rows.encoding, spec.shape(recipe))
@@ -172,7 +216,8 @@ class _Session:
             View(self.user, rows.encoding, rows.output_mean, rows.output_scale, spec.outcome, loss),
             criterion=loss,
             pruner=self.pruner(module, spec.limits(recipe, rows.encoding)),
-            table_valid=held,
+            valid=held,
+            scoring=spec.scoring,
             lr=spec.lr,
             alpha=spec.alpha,
             optimizer=spec.optimizer,
@@ -190,6 +235,7 @@ class _Session:
             always_prune=partial or self.mode is Mode.WARM_START,
             constant_lr=partial,
             usual_epochs=whole_training(MOST_EPOCHS, spec.guaranteed_bits),
+            tasks=tasks,
         ).initialize()
 
     def module(self, encoding, shape) -> PrunableMLP:
@@ -217,12 +263,24 @@ class _Session:
             pruner.adopt(module, narrower=self.mode is Mode.PRUNE)
         return pruner
 
-    def trained(self, net, rows, chosen, recipe) -> Trained:
+    def so_far(self, net, *, rows, chosen, recipe) -> Trained:
+        """What training would leave behind if it ended now, but for a last pruning to the limits.
+
+        The module trains on: use up what is in ``cache`` at once, and clear it.
+        """
+        trained = self.trained(net, rows, chosen, recipe, cache={"spare": net.module_})
+        spec = trained.spec
+        if not net.limits_hold:
+            spec = replace(spec, guaranteed_bits=None, multiplier=None)
+        return replace(trained, spec=spec, best_epoch=len(trained.history))
+
+    def trained(self, net, rows, chosen, recipe, cache=None) -> Trained:
         earlier = list(self.previous.history) if self.previous else []
         # What callbacks have seen they may have kept, and changed.
-        is_spare = self.mode is Mode.PARTIAL_FIT and not self.spec.callbacks
+        if cache is None and self.mode is Mode.PARTIAL_FIT and not self.spec.callbacks:
+            cache = {"spare": net.module_}
         return Trained(
-            spec=replace(self.spec, callbacks=()),  # not ours to keep
+            spec=replace(self.spec, callbacks=(), scoring=None),  # not ours to keep
             encoding=rows.encoding,
             recipe=chosen,
             taken=recipe,
@@ -232,7 +290,8 @@ class _Session:
             state=_to_numpy(net.module_.state_dict()),
             moments=_to_numpy(net.optimizer_.state_dict()["state"]),
             history=earlier + _epoch_records(net, after=len(earlier)),
-            cache={"spare": net.module_} if is_spare else {"module": _finished(net.module_)},
+            cache=cache or {"module": _finished(net.module_)},
+            best_epoch=len(earlier) + net.kept_epoch_,
         )
 
 
@@ -252,7 +311,7 @@ def _check_interrupt(net):
 
 def _restore_moments(net, spec, previous):
     """Hand over the optimizer's moments of the last training, not its settings."""
-    if previous.spec.optimizer == spec.optimizer:
+    if same(previous.spec.optimizer, spec.optimizer):
         settings = net.optimizer_.state_dict()["param_groups"]
         state = {"state": _to_torch(previous.moments), "param_groups": settings}
         net.optimizer_.load_state_dict(state)

@@ -56,6 +56,11 @@ class ShownRows(Dataset):
         """What belongs to them."""
         return self.user.target(self.rows)
 
+    @property
+    def weight(self) -> np.ndarray:
+        """Their weights, which are 1 on average where no row is there twice."""
+        return np.repeat(self.table.weight / self.table.copies, self.table.copies)
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -5,7 +5,7 @@ Apart from torch, so that a fitted estimator is unpickled, and predicts, without
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
@@ -17,7 +17,7 @@ from ..encoding import InputEncoding
 from ..pruning import LayerLimits
 from .auto import Recipe
 
-__all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec", "UserRows"]
+__all__ = ["Mode", "NetworkShape", "Trained", "TrainingSpec", "UserRows", "ValidationRows"]
 
 # By the name of the loss.
 _OUTCOMES = {"labels": "labels", "poisson": "log", "gamma": "log"}
@@ -100,6 +100,7 @@ class TrainingSpec:
     device: Any
     verbose: int
     quantile: tuple[float, ...] | None = None
+    scoring: Any = None
 
     @property
     def outcome(self) -> str | None:
@@ -163,6 +164,22 @@ class UserRows:
 
 
 @dataclass(frozen=True, eq=False)
+class ValidationRows:
+    """Rows of the user's own to score on, which training does not see.
+
+    Attributes
+    ----------
+    user : UserRows
+    table_for : callable
+        Takes the `TrainingTable` of a training and returns these rows, in levels of its encoding
+        and in the units of its targets.
+    """
+
+    user: UserRows
+    table_for: Callable
+
+
+@dataclass(frozen=True, eq=False)
 class Trained:
     """Everything that a fitted estimator knows of its training; plain numpy.
 
@@ -188,6 +205,8 @@ class Trained:
     cache : dict
         What can be made anew from the others, and is not pickled: the torch module under
         "module"; under "spare" one that the next `partial_fit` may change.
+    best_epoch : int or None
+        The epoch of `history`, counted from 1, whose weights these are; None is the last one.
     """
 
     spec: TrainingSpec
@@ -201,6 +220,7 @@ class Trained:
     moments: Mapping
     history: Sequence[dict]
     cache: dict = field(default_factory=dict)
+    best_epoch: int | None = None
 
     @property
     def shape(self) -> NetworkShape:

@@ -157,8 +157,8 @@ def _check_monitor(callback, recorded):
         raise ValueError(
             f"callbacks holds {type(callback).__name__}, which monitors {monitor!r}, but nothing "
             f"before it records that. Recorded are {_listed(recorded)}; fit with "
-            f"early_stopping=True records {_listed(_RECORDED_OF_HELD_BACK)} (the score is accuracy "
-            "or R²)."
+            f"early_stopping=True records {_listed(_RECORDED_OF_HELD_BACK)} (the score is that of "
+            "`scoring`)."
         )
 
 

@@ -115,12 +115,29 @@ def test_of_many_rows_some_are_looked_at():
     assert seen == [(8000, 2000)] * 3
 
 
+def test_rows_to_choose_by_may_be_given():
+    seen = []
+
+    def squared_error(recipe, kept, held):
+        seen.append((kept, held))
+        return np.ones(len(held))
+
+    table, given = table_of(np.arange(300.0)), table_of(np.arange(50.0))
+    race(RECIPES, table, 0, squared_error, given)
+    assert seen == [(table, given)] * 3
+    seen.clear()
+    race(RECIPES, table_of(np.arange(50_000.0)), 0, squared_error, table_of(np.arange(12_000.0)))
+    assert [(len(kept), len(held)) for kept, held in seen] == [(10_000, 10_000)] * 3
+
+
 def test_nothing_is_trained_without_a_choice():
     def refuse(*_):
         raise AssertionError("trained")
 
     assert race(RECIPES[:1], table_of(np.zeros(1000)), 0, refuse) == RECIPES[0]
     assert race(RECIPES, table_of(np.arange(199.0)), 0, refuse) == RECIPES[0]
+    few, many = table_of(np.arange(39.0)), table_of(np.arange(1000.0))
+    assert race(RECIPES, many, 0, refuse, few) == race(RECIPES, few, 0, refuse, many) == RECIPES[0]
 
 
 def test_held_back_rows_have_every_class_where_they_can():

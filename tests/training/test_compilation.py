@@ -14,7 +14,7 @@ from qnnprune.encoding._fit import fit_encoding
 from qnnprune.exceptions import AccumulatorProofError
 from qnnprune.pruning.limits import LayerLimits
 from qnnprune.pruning.pruner import Pruner
-from qnnprune.training.blocks import ACTIVATIONS
+from qnnprune.training.activations import ACTIVATIONS
 from qnnprune.training.compilation import compile_layers
 from qnnprune.training.module import PrunableMLP
 from qnnprune.training.spec import NetworkShape

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qnnprune.encoding._fit import fit_encoding
-from qnnprune.training.blocks import ACTIVATIONS
+from qnnprune.training.activations import ACTIVATIONS
 from qnnprune.training.module import PrunableMLP
 from qnnprune.training.spec import NetworkShape
 

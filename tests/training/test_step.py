@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from qnnprune.encoding._fit import fit_encoding
-from qnnprune.training.blocks import ACTIVATIONS
+from qnnprune.training.activations import ACTIVATIONS
 from qnnprune.training.losses import binary_loss, multiclass_loss, squared_loss
 from qnnprune.training.module import PrunableMLP
 from qnnprune.training.spec import NetworkShape
