@@ -180,6 +180,12 @@ FUNCTIONS = {
     "hardtanh": lambda v: v,
     "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
     "tanh": math.tanh,
+    "leaky_relu": lambda v: v if v > 0 else v / 100,
+    "elu": lambda v: v if v > 0 else math.expm1(v),
+    # Constants of Klambauer et al. 2017, "Self-Normalizing Neural Networks".
+    "selu": lambda v: 1.0507009873554805 * (v if v > 0 else 1.6732632423543772 * math.expm1(v)),
+    "softplus": lambda v: math.log1p(math.exp(v)),
+    "hardsigmoid": lambda v: min(max(v / 6 + 0.5, 0), 1),
 }
 
 
