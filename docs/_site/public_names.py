@@ -92,9 +92,9 @@ class _Links(SphinxTransform):
             targets |= names
         for literal in list(self.document.findall(nodes.literal)):
             target = targets.get(literal.astext())
-            if target is not None and isinstance(literal.parent, nodes.TextElement):
-                if not isinstance(literal.parent, (nodes.reference, addnodes.pending_xref)):
-                    literal.replace_self(_link(target, literal, self.env.docname))
+            inside = isinstance(literal.parent, (nodes.reference, addnodes.pending_xref))
+            if target is not None and not inside:
+                literal.replace_self(_link(target, literal, self.env.docname))
 
 
 def _link(target, literal, docname):
