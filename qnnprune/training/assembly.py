@@ -38,7 +38,7 @@ def check_device(device) -> None:
 
 def build_net(
     module, view: View, *, criterion, pruner: Pruner | None, table_valid, lr, alpha, optimizer,
-    max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, device, seed,
+    max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, span, device, seed,
     usual_epochs, always_prune=False, constant_lr=False,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
@@ -52,8 +52,8 @@ def build_net(
     pruner : Pruner or None
     table_valid : TrainingTable or None
         Held-back rows; training stops early if there are some.
-    label : str
-        Of the progress bar.
+    label, span
+        Of this training, for progress bars.
     usual_epochs : int
         Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     always_prune : bool
@@ -77,7 +77,7 @@ def build_net(
         ours.append(("_learning_rate", LearningRate(restarts)))
     ours.append(("_whole_epoch", WholeEpoch(table_valid is not None, n_iter_no_change, tol)))
     if verbose:
-        ours.append(("_progress_bar", ProgressBar(label)))
+        ours.append(("_progress_bar", ProgressBar()))
     options = {"optimizer": OPTIMIZERS.get(optimizer, optimizer)}
     _check_weight_decay(options["optimizer"])
     if options["optimizer"] in OPTIMIZERS.values():
@@ -105,6 +105,8 @@ def build_net(
         seed=seed,
         stoppable=any(stops_training(c) for _, c in callbacks),
         usual_epochs=usual_epochs,
+        label=label,
+        span=span,
         **options,
     )
 

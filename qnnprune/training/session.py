@@ -98,6 +98,7 @@ class _Session:
         self.spec, self.mode, self.user, self.seed = spec, mode, user, seed
         self.encodings, self.recipes, self.previous = encodings, recipes, previous
         self.pruning_seed = seed if previous is None else previous.pruning_seed
+        self.n_tried = 0
 
     def run(self, rows_of) -> Trained:
         common = common_encoding(list(self.encodings.values()))
@@ -150,19 +151,23 @@ class _Session:
         return auto_batch_size(len(rows)) if given == "auto" else given
 
     def held_back_error(self, recipe, rows, held) -> np.ndarray:
-        label = f"trial {self.trials.index(recipe) + 1} of {len(self.trials)}"
+        n_trials, earlier = len(self.trials), self.n_tried
+        self.n_tried += 1
+        label = f"trial {self.n_tried} of {n_trials}"
+        span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
         rows = rows.recoded(self.encodings[recipe.resolution])
         short = replace(
             recipe, max_epochs=trial_epochs(recipe.max_epochs, self.spec.guaranteed_bits)
         )
-        net = self.net(rows, short, label=label, trial=True)
+        net = self.net(rows, short, label=label, span=span, trial=True)
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.row_errors(held.recoded(rows.encoding))
 
-    def net(self, rows, recipe, *, held=None, label="training", trial=False):
+    def net(self, rows, recipe, *, held=None, label="training", span=None, trial=False):
         """A net that is ready to train; in a trial by no more than training consists of."""
+        span = span or (self.n_tried / (self.n_tried + 1), 1.0)
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
         module = self.module(rows.encoding, spec.shape(recipe))
         loss = loss_of(spec.loss, spec.quantile)
@@ -184,6 +189,7 @@ class _Session:
             callbacks=trial_callbacks(callbacks) if trial else callbacks,
             verbose=spec.verbose,
             label=label,
+            span=span,
             device=spec.device,
             # Other epochs, other draws.
             seed=[self.seed, len(previous.history) if previous else 0],
