@@ -11,7 +11,8 @@ from pathlib import Path
 
 from qnnprune import __version__
 
-sys.path.insert(0, str(Path(__file__).parent / "_site"))
+HERE = Path(__file__).parent / "_site"
+sys.path.insert(0, str(HERE))
 
 project = "qnnprune"
 author = copyright = "The qnnprune developers"
@@ -42,7 +43,7 @@ exclude_patterns = [
     ".*", "*.egg-info", "build", "dist", "qnnprune", "tests", "docs/_site",
     "docs/gallery/**.py", "docs/gallery/**.ipynb", "docs/gallery/**.json",
 ]  # fmt: skip
-templates_path = ["_site/templates"]
+templates_path = [str(HERE / "templates")]
 
 # Pages are Markdown; their headings are link targets, as on hosts of code.
 myst_enable_extensions = ["deflist"]
@@ -67,30 +68,39 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples/gallery",
     "gallery_dirs": "docs/gallery",
     "backreferences_dir": "docs/reference/examples",
-    "doc_module": "qnnprune",
+    "doc_module": ("qnnprune",),
     "filename_pattern": r"/plot_",
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": (),
     "write_computation_times": False,
     "plot_gallery": "True",
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = "qnnprune"
+html_favicon = "_site/static/icon.svg"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_extra_path = ["_site/root"]  # sends visitors of the root to the first page
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "qnnprune"},
+    "logo": {
+        "text": "qnnprune",
+        "image_light": "_static/icon.svg",
+        "image_dark": "_static/icon.svg",
+    },
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
-    "show_prev_next": True,
+    "show_toc_level": 3,
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_version_warning_banner": False,
 }
-copybutton_exclude = ".linenos, .gp"
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True

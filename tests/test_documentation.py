@@ -209,7 +209,7 @@ def test_every_page_is_in_the_contents():
         page = left.pop()
         found.add(page)
         toctrees = [block.text for block in _blocks(page) if block.language == "{toctree}"]
-        names = re.findall(r"^(\w+)$", "".join(toctrees), flags=re.MULTILINE)
+        names = re.findall(r"^(?:.*<)?(\w+)>?$", "".join(toctrees), flags=re.MULTILINE)
         left += [listed for name in names if (listed := docs / f"{name}.md") not in found]
     assert found == set(docs.glob("*.md"))
 

@@ -6,13 +6,16 @@ several packages have gets its page where it is listed first.
 
 import functools
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from sphinx.util.inspect import stringify_signature
 
+_NO_LINKS = (nodes.title, nodes.reference, addnodes.pending_xref, addnodes.download_reference)
 _FOLDER = Path("docs", "reference")
 _PACKAGE = """\
 {package}
@@ -32,6 +35,7 @@ def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", _write_packages)  # before Sphinx looks for pages
     app.connect("autodoc-skip-member", _skip_foreign)
+    app.connect("autodoc-process-signature", _signature)
     app.add_transform(_Links)
     return {"parallel_read_safe": True}
 
@@ -79,6 +83,13 @@ def _skip_foreign(app, what, name, member, skip, options):
     return True if module is not None and not module.startswith("qnnprune") else None
 
 
+def _signature(app, what, name, member, options, signature, return_annotation):
+    """Show what `inspect.signature` and scikit-learn see of a class, whatever its __new__ takes."""
+    if what != "class":
+        return None
+    return stringify_signature(inspect.signature(member), show_annotation=False), None
+
+
 class _Links(SphinxTransform):
     """Makes a link of each public name, and of each public package, in code font."""
 
@@ -92,7 +103,7 @@ class _Links(SphinxTransform):
             targets |= names
         for literal in list(self.document.findall(nodes.literal)):
             target = targets.get(literal.astext())
-            inside = isinstance(literal.parent, (nodes.reference, addnodes.pending_xref))
+            inside = isinstance(literal.parent, _NO_LINKS)
             if target is not None and not inside:
                 literal.replace_self(_link(target, literal, self.env.docname))
 
