@@ -53,6 +53,7 @@ suppress_warnings = ["myst.header"]  # a page may begin below its title
 # The reference.
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc has the types
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the templates list them
 numpydoc_class_members_toctree = False
