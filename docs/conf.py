@@ -83,6 +83,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "qnnprune"
 html_favicon = "_site/static/icon.svg"
 html_context = {"default_mode": "auto"}
+# Pages without others below them have nothing to navigate to.
+html_sidebars = {"docs/install": [], "docs/getting_started": []}
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_extra_path = ["_site/root"]  # sends visitors of the root to the first page

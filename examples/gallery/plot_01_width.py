@@ -22,12 +22,12 @@ net = PrunedNeuralNetClassifier((64,), n_accum_bits=8, max_epochs=12, random_sta
 net.fit(X_train, y_train)
 
 # %%
-# Pruning goes on from the network that is fitted, so it takes a few epochs only.
+# Pruning goes on from the network that is fitted: some weights go, and the others learn on.
 
 pruned = [net]
 for bits in (6, 5, 4):
     narrower = deepcopy(pruned[-1])
-    pruned.append(narrower.prune(X_train, y_train, n_accum_bits=bits, max_epochs=6))
+    pruned.append(narrower.prune(X_train, y_train, n_accum_bits=bits, max_epochs=15))
 
 picture = AccumulatorWidthDisplay.from_estimator(net, X_test, y_test, pruned=pruned)
 
