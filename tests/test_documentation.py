@@ -232,7 +232,9 @@ def test_the_workflow_runs_what_the_local_script_runs():
     local = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     commands = re.findall(
-        r"^ *((?:apt-get|pip|python|ruff|pytest|mypy|lint-imports|make|sphinx-build)\b.*)$", local, re.M
+        r"^ *((?:apt-get|pip|python|ruff|pytest|mypy|lint-imports|make|sphinx-build)\b.*)$",
+        local,
+        re.M,
     )
     assert commands
     assert [command for command in commands if command not in workflow] == []
