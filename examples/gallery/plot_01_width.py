@@ -4,7 +4,8 @@ Which width do I need?
 
 Score against the width of the register. The line is one network that was trained for 8 bits, run in
 narrower registers that wrap around. Below its proven width sums overflow, and predictions break. The
-other points are networks pruned to a width: nothing overflows there.
+other points are networks pruned to a width: nothing overflows there. Codes of 1 bit leave room for many
+weights in a narrow register.
 """
 
 from copy import deepcopy
@@ -18,7 +19,9 @@ from qnnprune.inspection import AccumulatorWidthDisplay
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
-net = PrunedNeuralNetClassifier((64,), n_accum_bits=8, max_epochs=12, random_state=0)
+net = PrunedNeuralNetClassifier(
+    (64,), n_accum_bits=8, n_in_bits=1, n_a_bits=1, max_epochs=15, random_state=0
+)
 net.fit(X_train, y_train)
 
 # %%
