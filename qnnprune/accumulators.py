@@ -81,10 +81,11 @@ def code_range(n_bits: int) -> tuple[int, int]:
 
 
 def omega(n_w_bits: int, n_in_bits: int, n_accum_bits: int) -> int:
-    r"""Full-scale weights a neuron can have before `n_accum_bits` could overflow.
+    """Full-scale weights a neuron can have before `n_accum_bits` could overflow.
 
-    .. math:: \Omega = \left\lfloor \frac{2^{n_{accum}} - 1}
-              {(2^{n_w} - 1)(2^{n_{in}} - 1)} \right\rfloor
+    By the usual counting rule this is Ω::
+
+        floor((2^n_accum_bits - 1) / ((2^n_w_bits - 1) (2^n_in_bits - 1)))
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .._version import __version__
 from ._errors import InputError
 from ._formats import DATE_ORDERS, DECIMALS
 
@@ -150,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"qnnprune {__version__}")
     _add_file(parser.add_argument_group("rows").add_argument)
     _add_nets(parser.add_argument_group("nets").add_argument)
     return parser

@@ -15,7 +15,7 @@ from ._arguments import JOBS, parse, parse_job, program
 from ._errors import InputError
 from ._prove import prove_file
 from ._reading import digits, read_table
-from ._summary import net_name, print_check, print_head, print_table
+from ._summary import net_name, print_check, print_head, print_layers, print_next, print_table
 from ._texts import Conventions
 
 _STEPS = 1000  # of the progress bar for one net, as nets may differ in their epochs
@@ -66,7 +66,7 @@ def _answered(argv) -> int:
             return getattr(_saved, argv[0])(parse_job(argv[0], argv[1:]))
         if argv and argv[0] == "prove":
             return prove_file(argv[1:])
-        return _run(parse(argv))
+        return _run(parse(argv), argv)
     except InputError as error:
         _complain(f"error: {error}")
         return 2
@@ -88,7 +88,7 @@ def _discard(*streams):
             os.dup2(nowhere, stream.fileno())
 
 
-def _run(args) -> int:
+def _run(args, argv) -> int:
     if args.save is not None:
         _check_writable(args.save, args.file)
     table = digits() if args.file is None else _read(args)
@@ -100,11 +100,11 @@ def _run(args) -> int:
     chosen = 8 if 8 in nets else args.accum_bits[0]
     net = nets[chosen]
     print_table(nets, X_test, y_test, table.task)
-    print(f"\nThe {chosen}-bit net, layer by layer, observed on the rows held back\n")
-    print(net.accumulator_report(X_test))
+    print_layers(net, chosen, X_test)
     passed = print_check(net, table.X, X_test)
     if args.save is not None:
         _save(net, chosen, args.save)
+    print_next(program(), argv, args, chosen)
     return 0 if passed else 1
 
 
@@ -170,8 +170,9 @@ def _fit(nets, X, y):
     with bar, warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         for done, (name, net) in enumerate(nets.items()):
-            bar.set_description("training " + net_name(name).strip())
-            net.set_params(callbacks=[ShareOfEpochs(_advance(bar, done * _STEPS))])
+            bar.set_description(net_name(name).strip())
+            advance = _advance(bar, net_name(name).strip(), done * _STEPS)
+            net.set_params(callbacks=[ShareOfEpochs(advance)])
             try:
                 net.fit(X, y)
             except ConvergenceWarning as stop:  # how an estimator reports an interrupt
@@ -180,9 +181,14 @@ def _fit(nets, X, y):
                 raise InputError(str(error).splitlines()[0]) from error
 
 
-def _advance(bar, start: int):
+def _advance(bar, name: str, start: int):
     """A function that moves `bar` from `start` on, by `_STEPS` where the share is 1."""
-    return lambda share: bar.update(start + int(_STEPS * share) - bar.n)
+
+    def advance(label, share):
+        bar.set_description(f"{name}, {label}", refresh=False)
+        bar.update(start + int(_STEPS * share) - bar.n)
+
+    return advance
 
 
 def _save(net, bits, path):

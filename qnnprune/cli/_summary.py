@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from .._utils import text_table
 from .._version import __version__
 
-__all__ = ["net_name", "print_check", "print_head", "print_table"]
+__all__ = ["net_name", "print_check", "print_head", "print_layers", "print_next", "print_table"]
 
 _FEWER_BITS = 2  # than proven, to show overflows with
+_LAYERS = """
+Ω: weights of full size that cannot overflow, by the usual rule, which counts; the exact range
+  that is used here has room for more
+budget: the most weights that a neuron may keep by count; - where the exact range alone decides
+nonzeros: weights that a neuron kept, of those in fan-in; the others are 0 and cost nothing
+dead: neurons that kept no weight; many of them say that the register is too narrow
+proven: the range of sums over every possible input, and the bits of a register that holds it
+observed: the bits that the rows held back needed; other rows may need more, up to those proven"""
 
 
 def net_name(key) -> str:
@@ -45,10 +55,15 @@ def print_table(nets: dict, X, y, task: str) -> None:
     if classification:
         most_frequent = np.unique(y, return_counts=True)[1].max() / len(y)
         meaning = f"right answers; always giving the most frequent label: {most_frequent:.1%}"
+        wrong = 1 - nets["float"].score(X, y)
+        chance = f"{200 * (wrong * (1 - wrong) / len(y)) ** 0.5:.1f} points"
     else:
-        meaning = "1 is perfect, 0 is no better than the mean"
+        meaning, chance = "1 is perfect, 0 is no better than the mean", "some hundredths"
     print(f"""
 {score}: on the rows held back; {meaning}
+float twin: the same network and training in floats, with all its weights. Nets may be above it:
+  few bits and weights hold back overfitting; and on {len(y)} rows, differences of less than
+  {chance} may be chance
 codes: bits of the inputs, and of the activations
 nonzeros a neuron: weights that are not zero, mean over all neurons
 proven bits: no sum of any neuron can need more, whatever the input; where they stay below
@@ -79,6 +94,45 @@ def _sizes(net) -> list[str]:
         f"{share:.1%}",
         f"{n_bytes:,}",
     ]
+
+
+def print_layers(net, bits: int, X) -> None:
+    """The report of one net, observed on rows, and what its columns are."""
+    print(f"\nThe {bits}-bit net, layer by layer, observed on the rows held back\n")
+    print(net.accumulator_report(X))
+    print(_LAYERS)
+
+
+def print_next(program: str, argv: list[str], args, bits: int) -> None:
+    """Three commands to go on with.
+
+    Parameters
+    ----------
+    program : str
+        The command that the user gave.
+    argv : list of str
+        What followed it.
+    args : argparse.Namespace
+        The same, parsed.
+    bits : int
+        Width of the net that is saved.
+    """
+    path = args.save or "net.npz"
+    again = (
+        [*argv, "--save", path]
+        if args.file
+        else ["TABLE.csv", "--target", "COLUMN", "--save", path]
+    )
+    ways = [
+        (again, "the same, and keep the net" if args.file else "your own table"),
+        (["inspect", path], "what the net takes, and its proof"),
+        (["predict", path, "ROWS.csv"], "predictions for other rows"),
+        (["prove", path, "--accum-bits", str(bits)], "the proof again, from the file alone"),
+    ]
+    ways = ways[1:] if args.save else ways[:3]
+    print("\nGo on with")
+    for words, meaning in ways:
+        print(f"  {program} {shlex.join(words)}\n      {meaning}")
 
 
 def print_check(net, X, X_test) -> bool:

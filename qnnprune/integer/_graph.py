@@ -116,11 +116,11 @@ class IntegerGraph:
 
         Parameters
         ----------
-        X : array of real numbers of shape (n_rows, *input.shape)
+        X : array of real numbers of shape (n_rows, ...)
 
         Returns
         -------
-        int32 array of shape (n_rows, *input.shape)
+        int32 array of shape (n_rows, ...)
         """
         return self.input.codes(X)
 
@@ -129,12 +129,12 @@ class IntegerGraph:
 
         Parameters
         ----------
-        codes : integer array of shape (n_rows, *input.shape)
+        codes : integer array of shape (n_rows, ...)
             Each within ``input.range``.
 
         Returns
         -------
-        float64 array of shape (n_rows, n_channels, *positions)
+        float64 array of shape (n_rows, n_channels, ...)
             ``integer * scale + bias``.
 
         Raises
@@ -149,11 +149,11 @@ class IntegerGraph:
 
         Parameters
         ----------
-        X : array of real numbers of shape (n_rows, *input.shape)
+        X : array of real numbers of shape (n_rows, ...)
 
         Returns
         -------
-        float64 array of shape (n_rows, n_channels, *positions)
+        float64 array of shape (n_rows, n_channels, ...)
         """
         return self.run(self.quantize_input(X))
 
@@ -162,7 +162,7 @@ class IntegerGraph:
 
         Parameters
         ----------
-        X : array of real numbers of shape (n_rows, *input.shape)
+        X : array of real numbers of shape (n_rows, ...)
 
         Returns
         -------
@@ -196,7 +196,7 @@ class IntegerGraph:
 
         Parameters
         ----------
-        codes : integer array of shape (n_rows, *input.shape)
+        codes : integer array of shape (n_rows, ...)
         watch : Watch, optional
             Registers that sums go through.
         first_row : int
@@ -204,7 +204,7 @@ class IntegerGraph:
 
         Returns
         -------
-        list of arrays of shape (n_rows, n_channels, *positions)
+        list of arrays of shape (n_rows, n_channels, ...)
             The codes, and the result of every operation.
         """
         values, order = [codes], list(self.sums.values())
@@ -220,7 +220,7 @@ class IntegerGraph:
 
         Parameters
         ----------
-        X : array of real numbers of shape (n_rows, *input.shape)
+        X : array of real numbers of shape (n_rows, ...)
         n_accum_bits : int
             Width of every register, 1 to 62 bits.
         mode : {"wrap", "saturate", "raise"}

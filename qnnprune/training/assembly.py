@@ -36,7 +36,7 @@ def check_device(device) -> None:
 
 def build_net(
     module, view: View, *, criterion, pruner: Pruner | None, valid: ShownRows | None, scoring, lr, alpha, optimizer,
-    max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, device, seed,
+    max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, span, device, seed,
     usual_epochs, always_prune=False, constant_lr=False, tasks=None,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
@@ -52,8 +52,8 @@ def build_net(
         Held-back rows; training stops early if there are some.
     scoring : str, callable or None
         How they are scored.
-    label : str
-        Of the progress bar.
+    label, span
+        Of this training, for progress bars.
     usual_epochs : int
         Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     always_prune : bool
@@ -81,7 +81,7 @@ def build_net(
     if tasks is not None:
         ours.append(("_tasks", tasks))
     if verbose:
-        ours.append(("_progress_bar", ProgressBar(label)))
+        ours.append(("_progress_bar", ProgressBar()))
     kind = RegressorNet if view.user.classes is None else ClassifierNet
     return kind(
         module,
@@ -102,5 +102,7 @@ def build_net(
         seed=seed,
         stoppable=any(stops_training(c) for _, c in callbacks),
         usual_epochs=usual_epochs,
+        label=label,
+        span=span,
         **optimizer_options(optimizer),
     )

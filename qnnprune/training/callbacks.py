@@ -173,22 +173,13 @@ class WeightsLeft(OwnCallback):
 
 
 class ProgressBar(OwnCallback):
-    """One bar over all epochs: loss, score and share of weights left.
-
-    Parameters
-    ----------
-    label : str
-        What it stands for.
-    """
+    """One bar over all epochs: loss, score and share of weights left."""
 
     _shown = {"train_loss": "loss", "valid_score": "score", "weights_left": "weights left"}
 
-    def __init__(self, label="training"):
-        self.label = label
-
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc=self.label)
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc=net.label)
 
     def on_epoch_end(self, net, **kwargs):
         """Advance it."""
@@ -234,11 +225,15 @@ class EpochTasks(OwnCallback):
 
 
 class ShareOfEpochs(OwnCallback):
-    """Tells a function, after each epoch, the share of epochs that are done."""
+    """Tells a function, after each epoch, which training runs and the share of the fit that is done.
+
+    Trials count, too.  All trainings of a fit count as equally long.
+    """
 
     def __init__(self, report):
         self.report = report
 
     def on_epoch_end(self, net, **kwargs):
-        """Report a number above 0, which is 1 after the last one."""
-        self.report(net.epoch_ / net.clock_.n_epochs)
+        """Report the label and a number above 0, which is 1 at the end of the fit."""
+        begin, end = net.span
+        self.report(net.label, begin + (end - begin) * net.epoch_ / net.clock_.n_epochs)

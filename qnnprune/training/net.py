@@ -48,15 +48,20 @@ class TrainingNet(Face):
         of skorch do.
     usual_epochs : int
         Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
+    label : str
+        What this training is, for people who watch.
+    span : pair of float
+        Where in the whole fit, from 0 to 1, it begins and ends.
     """
 
     def __init__(
         self, *args, view=None, pruner=None, always_prune=False, dropout=0.0, seed=(0,),
-        stoppable=False, usual_epochs=40, **kwargs,
+        stoppable=False, usual_epochs=40, label="training", span=(0.0, 1.0), **kwargs,
     ):  # fmt: skip
         self.view, self.pruner, self.always_prune = view, pruner, always_prune
         self.dropout, self.seed = dropout, seed
         self.stoppable, self.usual_epochs = stoppable, usual_epochs
+        self.label, self.span = label, span
         super().__init__(*args, **kwargs)
 
     # ---------------------------------------------------------------- schedule

@@ -113,6 +113,7 @@ class _Session:
         self.encodings, self.recipes, self.previous = encodings, recipes, previous
         self.valid, self.tasks = valid, tasks
         self.pruning_seed = seed if previous is None else previous.pruning_seed
+        self.n_tried = 0
 
     def run(self, rows_of) -> Trained:
         common = common_encoding(list(self.encodings.values()))
@@ -186,13 +187,18 @@ class _Session:
         return auto_batch_size(len(rows)) if given == "auto" else given
 
     def held_back_error(self, recipe, rows, held) -> np.ndarray:
-        label = f"trial {self.trials.index(recipe) + 1} of {len(self.trials)}"
+        n_trials, earlier = len(self.trials), self.trials.index(recipe)
+        self.n_tried = earlier + 1
+        label = f"trial {self.n_tried} of {n_trials}"
+        span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
         rows = rows.recoded(self.encodings[recipe.resolution])
         short = replace(
             recipe, max_epochs=trial_epochs(recipe.max_epochs, self.spec.guaranteed_bits)
         )
-        task = self.tasks and self.tasks.training(label, short.max_epochs, len(self.trials))
-        net = self.net(rows, short, label=label, trial=True, tasks=task and EpochTasks(task))
+        task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
+        net = self.net(
+            rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)
+        )
         net.partial_fit(rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
@@ -205,8 +211,9 @@ class _Session:
         task = self.tasks.training("training", recipe.max_epochs)
         return EpochTasks(task, partial(self.so_far, rows=rows, chosen=chosen, recipe=recipe))
 
-    def net(self, rows, recipe, *, held=None, label="training", trial=False, tasks=None):
+    def net(self, rows, recipe, *, held=None, label="training", span=None, trial=False, tasks=None):
         """A net that is ready to train; in a trial by no more than training consists of."""
+        span = span or (self.n_tried / (self.n_tried + 1), 1.0)
         spec, previous, partial = self.spec, self.previous, self.mode is Mode.PARTIAL_FIT
         module = self.module(rows.encoding, spec.shape(recipe))
         loss = loss_of(spec.loss, spec.quantile)
@@ -229,6 +236,7 @@ class _Session:
             callbacks=trial_callbacks(callbacks) if trial else callbacks,
             verbose=spec.verbose,
             label=label,
+            span=span,
             device=spec.device,
             # Other epochs, other draws.
             seed=[self.seed, len(previous.history) if previous else 0],

@@ -21,12 +21,12 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from .callbacks import OwnCallback
+from .callbacks import OwnCallback, ShareOfEpochs
 
 __all__ = ["check_callbacks", "named_callbacks", "stops_training", "trial_callbacks"]
 
 # Callbacks that change how the weights move, and do nothing else.
-_IN_TRIALS = (LRScheduler, GradientNormClipping)
+_OF_WEIGHTS = (LRScheduler, GradientNormClipping)
 _SCORING = (BatchScoring, EpochScoring)
 
 _RECORDED = {"epoch", "dur", "train_loss", "train_loss_best", "weights_left", "pruning_progress"}
@@ -78,14 +78,14 @@ def _pair(item):
 
 
 def trial_callbacks(callbacks: Sequence) -> list:
-    """Those that training itself consists of: rates and clipping.
+    """Those that training itself consists of, which are rates and clipping, and our own progress.
 
     Rates that depend on a score are left out: who records it is not there.
     """
     return [
         (name, callback) if name else callback
         for name, callback in named_callbacks(callbacks)
-        if isinstance(callback, _IN_TRIALS) and not _follows_a_score(callback)
+        if isinstance(callback, (*_OF_WEIGHTS, ShareOfEpochs)) and not _follows_a_score(callback)
     ]
 
 
@@ -95,7 +95,7 @@ def _follows_a_score(callback) -> bool:
 
 def stops_training(callback) -> bool:
     """Whether a callback may end the training: all may but ours, and those of rates and clipping."""
-    return not isinstance(callback, (OwnCallback, *_IN_TRIALS))
+    return not isinstance(callback, (OwnCallback, *_OF_WEIGHTS))
 
 
 def check_callbacks(callbacks: Sequence, *, holds_back: bool) -> None:

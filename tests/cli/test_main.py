@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -62,6 +64,41 @@ def test_digits(capsys):
     assert "Proven for every input" in text
     assert len(re.findall(r"1797 rows +0 overflows +0 predictions differ", text)) == 3
     assert "\npassed\n" in text
+
+
+def test_every_column_is_explained(capsys):
+    assert main(["--epochs", "1", "--accum-bits", "6"]) == 0
+    text = capsys.readouterr().out
+    for word in ("accuracy", "float twin", "codes", "nonzeros a neuron", "proven bits", "bytes"):
+        assert f"\n{word}: " in text
+    for word in ("Ω", "budget", "nonzeros", "dead", "proven", "observed"):
+        assert f"\n{word}: " in text
+
+
+def _next_commands(text):
+    lines = text[text.index("\nGo on with\n") :].splitlines()
+    return [shlex.split(line) for line in lines if line.startswith("  python -m qnnprune ")]
+
+
+def test_it_ends_with_three_commands_that_work(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["__main__.py"])
+    assert main([csv, "--target", "kind", *QUICK]) == 0
+    first = _next_commands(capsys.readouterr().out)
+    assert [command[3] for command in first] == [csv, "inspect", "predict"]
+    assert main(first[0][3:]) == 0  # the same, saved
+    second = _next_commands(capsys.readouterr().out)
+    assert [command[3] for command in second] == ["inspect", "predict", "prove"]
+    for command in [*first[1:], *second]:
+        words = [csv if word == "ROWS.csv" else word for word in command[3:]]
+        assert main(words) == 0, words
+
+
+def test_the_commands_begin_with_a_table_of_ones_own(capsys):
+    assert main(["--epochs", "1", "--accum-bits", "6"]) == 0
+    commands = _next_commands(capsys.readouterr().out)
+    assert commands[0][3:] == ["TABLE.csv", "--target", "COLUMN", "--save", "net.npz"]
+    assert len(commands) == 3
 
 
 def test_classification_of_a_file(csv, tmp_path, capsys):
@@ -278,6 +315,13 @@ def test_help_needs_numpy_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--accum-bits" in done.stdout
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"qnnprune {metadata.version('qnnprune')}\n"
 
 
 def test_module_is_runnable():

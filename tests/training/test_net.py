@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from samples import X, Y
+from samples import CANCER, X, Y, classifier
 from sklearn.exceptions import ConvergenceWarning
 from trainings import Interrupt, assert_proven, make
+
+from qnnprune.training.callbacks import ShareOfEpochs
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", torch.optim.RMSprop])
@@ -57,6 +59,22 @@ def test_progress_bar(capfd):
     assert "10/10" in err
     for text in ("loss=", "score=", "weights left="):
         assert text in err
+
+
+def test_the_share_of_a_fit_counts_its_trials():
+    seen = []
+    report = ShareOfEpochs(lambda label, share: seen.append((label, share)))
+    X, y = CANCER
+    classifier(max_epochs="auto", n_accum_bits=8, callbacks=[report]).fit(X, y)
+    shares = np.array([share for _, share in seen])
+    assert (np.diff(shares) > 0).all()
+    last = {label: share for label, share in seen}
+    assert last == pytest.approx(
+        {"trial 1 of 3": 0.25, "trial 2 of 3": 0.5, "trial 3 of 3": 0.75, "training": 1.0}
+    )
+    seen.clear()
+    classifier(max_epochs=4, callbacks=[report]).fit(X, y)
+    assert seen == [("training", share) for share in (0.25, 0.5, 0.75, 1.0)]
 
 
 def test_every_trial_has_a_progress_bar(capfd):
