@@ -54,7 +54,7 @@ _CHOSEN_BY_FIT = (
 _HANDED_ON = (
     "pruning_schedule", "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer",
     "alpha", "early_stopping", "validation_fraction", "n_iter_no_change", "tol", "callbacks",
-    "device", "verbose", "scoring",
+    "device", "verbose", "scoring", "n_jobs",
 )  # fmt: skip
 _ACTIVATIONS = {
     "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
@@ -149,6 +149,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         "callbacks": [list, tuple, None],
         "device": "no_validation",
         "verbose": ["verbose"],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -186,6 +187,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         callbacks=None,
         device="cpu",
         verbose=0,
+        n_jobs=None,
         random_state=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -219,6 +221,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         self.callbacks = callbacks
         self.device = device
         self.verbose = verbose
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -72,6 +72,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         callbacks=None,
         device="cpu",
         verbose=0,
+        n_jobs=None,
         random_state=None,
         loss="squared_error",
         quantile=None,
@@ -108,6 +109,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             callbacks=callbacks,
             device=device,
             verbose=verbose,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.loss = loss
@@ -355,6 +357,10 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Where training runs; prediction is always numpy.
     verbose : int, default=0
         1 shows a progress bar with loss, score and share of weights left, and one per trial.
+    n_jobs : int or None, default=None
+        Trials of recipes that run beside each other, in processes of joblib; None is 1, and -1 as
+        many as there are cores.  The network does not depend on it.  Other processes take a few
+        seconds to start, so it pays where a fit takes longer.
     random_state : int, RandomState or None, default=None
         The same int gives the same integer network, bit for bit, on one machine.
     loss : str, default="squared_error"

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from joblib import Parallel, delayed
+
 from ..accumulators import ordinary_weights
 from ..encoding._fit import auto_n_input_segments
 from .rows import TrainingTable
@@ -175,6 +177,7 @@ def race(
     seed: int,
     squared_error: Callable,
     held: TrainingTable | None = None,
+    n_jobs: int | None = None,
 ) -> Recipe:
     """Take the recipe with the smallest squared error on a fifth of the rows, or on others.
 
@@ -196,16 +199,18 @@ def race(
         unlike the log loss a few rows cannot decide.
     held : TrainingTable, optional
         Rows to choose by, instead of a fifth of `table`.
+    n_jobs : int or None
+        Trials beside each other, as in joblib.
     """
     parts = None if len(recipes) == 1 else _parts(table, held, seed)
     if parts is None:
         return recipes[0]
     kept, held = parts
     share = held.weight / held.weight.sum()
-    plain = squared_error(recipes[0], kept, held)
+    trials = Parallel(n_jobs)(delayed(squared_error)(recipe, kept, held) for recipe in recipes)
     best, chosen = 0.0, recipes[0]
-    for recipe in recipes[1:]:
-        gain = plain - squared_error(recipe, kept, held)
+    for recipe, error in zip(recipes[1:], trials[1:], strict=True):
+        gain = trials[0] - error
         mean = share @ gain
         deviation = math.sqrt(share**2 @ (gain - mean) ** 2)
         if mean > max(best, deviation):

@@ -164,7 +164,9 @@ class _Session:
             recipes.setdefault(recipe.given(spec.asked), recipe)
         self.trials = list(recipes)
         held = self.valid and self.valid.table_for(rows)
-        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error, held)]
+        # Reports of progress stay in this process.
+        n_jobs = None if self.tasks else spec.n_jobs
+        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error, held, n_jobs)]
         epochs = whole_training(chosen.max_epochs, spec.guaranteed_bits)
         return replace(chosen, max_epochs=epochs)
 
@@ -186,6 +188,7 @@ class _Session:
         given = self.spec.batch_size
         return auto_batch_size(len(rows)) if given == "auto" else given
 
+    @one_thread()  # perhaps in another process
     def held_back_error(self, recipe, rows, held) -> np.ndarray:
         n_trials, earlier = len(self.trials), self.trials.index(recipe)
         self.n_tried = earlier + 1

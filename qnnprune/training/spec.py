@@ -99,6 +99,7 @@ class TrainingSpec:
     callbacks: Sequence
     device: Any
     verbose: int
+    n_jobs: int | None
     quantile: tuple[float, ...] | None = None
     scoring: Any = None
 
