@@ -82,7 +82,7 @@ def test_a_name_and_the_function_of_that_name_are_one_activation(name):
 # ------------------------------------------------------------- of one's own
 
 
-@pytest.mark.parametrize("activation", OWN, ids=repr)
+@pytest.mark.parametrize("activation", OWN)
 def test_functions_that_never_fall_are_taken(activation):
     check_activation(activation)
     low, high = activation_of(activation).window
