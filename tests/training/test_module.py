@@ -62,6 +62,12 @@ def by_hand(network, encoding, X, activation, n_w_bits, n_a_bits):
         "hardtanh": lambda v: np.clip(v, -1, 1),
         "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
         "tanh": np.tanh,
+        "leaky_relu": lambda v: np.where(v > 0, v, v / 100),
+        "elu": lambda v: np.where(v > 0, v, np.expm1(v)),
+        # Constants of Klambauer et al. 2017, "Self-Normalizing Neural Networks".
+        "selu": lambda v: 1.0507009873554805 * np.where(v > 0, v, 1.6732632423543772 * np.expm1(v)),
+        "softplus": lambda v: np.log1p(np.exp(v)),
+        "hardsigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
     }
 
     def double(tensor):
