@@ -394,12 +394,10 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         if isinstance(sizes, str):
             return sizes
         sizes = tuple(sizes) if np.iterable(sizes) else (sizes,)
-        if not sizes or any(
-            isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes
-        ):
+        if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold one or more positive "
-                "integers, for instance (128, 128)."
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers, for "
+                "instance (128, 128), or nothing, (), for a linear model of the input codes."
             )
         return tuple(map(index, sizes))
 

@@ -237,6 +237,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     ----------
     hidden_layer_sizes : tuple of int, int or "auto", default="auto"
         Neurons of each hidden layer.  "auto" is (256, 128), and (512, 128) below 6 guaranteed bits.
+        Without any, (), logits are sums of the input codes: an additive model of the features.
     activation : str or callable, default="auto"
         "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
         "hardsigmoid", or a torch function, module or class of modules that never falls: then a

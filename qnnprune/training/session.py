@@ -175,8 +175,9 @@ class _Session:
         spec, n_in = self.spec, len(self.encodings[recipe.resolution].feature)
         sums = recipe.n_output_sums
         if sums == "auto":
-            last = recipe.hidden_layer_sizes[-1]
-            sums = auto_sums(last, spec.n_w_bits, recipe.n_a_bits, spec.guaranteed_bits)
+            last = (n_in, *recipe.hidden_layer_sizes)[-1]
+            n_bits = spec.input_bits(recipe)[-1]
+            sums = auto_sums(last, spec.n_w_bits, n_bits, spec.guaranteed_bits)
         return replace(
             recipe,
             max_epochs=auto_max_epochs(len(rows), self.batch_size(rows)),

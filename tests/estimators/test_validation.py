@@ -31,7 +31,7 @@ BAD_PARAMETERS = [
     ({"n_hidden_neurons_multiplier": 0.01}, ["n_hidden_neurons_multiplier=0.01", "28"]),
     ({"n_accum_bits": 3, "n_a_bits": 4, "n_in_bits": 1}, ["n_accum_bits=3", "n_a_bits=4", "Use"]),
     ({"n_accum_bits": 3, "n_in_bits": 5}, ["n_accum_bits=3", "n_in_bits=5", "Use"]),
-    ({"hidden_layer_sizes": ()}, ["hidden_layer_sizes=()", "positive integers"]),
+    ({"hidden_layer_sizes": (0,)}, ["hidden_layer_sizes=(0,)", "positive integers"]),
     ({"hidden_layer_sizes": (8, 0)}, ["hidden_layer_sizes=(8, 0)"]),
     ({"hidden_layer_sizes": (2.5,)}, ["hidden_layer_sizes=(2.5,)"]),
     ({"hidden_layer_sizes": [[8]]}, ["hidden_layer_sizes=[[8]]"]),

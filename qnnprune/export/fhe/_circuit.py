@@ -26,7 +26,6 @@ from ._server import FheServer
 
 __all__ = ["EncryptedNetwork", "compile_fhe"]
 
-_MOST_BITS = 16  # that Concrete's table lookups take
 _MODES = ("clear", "simulate", "encrypted")
 
 
@@ -196,21 +195,10 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     if not 0 < p_error < 1:
         raise ValueError(f"p_error={p_error!r} must lie between 0 and 1.")
     lookups = lookup_network(network)
-    _check_widths(lookups)
     circuit = _compile(require("concrete.fhe", "fhe"), lookups, p_error)
     report = _report(circuit, network, lookups, p_error)
     warn_of_cost(report, stacklevel=2)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
-
-
-def _check_widths(lookups: LookupNetwork) -> None:
-    widest = max(layer.n_bits for layer in lookups.layers)
-    if widest > _MOST_BITS:
-        raise ValueError(
-            f"The network has sums of {widest} bits, but lookups on encrypted values take at most "
-            f"{_MOST_BITS}: fit with accumulator_guarantee=True and n_accum_bits={_MOST_BITS} or "
-            "less. Each bit makes a lookup 2 to 3 times dearer: 4 to 6 bits are practical."
-        )
 
 
 def _compile(fhe, lookups: LookupNetwork, p_error: float):

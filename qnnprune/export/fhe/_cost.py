@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...exceptions import EncryptedCostWarning
 
-__all__ = ["CircuitReport", "key_sizes", "warn_of_cost"]
+__all__ = ["CircuitReport", "key_sizes", "out_of_reach", "size_text", "warn_of_cost"]
 
 # Seconds of one core for one operation of Concrete's count.  Measured: 1.5e-10 to 2.1e-10 over
 # circuits of 4 to 8 bits, on a server core with AVX-512; lookups of more than 12 bits, which
@@ -83,12 +83,13 @@ class CircuitReport:
         table = f" in tables of up to {max(self.table_bits)} bits" if self.table_bits else ""
         return (
             f"{self.lookups} lookups per row{table}: about {self.core_seconds_row:.2g} s on one "
-            f"core; evaluation keys of {_size(self.sent_key_bytes)} to send, and "
-            f"{_size(self.held_key_bytes)} in the server's memory, per client"
+            f"core; evaluation keys of {size_text(self.sent_key_bytes)} to send, and "
+            f"{size_text(self.held_key_bytes)} in the server's memory, per client"
         )
 
 
-def _size(n_bytes: int) -> str:
+def size_text(n_bytes: int) -> str:
+    """A size for people to read."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
 
 
@@ -121,9 +122,14 @@ def key_sizes(specs) -> tuple[int, int]:
     return 8 * sent, 8 * (sent + unpacked)
 
 
+def out_of_reach(held_key_bytes: float, core_seconds_row: float) -> bool:
+    """Whether keys or time are out of practical reach."""
+    return held_key_bytes > _MOST_KEY_BYTES or core_seconds_row > _MOST_SECONDS
+
+
 def warn_of_cost(report: CircuitReport, stacklevel: int) -> None:
     """Warn where keys or time are out of practical reach."""
-    if report.held_key_bytes <= _MOST_KEY_BYTES and report.core_seconds_row <= _MOST_SECONDS:
+    if not out_of_reach(report.held_key_bytes, report.core_seconds_row):
         return
     warnings.warn(
         f"This network is hardly practical on encrypted rows. {report}. Keys and time fall 2 to "

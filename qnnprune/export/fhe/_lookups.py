@@ -9,6 +9,7 @@ the sums of the output layer stay what they were, for every input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = ["LookupLayer", "LookupNetwork", "lookup_network"]
 # The cheapest tables: removing one more bit costs as much as a narrower table saves.
 _TABLE_BITS = 4
 _FEWEST_BITS = 2  # of a signed sum
+_MOST_BITS = 16  # that Concrete's table lookups take
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +102,32 @@ def lookup_network(network: IntegerNetwork) -> LookupNetwork:
     Returns
     -------
     LookupNetwork
+
+    Raises
+    ------
+    ValueError
+        If a sum is wider than the 16 bits that table lookups take.
     """
     simplified = simplify(network.layers)
     inputs = simplified.inputs
     *hidden, output = simplified.layers_of_inputs(inputs)
+    _check_widths([*hidden, output])  # before there are tables of such sums
     layers = [_hidden_layer(layer) for layer in hidden]
     n_bits = _width(output)
     no_shift = np.zeros(len(output.weight), dtype=np.int64)
     offset, _ = _offsets(output.accumulator_range, n_bits, no_shift, 1)
     layers.append(LookupLayer(output.weight.astype(np.int64), offset, n_bits))
     return LookupNetwork(inputs, tuple(layers), simplified.constant - offset)
+
+
+def _check_widths(layers: Sequence[IntegerLayer]) -> None:
+    widest = max(map(_width, layers))
+    if widest > _MOST_BITS:
+        raise ValueError(
+            f"The network has sums of {widest} bits, but lookups on encrypted values take at most "
+            f"{_MOST_BITS}: fit with accumulator_guarantee=True and n_accum_bits={_MOST_BITS} or "
+            "less. Each bit makes a lookup 2 to 3 times dearer: 4 to 6 bits are practical."
+        )
 
 
 def _width(layer: IntegerLayer) -> int:
