@@ -37,10 +37,11 @@ NEEDS = {
     "getting_started.md": ["pandas"],
     "pictures.md": ["matplotlib", "pandas"],
     "pipelines.md": ["pandas"],
+    "tradeoff.md": ["matplotlib", "optuna", "pandas"],
 }
 PUBLIC = [
     "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export",
-    ".inspection", ".integer", ".nn", ".pruning",
+    ".inspection", ".integer", ".nn", ".pruning", ".search",
 ]  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

@@ -6,32 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..export import to_c
 from ..export._common import integer_network_of
-from ..export.fhe._lookups import lookup_network
+from ..export._costs import COSTS, TITLES
+from ..search._dominance import unbeaten
 from ._axes import BLUE, GREY, finish, legend_above, panels, whole_numbers
 
 __all__ = ["ParetoDisplay"]
-
-
-def _lookups(network) -> int:
-    return sum(
-        len(layer.weight) for layer in lookup_network(network).layers if layer.tables is not None
-    )
-
-
-_COSTS = {
-    "width": lambda network: network.proven_bits,
-    "bytes": lambda network: to_c(network).flash_bytes,
-    "lookups": _lookups,
-    "weights": lambda network: network.nonzeros,
-}
-_TITLES = {
-    "width": "proven accumulator width, bits",
-    "bytes": "bytes of C in flash",
-    "lookups": "encrypted lookups per row",
-    "weights": "weights that are not 0",
-}
 
 
 class ParetoDisplay:
@@ -61,7 +41,7 @@ class ParetoDisplay:
         self.score = np.asarray(score, dtype=np.float64)
         self.costs = {name: np.asarray(cost) for name, cost in costs.items()}
         self.labels = labels
-        self.front = {name: _front(self.score, cost) for name, cost in self.costs.items()}
+        self.front = {name: unbeaten(self.score, cost) for name, cost in self.costs.items()}
 
     @classmethod
     def from_estimators(
@@ -87,11 +67,11 @@ class ParetoDisplay:
         -------
         ParetoDisplay
         """
-        unknown = sorted(set(costs) - set(_COSTS))
+        unknown = sorted(set(costs) - set(COSTS))
         if unknown:
-            raise ValueError(f"costs={costs!r} must be among {sorted(_COSTS)}, unlike {unknown}.")
+            raise ValueError(f"costs={costs!r} must be among {sorted(COSTS)}, unlike {unknown}.")
         networks = [integer_network_of(estimator) for estimator in estimators]
-        found = {name: [_COSTS[name](network) for network in networks] for name in costs}
+        found = {name: [COSTS[name](network) for network in networks] for name in costs}
         return cls([e.score(X, y) for e in estimators], found, labels).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -120,7 +100,7 @@ class ParetoDisplay:
                 drawstyle="steps-post",
             )
             self._name(panel, cost, order)
-            panel.set(xlabel=_TITLES.get(name, name), ylabel="score")
+            panel.set(xlabel=TITLES.get(name, name), ylabel="score")
             panel.margins(x=0.15, y=0.25)
             whole_numbers(panel.xaxis)
         legend_above(axes[0, 0])
@@ -132,10 +112,3 @@ class ParetoDisplay:
                 self.labels[place], (cost[place], self.score[place]), xytext=(0, 6),
                 textcoords="offset points", ha="center", fontsize="small",
             )  # fmt: skip
-
-
-def _front(score: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Points that no other point beats: bool array of the shape of `score`."""
-    better = (score[:, None] >= score) & (cost[:, None] <= cost)
-    strictly = (score[:, None] > score) | (cost[:, None] < cost)
-    return ~(better & strictly).any(axis=0)
