@@ -274,7 +274,21 @@ def raw_rows_tables(rows: pd.DataFrame) -> dict[str, str]:
     return {"rows": table(cells, columns), "means": table(means, summary)}
 
 
+def partitions_tables(rows) -> dict[str, str]:
+    """Score by set, order of the rows, and what the encoding comes from: mean ± sd over seeds."""
+    keys = ["set", "order", "first"]
+    means = over_seeds(rows, keys)
+    shown = {
+        "set": "{set}",
+        "partitions": "{order}",
+        "encoding from": "{first}",
+        "score": "{score:.3f} ± {score_sd:.3f}",
+    }
+    return {"rows": table(means, shown)}
+
+
 TABLES = {
+    "partitions": partitions_tables,
     "raw_rows": raw_rows_tables,
     "speed": speed_tables,
     "search": search_tables,

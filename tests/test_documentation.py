@@ -28,6 +28,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 NEEDS = {
+    "dask.md": ["dask.dataframe", "distributed", "optuna", "pandas"],
     "encoding.md": ["pandas"],
     "encrypted.md": ["concrete.fhe"],
     "audit.md": ["onnx"],
