@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..integer import IntegerNetwork
 from ._common import integer_network_of
 from .c import to_c
+from .fhe import encrypted_cost
 from .fhe._lookups import lookup_network
 
 __all__ = ["COSTS", "TITLES", "named_cost"]
@@ -29,12 +30,24 @@ def _lookups(network: IntegerNetwork) -> int:
     )
 
 
-COSTS = {"width": _width, "weights": _weights, "bytes": _bytes, "lookups": _lookups}
+def _seconds(network: IntegerNetwork) -> float:
+    """Of one core per encrypted row; refused where a sum is wider than lookups take."""
+    return encrypted_cost(network).core_seconds_row
+
+
+COSTS = {
+    "width": _width,
+    "weights": _weights,
+    "bytes": _bytes,
+    "lookups": _lookups,
+    "seconds": _seconds,
+}
 TITLES = {
     "width": "proven accumulator width, bits",
     "weights": "weights that are not 0",
     "bytes": "bytes of C in flash",
     "lookups": "encrypted lookups per row",
+    "seconds": "seconds of one core per encrypted row",
 }
 
 

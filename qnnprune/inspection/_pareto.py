@@ -54,10 +54,10 @@ class ParetoDisplay:
         estimators : sequence of fitted estimators, IntegerNetworks or pipelines
         X : array-like or DataFrame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        costs : sequence of {"width", "bytes", "lookups", "weights"}
+        costs : sequence of {"width", "bytes", "lookups", "seconds", "weights"}
             Proven accumulator width in bits; bytes of tables and code of `to_c`; table
-            lookups of encrypted prediction, one per hidden neuron that it needs; weights that
-            are not 0.
+            lookups of encrypted prediction, one per hidden neuron that it needs; seconds of one core per
+            encrypted row; weights that are not 0.
         labels : sequence of str, optional
             Names of the networks.
         ax : Axes, optional

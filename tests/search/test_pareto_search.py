@@ -144,13 +144,14 @@ def test_networks(as_pipeline):
     net = PrunedNeuralNetClassifier((4,), max_epochs=2, random_state=0)
     model = make_pipeline("passthrough", net) if as_pipeline else net
     name = "prunedneuralnetclassifier__n_accum_bits" if as_pipeline else "n_accum_bits"
-    costs = ["width", "weights", "bytes", "lookups"]
+    costs = ["width", "weights", "bytes", "lookups", "seconds"]
     found = pareto_search(
         model, X, y, {name: [5, 8]}, costs=costs, cv=2, n_trials=2, random_state=0
     )
     for trial in found.trials:
         scores = cross_val_score(clone(model).set_params(**trial.params), X, y, cv=2)
         assert trial.score == scores.mean()
+        assert trial.costs["seconds"] > 0
     for place, estimator in zip(found.front, found.estimators, strict=True):
         by_hand = clone(model).set_params(**found.trials[place].params).fit(X, y)
         assert (estimator.predict_proba(X) == by_hand.predict_proba(X)).all()
