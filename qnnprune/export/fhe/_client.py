@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from secrets import randbelow, token_bytes
 
@@ -201,6 +202,42 @@ class FheClient(Saved):
         keys = self._keys
         body = keys.nonce + keys.client.evaluation_keys.serialize()
         return seal(EVALUATION_KEYS, self.parameters_id, keys.id, body)
+
+    @property
+    def keys_id(self) -> str:
+        """Id of the keys that the client has; every request carries it.
+
+        Raises
+        ------
+        ValueError
+            If there are no keys yet.
+        """
+        return self._keys.id
+
+    def connect(self, url: str, **options):
+        """Ask a service that ``qnnprune serve`` runs.
+
+        Parameters
+        ----------
+        url : str
+        **options
+            ``token`` and the other parameters of `qnnprune.service.ServiceClient`.
+
+        Returns
+        -------
+        qnnprune.service.ServiceClient
+            Its ``predict`` takes raw rows.  A context manager.
+
+        Raises
+        ------
+        ImportError
+            If httpx is missing; the message names the extra ``serve``.
+        ValueError
+            If the client has no keys yet, or the token would travel unencrypted.
+        ServiceError
+            If there is no such service, or it does not serve the client's model.
+        """
+        return import_module("qnnprune.service").ServiceClient(self, url, **options)
 
     def encrypt(self, X) -> list[bytes]:
         """Encode and encrypt raw rows.

@@ -105,7 +105,7 @@ def unseal(data, kind: str, belongs_to: str) -> tuple[str, bytes]:
     if found_kind != kind:
         raise ValueError(f"The bytes are {found_kind}, but what belongs here is {kind}.")
     if found == belongs_to:
-        return keys_id, body
+        return keys_id, bytes(body)
     if kind in (EVALUATION_KEYS, SECRET_KEYS):
         raise ValueError(
             f"The bytes are {kind} for parameters {short(found)}, but this model has "
@@ -118,8 +118,8 @@ def unseal(data, kind: str, belongs_to: str) -> tuple[str, bytes]:
     )
 
 
-def parse(data) -> tuple[str, str, str, bytes]:
-    """Kind, id of model or parameters, id of keys, and body of a whole message.
+def parse(data) -> tuple[str, str, str, memoryview]:
+    """Kind, id of model or parameters, id of keys, and body of a whole message, not copied.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def parse(data) -> tuple[str, str, str, bytes]:
     _, _, kind, belongs_to, keys = _LABEL.unpack(label)
     if kind >= len(KINDS):
         raise ValueError(f"The bytes are of kind {kind}, which this package does not know.")
-    return KINDS[kind], belongs_to.hex(), keys.hex(), bytes(body)
+    return KINDS[kind], belongs_to.hex(), keys.hex(), body
 
 
 @contextmanager
