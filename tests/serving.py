@@ -21,14 +21,11 @@ class Serving:
     ----------
     models, state : Path
     options : tuple of str
-    most_file_bytes : int or None
-        The largest file that the process may write: a disk that is full.
     """
 
     models: Path
     state: Path
     options: tuple = ()
-    most_file_bytes: int | None = None
     process: subprocess.Popen | None = field(default=None, init=False)
     url: str = field(default="", init=False)
 
@@ -36,7 +33,7 @@ class Serving:
         command = [sys.executable, "-W", "ignore", "-m", "qnnprune", "serve", str(self.models)]
         command += ["--state", str(self.state), "--port", "0", *map(str, self.options)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, preexec_fn=self._limit,
+            command, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         lines = iter(self.process.stdout.readline, "")
@@ -44,9 +41,9 @@ class Serving:
         assert self.url, "the service did not start"
         return self
 
-    def _limit(self):
-        if self.most_file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.most_file_bytes,) * 2)
+    def fill_the_disk(self, most_file_bytes):
+        """Let no file of the process grow beyond a size, from now on."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most_file_bytes,) * 2)
 
     def __exit__(self, *exception):
         if self.process.poll() is None:

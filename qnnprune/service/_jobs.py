@@ -56,7 +56,8 @@ class Job:
     def create(folder: Path, data: bytes) -> Job:
         """Write a new batch to disk, as a whole."""
         unfinished = folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
-        unfinished.mkdir(mode=0o700, parents=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        unfinished.mkdir(mode=0o700)
         try:
             write_whole(unfinished / _ROWS, data, mode=0o600)
             unfinished.rename(folder)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,12 +16,24 @@ from ._frames import Outcome
 __all__ = ["Worker", "WorkerLost"]
 
 _START_SECONDS = 120
+_END_SECONDS = 2
 _LINE = 2**20  # of a message's head
-_PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONPATH", "TMPDIR")
+_PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
 class WorkerLost(Exception):
-    """A worker ended, or took too long and was ended; its text says which."""
+    """A worker ended, or took too long and was ended; its text says which.
+
+    Parameters
+    ----------
+    message : str
+    printed : str
+        The last of what the process printed, for the log alone.
+    """
+
+    def __init__(self, message: str, printed: str = ""):
+        super().__init__(message)
+        self.printed = printed
 
 
 class Worker:
@@ -31,9 +45,20 @@ class Worker:
         Models.
     memory_bytes : int
         For keys.
+    scratch : Path
+        Folder for temporary files, emptied at each start: Concrete unpacks models and leaves them.
+    on_end : callable
+        Called when a process has ended, whatever the reason.
     """
 
-    def __init__(self, folders: list[Path], memory_bytes: int):
+    def __init__(
+        self,
+        folders: list[Path],
+        memory_bytes: int,
+        scratch: Path,
+        on_end: Callable[[], None],
+    ):
+        self._scratch, self._on_end, self._ready = scratch, on_end, False
         module = f"{__package__}._worker"
         self._command = [sys.executable, "-W", "ignore", "-m", module, str(memory_bytes)]
         self._command += map(str, folders)
@@ -41,10 +66,9 @@ class Worker:
         self._said = b""
 
     @property
-    def pid(self) -> int | None:
-        """Id of the process, or None where there is none."""
-        alive = self._process is not None and self._process.returncode is None
-        return self._process.pid if alive else None
+    def alive(self) -> bool:
+        """Whether there is a process that has loaded its models."""
+        return self._ready and self._process.returncode is None
 
     async def start(self) -> list[dict]:
         """Start the process; what it says of its models.
@@ -56,13 +80,18 @@ class Worker:
         """
         # Neither tokens nor proxies of the service's environment are its business.
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700, parents=True)
+        environment["TMPDIR"] = str(self._scratch)
         pipe = asyncio.subprocess.PIPE
+        self._ready = False
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, limit=_LINE,
             start_new_session=True,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._listen(self._process.stderr))
         head, _ = await self._within(_START_SECONDS, self._receive())
+        self._ready = True
         return head["models"]
 
     async def compute(self, folder: str, keys: Path, row: bytes, seconds: float) -> Outcome:
@@ -91,9 +120,11 @@ class Worker:
             await self.stop()
             raise WorkerLost(f"It took longer than {seconds:g} s and was ended.") from error
         except (OSError, EOFError, ValueError, KeyError) as error:
+            with suppress(asyncio.TimeoutError):  # its own end says more than ours
+                await asyncio.wait_for(self._process.wait(), _END_SECONDS)
             await self.stop()
-            said = self._said.decode(errors="replace").strip()
-            raise WorkerLost(f"It ended with code {self._process.returncode}. {said}") from error
+            text = f"It ended with code {self._process.returncode}."
+            raise WorkerLost(text, self._said.decode(errors="replace").strip()) from error
 
     async def _ask(self, folder: str, keys: Path, row: bytes):
         head = {"folder": folder, "keys": str(keys), "size": len(row)}
@@ -113,3 +144,5 @@ class Worker:
         self._said = b""
         while said := await stream.read(4096):
             self._said = (self._said + said)[-2000:]
+        await self._process.wait()
+        self._on_end()

@@ -46,7 +46,11 @@ class Scheduler:
         self.models = Models([])
         self._found = model_folders(settings.models)
         folders = [folder for _, _, folder in self._found]
-        self._workers = [Worker(folders, settings.memory_bytes) for _ in range(settings.workers)]
+        places = [settings.state / f"worker-{index}" for index in range(settings.workers)]
+        self._workers = [
+            Worker(folders, settings.memory_bytes, place, self._wake) for place in places
+        ]
+        (settings.state / "jobs").mkdir(mode=0o700, exist_ok=True)
         self._jobs: dict[str, dict[str, Job]] = {}  # by owner, whose turn is next, and id
         self._arrived, self._reserved = asyncio.Event(), 0
         self._tasks: list[asyncio.Task] = []
@@ -59,7 +63,11 @@ class Scheduler:
         WorkerLost
             If a worker cannot start.
         """
-        told, *_ = await asyncio.gather(*(worker.start() for worker in self._workers))
+        try:
+            told, *_ = await asyncio.gather(*(worker.start() for worker in self._workers))
+        except WorkerLost as lost:
+            _LOG.error("A worker does not start. %s %s", lost, lost.printed)
+            raise
         by_folder = {each["folder"]: each for each in told}
         named = [(name, version, by_folder[str(path)]) for name, version, path in self._found]
         self.models = Models([Model(name, version, **about) for name, version, about in named])
@@ -121,7 +129,11 @@ class Scheduler:
         self._jobs.setdefault(job.owner, {})[job.id] = job
         if not job.finished:
             self.keys.in_use[job.owner, job.keys_id] += 1
-            self._arrived.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let workers that have nothing to do look again."""
+        self._arrived.set()
 
     def job(self, owner: str, job_id: str) -> Job:
         """A batch of an owner.
@@ -154,7 +166,7 @@ class Scheduler:
         """Processes that are there."""
         if any(task.done() for task in self._tasks):  # a defect, which health must show
             return 0
-        return sum(worker.pid is not None for worker in self._workers)
+        return sum(worker.alive for worker in self._workers)
 
     @property
     def n_jobs(self) -> int:
@@ -170,9 +182,12 @@ class Scheduler:
     async def _work(self, worker: Worker) -> None:
         """Compute one row after the other."""
         while True:
-            job, index = await self._next()
-            if worker.pid is None:
+            if not worker.alive:
                 await self._revive(worker)
+            found = await self._next(worker)
+            if found is None:
+                continue
+            job, index = found
             started = time.monotonic()
             outcome = await self._outcome(worker, job, index)
             seconds = time.monotonic() - started
@@ -182,8 +197,9 @@ class Scheduler:
             if job.finished and not job.cancelled:
                 self._release(job)
 
-    async def _next(self) -> tuple[Job, int]:
-        while True:
+    async def _next(self, worker: Worker) -> tuple[Job, int] | None:
+        """The next row, once there is one; None where the worker ends before."""
+        while worker.alive:
             for owner in list(self._jobs):
                 for job in self._jobs[owner].values():
                     if job.waiting:
@@ -193,6 +209,7 @@ class Scheduler:
                         return job, index
             self._arrived.clear()
             await self._arrived.wait()
+        return None
 
     async def _outcome(self, worker: Worker, job: Job, index: int) -> Outcome:
         try:
@@ -206,7 +223,9 @@ class Scheduler:
         except Problem as problem:
             return Outcome(False, digest(row), str(problem).encode())
         except WorkerLost as lost:
-            _LOG.error("A worker was lost at row %d of job %s: %s", index, job.id, lost)
+            _LOG.error(
+                "Lost a worker at row %d of job %s. %s %s", index, job.id, lost, lost.printed
+            )
             self.metrics.count("workers_lost_total")
             text = f"The process that computed this row was lost. {lost} The row may be sent again."
             return Outcome(False, digest(row), text.encode())
@@ -222,7 +241,7 @@ class Scheduler:
                 await worker.start()
                 return
             except WorkerLost as lost:
-                _LOG.error("A worker does not start: %s", lost)
+                _LOG.error("A worker does not start. %s %s", lost, lost.printed)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
