@@ -15,7 +15,7 @@ from ._frames import Outcome
 
 __all__ = ["Worker", "WorkerLost"]
 
-_START_SECONDS = 120
+_START_SECONDS = 600
 _END_SECONDS = 2
 _LINE = 2**20  # of a message's head
 _PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PYTHONPATH")

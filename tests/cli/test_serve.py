@@ -53,5 +53,7 @@ def test_a_new_token_is_printed_once(models, tmp_path, capsys):
     digests = json.loads((state / "tokens.json").read_text())
     assert token.startswith("qnn_") and list(digests) == ["clinic"]
     assert token not in (state / "tokens.json").read_text()
-    assert "letters, digits" in _problem(capsys, models, "--state", str(state), "--new-token", "a/b")
+    assert "letters, digits" in _problem(
+        capsys, models, "--state", str(state), "--new-token", "a/b"
+    )
     assert "not allowed with" in _problem(capsys, models, "--new-token", "a", "--no-tokens")
