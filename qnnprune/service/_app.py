@@ -138,7 +138,11 @@ class Service:
         await job.wait(first, min(wait, _LONGEST_WAIT))
         if job.cancelled:
             raise Problem(404, "unknown_job", f"The job {job.id} was cancelled.")
-        return pack_outcomes(await asyncio.to_thread(job.outcomes, first, _OUTCOME_BYTES)), 200
+        try:
+            found = await asyncio.to_thread(job.outcomes, first, _OUTCOME_BYTES)
+        except FileNotFoundError as error:
+            raise Problem(404, "unknown_job", f"The job {job.id} was cancelled.") from error
+        return pack_outcomes(found), 200
 
     async def delete_job(self, request):
         """Cancel a batch, or forget a finished one."""

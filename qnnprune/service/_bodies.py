@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from ..export._common import require
 from ._problems import Problem
 
 __all__ = ["body_of", "parts_of", "size_of"]
@@ -34,6 +35,7 @@ async def parts_of(request, size: int, seconds: float) -> AsyncIterator[bytes]:
     Problem
         If nothing comes for `seconds`, or less than `size` bytes in all.
     """
+    gone = require("starlette.requests", "serve").ClientDisconnect
     stream, left = request.stream(), size
     while left > 0:
         try:
@@ -41,7 +43,7 @@ async def parts_of(request, size: int, seconds: float) -> AsyncIterator[bytes]:
         except asyncio.TimeoutError as error:
             text = f"Nothing came for {seconds:g} s, and {left} bytes are missing."
             raise Problem(408, "stalled", text) from error
-        except StopAsyncIteration:
+        except (StopAsyncIteration, gone):
             break
         left -= len(part)
         yield part

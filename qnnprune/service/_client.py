@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from secrets import token_hex
 from urllib.parse import urlsplit
 
@@ -161,13 +161,14 @@ class ServiceClient:
         if self.client.keys_id != self._keys_id:
             raise ValueError("The client has other keys now: connect again.")
         for start in range(0, len(rows), self._batch_rows):
-            for outcome in self._outcomes(rows[start : start + self._batch_rows]):
-                responses.append(_checked(outcome, len(responses), rows[len(responses)]))
-                if progress is not None:
-                    progress(len(responses), len(rows))
+            with closing(self._outcomes(rows[start : start + self._batch_rows])) as outcomes:
+                for outcome in outcomes:
+                    responses.append(_checked(outcome, len(responses), rows[len(responses)]))
+                    if progress is not None:
+                        progress(len(responses), len(rows))
         return responses
 
-    def _outcomes(self, rows: list[bytes]) -> Iterator[Outcome]:
+    def _outcomes(self, rows: list[bytes]) -> Generator[Outcome]:
         """Outcomes of one batch, in order, as they come."""
         path, n_done = f"/v1/jobs/{token_hex(16)}", 0
         try:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -55,7 +56,7 @@ class Job:
     @staticmethod
     def create(folder: Path, data: bytes) -> Job:
         """Write a new batch to disk, as a whole."""
-        unfinished = folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
+        unfinished = _unfinished(folder)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         unfinished.mkdir(mode=0o700)
         try:
@@ -125,15 +126,20 @@ class Job:
         return unpack_outcomes((self.folder / f"{_OUTCOME}{index}").read_bytes())[0]
 
     def delete(self) -> None:
-        """Remove everything from disk."""
-        self.cancelled = True
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.wake()
+        """Remove everything from disk; what a crash leaves is no job."""
+        unfinished = _unfinished(self.folder)
+        with suppress(OSError):
+            self.folder.rename(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
     def public(self) -> dict:
         """What its owner may know."""
         state = "done" if self.finished else "running" if self.running else "waiting"
         return {"job": self.id, "state": state, "rows": self.n_rows, "done": len(self.done)}
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.{token_hex(4)}.tmp")
 
 
 def checked_rows(data: bytes, most: int) -> tuple[int, str, str]:

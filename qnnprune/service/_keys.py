@@ -75,7 +75,7 @@ class KeyStore:
             If the owner has no such keys here.
         """
         stored = self._stored.get((owner, keys_id))
-        if stored is None:
+        if stored is None or not stored.path.exists():
             raise Problem(
                 409,
                 "unknown_keys",

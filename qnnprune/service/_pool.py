@@ -94,15 +94,17 @@ class Worker:
         self._ready = True
         return head["models"]
 
-    async def compute(self, folder: str, keys: Path, row: bytes, seconds: float) -> Outcome:
-        """What becomes of a row.
+    async def compute(
+        self, folder: str, keys_id: str, keys: Path, row: bytes, seconds: float
+    ) -> Outcome:
+        """What becomes of a row, with the keys in a file.
 
         Raises
         ------
         WorkerLost
             If the process ends, or takes longer than `seconds` and is ended.
         """
-        head, body = await self._within(seconds, self._ask(folder, keys, row))
+        head, body = await self._within(seconds, self._ask([folder, keys_id, str(keys)], row))
         return Outcome(head["ok"], head["row"], body)
 
     async def stop(self) -> None:
@@ -126,8 +128,8 @@ class Worker:
             text = f"It ended with code {self._process.returncode}."
             raise WorkerLost(text, self._said.decode(errors="replace").strip()) from error
 
-    async def _ask(self, folder: str, keys: Path, row: bytes):
-        head = {"folder": folder, "keys": str(keys), "size": len(row)}
+    async def _ask(self, about: list[str], row: bytes):
+        head = {"about": about, "size": len(row)}
         self._process.stdin.write(json.dumps(head).encode() + b"\n" + row)
         await self._process.stdin.drain()
         return await self._receive()

@@ -95,12 +95,14 @@ class Scheduler:
         self._check(owner, model_id, keys_id)
         self._check_room(n_rows)
         self._reserved += n_rows
+        self.keys.in_use[owner, keys_id] += 1  # until the job itself counts
         try:
             folder = self.settings.state / "jobs" / owner / job_id
             job = await asyncio.to_thread(Job.create, folder, data)
+            self._add(job)
         finally:
             self._reserved -= n_rows
-        self._add(job)
+            self.keys.in_use[owner, keys_id] -= 1
         return job
 
     def _check(self, owner: str, model_id: str, keys_id: str) -> None:
@@ -150,9 +152,13 @@ class Scheduler:
 
     async def cancel(self, job: Job) -> None:
         """Forget a batch; a row that runs is let finish, and its response dropped."""
+        if job.cancelled:
+            return
         del self._jobs[job.owner][job.id]
         if not job.finished:
             self._release(job)
+        job.cancelled = True
+        job.wake()
         await asyncio.to_thread(job.delete)
 
     @property
@@ -219,7 +225,7 @@ class Scheduler:
         seconds = self.settings.row_seconds
         try:
             model, keys = self.models.get(job.model_id), self.keys.use(job.owner, job.keys_id)
-            outcome = await worker.compute(model.folder, keys.path, row, seconds)
+            outcome = await worker.compute(model.folder, job.keys_id, keys.path, row, seconds)
         except Problem as problem:
             return Outcome(False, digest(row), str(problem).encode())
         except WorkerLost as lost:

@@ -28,7 +28,7 @@ class _Computer:
 
         self.most_bytes = most_bytes
         self.servers = {folder: FheServer.load(folder) for folder in folders}
-        self._held: OrderedDict[tuple[str, str], str] = OrderedDict()  # (folder, path) to id
+        self._held: OrderedDict[tuple[str, str], None] = OrderedDict()  # folder and id of keys
 
     def models(self) -> list[dict]:
         """What the service must know of each model."""
@@ -43,21 +43,20 @@ class _Computer:
             for folder, server in self.servers.items()
         ]
 
-    def run(self, folder: str, keys: str, row: bytes) -> bytes:
-        """The response to a row, with keys from a file."""
-        self._hold(folder, keys)
+    def run(self, folder: str, keys_id: str, keys: str, row: bytes) -> bytes:
+        """The response to a row, with keys that are held, or else read from a file."""
+        self._hold(folder, keys_id, keys)
         return self.servers[folder].run(row)
 
-    def _hold(self, folder: str, keys: str) -> None:
-        each = folder, keys
-        if each in self._held:
-            self._held.move_to_end(each)
+    def _hold(self, folder: str, keys_id: str, keys: str) -> None:
+        if (folder, keys_id) in self._held:
+            self._held.move_to_end((folder, keys_id))
             return
         size = self.servers[folder].key_sizes[1]
         while self._held and self._n_bytes() + size > self.most_bytes:
-            (former, _), keys_id = self._held.popitem(last=False)
-            self.servers[former].forget_keys(keys_id)
-        self._held[each] = self.servers[folder].accept_keys(Path(keys).read_bytes())
+            (former, old_id), _ = self._held.popitem(last=False)
+            self.servers[former].forget_keys(old_id)
+        self._held[folder, self.servers[folder].accept_keys(Path(keys).read_bytes())] = None
 
     def _n_bytes(self) -> int:
         return sum(self.servers[folder].key_sizes[1] for folder, _ in self._held)
@@ -74,7 +73,7 @@ def main(argv: list[str]) -> None:
         asked = json.loads(line)
         row = received.read(asked["size"])
         try:
-            ok, body = True, computer.run(asked["folder"], asked["keys"], row)
+            ok, body = True, computer.run(*asked["about"], row)
         except (OSError, TypeError, ValueError) as error:
             ok, body = False, str(error).encode()
         _send(sent, {"ok": ok, "row": digest(row)}, body)

@@ -1,10 +1,13 @@
 """Real clients and the real service, in processes of their own."""
 
+import datetime
+import ipaddress
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +208,21 @@ def test_damage_is_refused_by_name(running, new_client, raw):
     refused(raw.put_rows(rows[:2], job=raw.job), 409, "job_exists")
     refused(raw.outcomes(wait="soon"), 400, "bad_number")
     assert client.decrypt([each.body for each in raw.all_outcomes()]).shape == (3,)
+
+
+def test_a_client_that_leaves_in_the_midst_of_a_body(running, raw, new_client):
+    address = urlsplit(running.url)
+    before = raw.http.get("/metrics").text.count('status="400"')
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        lines = [f"PUT /v1/jobs/{'0' * 32} HTTP/1.1", "Host: x", "Content-Length: 1000"]
+        lines += [f"Authorization: Bearer {running.token}", "", "a few bytes"]
+        connection.sendall("\r\n".join(lines).encode())
+        time.sleep(0.2)
+    client = new_client()
+    raw.put_keys(client)
+    assert raw.put_rows(client.encrypt(ROWS)).status_code == 202
+    assert raw.http.get("/metrics").text.count('status="400"') >= before
+    assert 'status="500"' not in raw.http.get("/metrics").text
 
 
 def _by_hand(serving, head, body=b"", pause=0.0):
@@ -413,6 +431,44 @@ def test_what_is_stored_is_the_owners_alone(running, new_client, raw):
     for path in running.state.rglob("*"):
         if path.name != "lock":
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_tls(deployed, new_client, tmp_path):
+    _write_certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
+    options = ("--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem")
+    with Serving(deployed.models, tmp_path / "state", options) as serving:
+        assert serving.url.startswith("https://")
+        verify = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        client = new_client()
+        with client.connect(serving.url, token=serving.token, verify=verify) as service:
+            decision = service.decision(ROWS)
+        assert np.array_equal(decision, deployed.networks["sums"].decision(ROWS))
+        with pytest.raises(ServiceError, match="CERTIFICATE_VERIFY_FAILED"):
+            client.connect(serving.url, token=serving.token, patience=0)
+
+
+def _write_certificate(cert, key):
+    """For 127.0.0.1, signed by itself."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1))
+    builder = builder.not_valid_after(now + datetime.timedelta(days=1))
+    made = builder.add_extension(address, critical=False).sign(private, hashes.SHA256())
+    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
 
 
 def test_one_state_is_one_services(running, deployed, capsys):
