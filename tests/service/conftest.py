@@ -33,12 +33,19 @@ def deployed(tiny_network, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def new_client(deployed):
-    """Factory of clients with keys of their own."""
+    """Factory of clients with keys of their own; those of "deep", which take seconds, are shared."""
     from qnnprune.export import FheClient
+
+    shared = {}
 
     def make(name="sums"):
         client = FheClient.load(deployed.folder / f"{name}-client")
+        if name in shared:
+            client._made = shared[name]
+            return client
         client.keygen()
+        if name == "deep":
+            shared[name] = client._made
         return client
 
     return make
