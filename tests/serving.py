@@ -63,7 +63,7 @@ class Serving:
     def stop(self):
         """Ask it to stop, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=600)
 
     def workers(self):
         """Ids of the processes that compute."""
