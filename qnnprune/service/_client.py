@@ -89,7 +89,18 @@ class ServiceClient:
         self._http.close()
 
     def models(self) -> list[dict]:
-        """What the service serves: name, version, id and sizes of keys of each model."""
+        """What the service serves.
+
+        Returns
+        -------
+        list of dict
+            Name, version, ids of model and parameters, and sizes of keys of each model, in bytes.
+
+        Raises
+        ------
+        ServiceError
+            If the service does not answer, or refuses.
+        """
         return self._send("GET", "/v1/models").json()["models"]
 
     def predict(self, X, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:

@@ -49,6 +49,13 @@ class Tokens:
         -------
         str
             The token, which is stored nowhere.
+
+        Raises
+        ------
+        ValueError
+            If the name is another one.
+        OSError
+            If the file cannot be written.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"A token's name is letters, digits, _ and -, but got {name!r}.")
@@ -58,7 +65,18 @@ class Tokens:
         return token
 
     def owner(self, authorization: str | None) -> str | None:
-        """Name of the token in a header ``Bearer TOKEN``, or None."""
+        """Whose token a header has.
+
+        Parameters
+        ----------
+        authorization : str or None
+            ``Bearer TOKEN``.
+
+        Returns
+        -------
+        str or None
+            Name of the token; None where it is none of these.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             return None

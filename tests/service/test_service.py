@@ -480,15 +480,16 @@ def test_one_state_is_one_services(running, deployed, capsys):
     assert "Another service uses" in capsys.readouterr().err
 
 
-def test_a_worker_that_does_not_start(deployed, tmp_path, capfd):
+def test_a_worker_that_does_not_start(deployed, tmp_path, capfd, caplog):
     from qnnprune.cli import main
 
     shutil.copytree(deployed.models / "sums" / "1", tmp_path / "sums")
     (tmp_path / "sums" / "server.zip").write_bytes(b"damaged")
     state = str(tmp_path / "state")
     assert main(["serve", str(tmp_path / "sums"), "--state", state, "--port", "0"]) == 2
-    text = capfd.readouterr().err
-    assert "did not start" in text and "server.zip" in text and "damaged" in text
+    assert "did not start: the log says why" in capfd.readouterr().err
+    assert "A worker does not start" in caplog.text
+    assert "server.zip' is damaged" in caplog.text
 
 
 def test_pages(running):
