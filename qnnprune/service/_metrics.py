@@ -71,4 +71,4 @@ class Metrics:
 
 
 def _line(name: str, labels: str, value: float) -> str:
-    return f"qnnprune_{name}{'{' + labels + '}' if labels else ''} {value:g}"
+    return f"qnnprune_{name}{'{' + labels + '}' if labels else ''} {value}"

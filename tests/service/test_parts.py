@@ -55,6 +55,7 @@ def test_metrics_are_those_of_prometheus():
     ]
     assert buckets == ["0", "1", "2", "3"]
     assert values["qnnprune_row_seconds_count"] == "3"
+    assert "\nqnnprune_keys_bytes 35216106\n" in metrics.text({"keys_bytes": 35_216_106})
     assert float(values["qnnprune_row_seconds_sum"]) == pytest.approx(1000.52)
     assert metrics.mean_row_seconds == pytest.approx(1000.52 / 3)
     for name in {re.split("[{ ]", line)[0] for line in values}:
