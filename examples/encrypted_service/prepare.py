@@ -26,7 +26,8 @@ def prepare(folder: Path) -> None:
     net = PrunedNeuralNetClassifier((8,), n_accum_bits=5, random_state=0).fit(X, y)
     encrypted = compile_fhe(net)
     print(encrypted.report)
-    (folder / "server" / "iris").mkdir(parents=True)
+    for place in ("server/iris", "client"):
+        (folder / place).mkdir(parents=True)
     encrypted.save_server(folder / "server" / "iris" / "1")
     encrypted.save_client(folder / "client" / "iris")
     with open(folder / "rows.csv", "w", newline="") as file:
