@@ -88,6 +88,23 @@ DEVICES = {
     "Cortex-M3, instructions": "{instructions:,.0f}",
     "AVR, cycles": "{avr_cycles:,.0f}",
 }
+LOAD = {
+    "clients": "{clients:.0f}",
+    "rows per second": "{rows_s:.2f}",
+    "latency, s: p50": "{p50_s:.2f}",
+    "p99": "{p99_s:.2f}",
+    "memory per client, MB": "{memory_mb:.0f}",
+    "equal to predict": "{right:.0f}",
+    "wrong": "{wrong:.0f}",
+    "errors": "{errors:.0f}",
+}
+FAULTS = {
+    "fault": "{case}",
+    "what it gives": "{outcome}",
+    "another client: equal to predict": "{right:.0f}",
+    "wrong": "{wrong:.0f}",
+    "errors": "{errors:.0f}",
+}
 ENCRYPTED = {
     "score": "{score:.3f} ± {score_sd:.3f}",
     "score, this network": "{network_score:.3f}",
@@ -240,6 +257,13 @@ def encrypted_front_tables(rows: pd.DataFrame) -> dict[str, str]:
     return {"rows": table(rows, ENCRYPTED_FRONT)}
 
 
+def service_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """Numbers of clients, and faults."""
+    load = rows["case"] == "load"
+    faults = rows[~load].assign(case=rows["case"].str.replace("_", " "))
+    return {"load": table(rows[load], LOAD), "faults": table(faults, FAULTS)}
+
+
 def raw_rows_tables(rows: pd.DataFrame) -> dict[str, str]:
     """Every method on every set, beside the pipeline on the same seeds."""
     pipeline = rows[rows["method"] == "pipeline"].set_index(["set", "seed"])["score"]
@@ -298,4 +322,5 @@ TABLES = {
     "tune": tune_tables,
     "encrypted": encrypted_tables,
     "encrypted_front": encrypted_front_tables,
+    "service": service_tables,
 }

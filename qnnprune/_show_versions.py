@@ -20,8 +20,8 @@ _REQUIRED = (
     "tqdm",
 )
 _OPTIONAL = (
-    "concrete-python", "matplotlib", "onnx", "onnxruntime", "pandas", "polars", "pyarrow", "qonnx",
-    "skl2onnx",
+    "concrete-python", "cryptography", "httpx", "matplotlib", "onnx", "onnxruntime", "pandas",
+    "polars", "pyarrow", "qonnx", "skl2onnx", "starlette", "uvicorn",
 )  # fmt: skip
 
 

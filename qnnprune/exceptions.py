@@ -7,6 +7,7 @@ __all__ = [
     "EncryptedCostWarning",
     "InvalidNetworkFileError",
     "QnnpruneError",
+    "ServiceError",
     "UnsupportedModuleError",
 ]
 
@@ -25,6 +26,23 @@ class AccumulatorOverflowError(QnnpruneError, OverflowError):
 
 class InvalidNetworkFileError(QnnpruneError, ValueError):
     """A file does not hold a whole, consistent integer network of a known version."""
+
+
+class ServiceError(QnnpruneError, RuntimeError):
+    """A service of encrypted prediction refused a request, failed at a row, or is not there.
+
+    Parameters
+    ----------
+    message : str
+    code : str
+        Name of the problem, such as "unknown_model"; "unreachable" where no answer came.
+    status : int
+        HTTP status; 0 where no answer came.
+    """
+
+    def __init__(self, message: str, code: str = "unreachable", status: int = 0):
+        super().__init__(message)
+        self.code, self.status = code, status
 
 
 class UnsupportedModuleError(QnnpruneError, ValueError):

@@ -38,11 +38,12 @@ NEEDS = {
     "getting_started.md": ["pandas"],
     "pictures.md": ["matplotlib", "pandas"],
     "pipelines.md": ["pandas"],
+    "service.md": ["concrete.fhe", "starlette", "uvicorn", "httpx", "cryptography"],
     "tradeoff.md": ["matplotlib", "optuna", "pandas"],
 }
 PUBLIC = [
     "", ".accumulators", ".audit", ".encoding", ".estimators", ".exceptions", ".export",
-    ".inspection", ".integer", ".nn", ".pruning", ".search",
+    ".inspection", ".integer", ".nn", ".pruning", ".search", ".service",
 ]  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -138,7 +139,8 @@ def _check_command(words):
         _check_installation(words[2:])
     elif words[:3] == ["python", "-m", "qnnprune"] or words[0] in _console_scripts():
         options = {word for word in words if word.startswith("--")}
-        assert options <= _documented_options("prove" in words), words
+        jobs = [word for word in words if word in ("prove", "serve")]
+        assert options <= _documented_options(*jobs), words
     elif words[0] == "python":
         assert (ROOT / words[1]).is_file(), words
     elif words[0] == "cd":
@@ -173,10 +175,10 @@ def _console_scripts():
 
 
 @functools.cache
-def _documented_options(of_the_audit):
+def _documented_options(*job):
     output = io.StringIO()
     with contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-        main(["prove"] * of_the_audit + ["--help"])
+        main([*job, "--help"])
     return set(re.findall(r"--[\w-]+", output.getvalue()))
 
 

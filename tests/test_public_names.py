@@ -19,7 +19,7 @@ docscrape = pytest.importorskip("numpydoc.docscrape")
 MODULES = [
     "qnnprune", "qnnprune.accumulators", "qnnprune.audit", "qnnprune.encoding", "qnnprune.estimators",
     "qnnprune.exceptions", "qnnprune.export", "qnnprune.inspection", "qnnprune.integer", "qnnprune.nn",
-    "qnnprune.pruning", "qnnprune.search",
+    "qnnprune.pruning", "qnnprune.search", "qnnprune.service",
 ]  # fmt: skip
 
 # What numpydoc asks for and this code base does not, with the reason.

@@ -30,6 +30,8 @@ a saved network, or an integer model of any origin (--help after the first word)
   %(prog)s predict net.npz rows.csv --out predictions.csv
   %(prog)s inspect net.npz
   %(prog)s prove model.onnx --accum-bits 16
+encrypted predictions over a network (--help after the first word):
+  %(prog)s serve server --port 8000
 """
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "space": " "}
 _OF_A_FILE = [

@@ -15,6 +15,7 @@ from ._arguments import JOBS, parse, parse_job, program
 from ._errors import InputError
 from ._prove import prove_file
 from ._reading import digits, read_table
+from ._serve import serve_folder
 from ._summary import net_name, print_check, print_head, print_layers, print_next, print_table
 from ._texts import Conventions
 
@@ -66,6 +67,8 @@ def _answered(argv) -> int:
             return getattr(_saved, argv[0])(parse_job(argv[0], argv[1:]))
         if argv and argv[0] == "prove":
             return prove_file(argv[1:])
+        if argv and argv[0] == "serve":
+            return serve_folder(argv[1:])
         return _run(parse(argv), argv)
     except InputError as error:
         _complain(f"error: {error}")

@@ -74,7 +74,7 @@ def require(module: str, extra: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         file, where = "constraints.txt", ""
-        if extra == "fhe":
+        if extra in ("fhe", "serve"):
             file, where = "constraints-fhe.txt", " in an environment of its own (numpy below 2)"
         raise ImportError(
             f"{module} is missing ({error}): pip install -c {file} 'qnnprune[{extra}]' installs "

@@ -2,6 +2,7 @@ import copy
 import itertools
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from qnnprune.export.fhe._messages import (
     unseal,
 )
 
-pytest.importorskip("concrete.fhe")
+Client = pytest.importorskip("concrete.fhe").Client
 
 _INPUTS, _CONSTANT = [0, 1], [0, 0, 0]
 _ROWS = np.array([[-2.0, 0.3, 1.0], [0.0, 0.0, 0.0], [5.0, -0.4, -5.0]])
@@ -280,10 +281,10 @@ def test_a_response_to_another_client(client, neighbour, server):
 
 
 def test_nobody_replaces_the_keys_of_another(client, neighbour, server, network):
-    keys_id, _ = unseal(client.evaluation_keys(), EVALUATION_KEYS, client.model_id)
-    _, body = unseal(neighbour.evaluation_keys(), EVALUATION_KEYS, client.model_id)
+    keys_id, _ = unseal(client.evaluation_keys(), EVALUATION_KEYS, client.parameters_id)
+    _, body = unseal(neighbour.evaluation_keys(), EVALUATION_KEYS, client.parameters_id)
     with pytest.raises(ValueError, match="the id of other keys"):
-        server.accept_keys(seal(EVALUATION_KEYS, client.model_id, keys_id, body))
+        server.accept_keys(seal(EVALUATION_KEYS, client.parameters_id, keys_id, body))
     response = map(server.run, client.encrypt(_ROWS[:1]))
     assert client.decrypt(response)[0] == network.predict(_ROWS)[0]
 
@@ -385,20 +386,97 @@ def successor(network, tmp_path_factory):
 def test_an_old_client_and_a_server_trained_anew(client, server, successor, tmp_path):
     new_client, new_server = successor
     (old,), (new,) = client.encrypt(_ROWS[:1]), new_client.encrypt(_ROWS[:1])
-    client.save_keys(tmp_path / "secret")
     for call, argument in (
         (new_server.run, old),
         (server.run, new),
-        (new_server.accept_keys, client.evaluation_keys()),
-        (server.accept_keys, new_client.evaluation_keys()),
         (client.decrypt, [new_server.run(new)]),
         (client.decrypt_decision, [new_server.run(new)]),
         (new_client.decrypt, [server.run(old)]),
-        (new_client.load_keys, tmp_path / "secret"),
     ):
-        with pytest.raises(ValueError, match="for model .* the new folder and new keys"):
+        with pytest.raises(ValueError, match="for model .* clients need the new folder"):
             call(argument)
-    assert new_client.decrypt([new_server.run(new)]).shape == (1,)  # with the keys it had
+
+
+def test_keys_outlive_a_model_whose_successor_has_its_parameters(
+    network, client, successor, tmp_path
+):
+    client.save_keys(tmp_path / "secret")
+    new_client, server = successor
+    updated = FheClient(new_client.ends, new_client._specs, new_client.model_id)
+    assert updated.model_id != client.model_id and updated.parameters_id == client.parameters_id
+    updated.load_keys(tmp_path / "secret")
+    assert updated.evaluation_keys() == client.evaluation_keys()
+    server.accept_keys(client.evaluation_keys())
+    responses = [server.run(request) for request in updated.encrypt(_ROWS)]
+    expected = _retrained(network, _shift_encoding)
+    assert np.array_equal(updated.decrypt_decision(responses), expected.decision(_ROWS))
+
+
+def test_keys_of_other_parameters_are_refused(client, server, grid_network, tmp_path):
+    grid = compile_fhe(grid_network)
+    grid.save_client(tmp_path / "client")
+    grid.save_server(tmp_path / "server")
+    other, elsewhere = FheClient.load(tmp_path / "client"), FheServer.load(tmp_path / "server")
+    client.save_keys(tmp_path / "secret")
+    for call, argument in (
+        (elsewhere.accept_keys, client.evaluation_keys()),
+        (other.load_keys, tmp_path / "secret"),
+    ):
+        with pytest.raises(ValueError, match="for parameters .* make new keys"):
+            call(argument)
+
+
+def test_clients_of_a_circuit_without_lookups_are_told_apart(tiny_network, tmp_path):
+    network = tiny_network(np.random.default_rng(0), n_hidden=())
+    compiled = compile_fhe(network)
+    compiled.save_client(tmp_path / "client")
+    compiled.save_server(tmp_path / "server")
+    first, second = (FheClient.load(tmp_path / "client") for _ in range(2))
+    server = FheServer.load(tmp_path / "server")
+    for each in (first, second):
+        each.keygen()
+        server.accept_keys(each.evaluation_keys())
+    responses = [server.run(request) for request in first.encrypt(_ROWS)]
+    assert np.array_equal(first.decrypt_decision(responses), network.decision(_ROWS))
+    with pytest.raises(ValueError, match="answers another client"):
+        second.decrypt(responses)
+
+
+def test_keys_under_a_passphrase(client, folders, tmp_path):
+    pytest.importorskip("cryptography")
+    client.save_keys(tmp_path / "locked", passphrase="correct horse")
+    client.save_keys(tmp_path / "open")
+    assert stat.S_IMODE((tmp_path / "locked").stat().st_mode) == 0o600
+    restarted = FheClient.load(folders[0])
+    for name, passphrase, problem in (
+        ("locked", None, "is locked: pass its passphrase"),
+        ("locked", "wrong", "passphrase is wrong"),
+        ("open", "correct horse", "has no passphrase"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            restarted.load_keys(tmp_path / name, passphrase=passphrase)
+    restarted.load_keys(tmp_path / "locked", passphrase="correct horse")
+    assert restarted.evaluation_keys() == client.evaluation_keys()
+
+
+def test_secret_keys_are_not_in_a_pickle(client):
+    for call in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="may hold secret keys.*save_keys"):
+            call(client)
+
+
+def test_two_key_generations_share_no_seed(client, monkeypatch):
+    seeds, generate = [], Client.keygen
+
+    def noted(self, **given):
+        seeds.extend(seed for name, seed in given.items() if name.endswith("seed"))
+        generate(self, **given)
+
+    monkeypatch.setattr(Client, "keygen", noted)
+    again = FheClient(client.ends, client._specs, client.model_id)
+    again.keygen()
+    again.keygen()
+    assert len(set(seeds)) == 4 and 0 not in seeds and max(seeds) > 2**100
 
 
 def test_what_belongs_elsewhere_is_refused(client, server, tmp_path):
@@ -450,9 +528,9 @@ def test_sealed_bytes_that_concrete_cannot_read(client, server, tmp_path):
     keys_id, ciphertext = unseal(request, REQUEST, client.model_id)
     _, sums = unseal(server.run(request), RESPONSE, client.model_id)
 
-    def refused(call, kind, body, keys_id=keys_id):
+    def refused(call, kind, body, keys_id=keys_id, belongs_to=client.model_id):
         with pytest.raises(ValueError, match="Concrete refuses the bytes"):
-            call(seal(kind, client.model_id, keys_id, body))
+            call(seal(kind, belongs_to, keys_id, body))
 
     def load_keys(message):
         (tmp_path / "secret").write_bytes(message)
@@ -463,8 +541,9 @@ def test_sealed_bytes_that_concrete_cannot_read(client, server, tmp_path):
         refused(server.run, REQUEST, body)
     for body in (b"", b"sums", sums[:40], ciphertext):
         refused(lambda message: client.decrypt([message]), RESPONSE, body)
-    refused(server.accept_keys, EVALUATION_KEYS, b"keys", digest(b"keys"))
-    refused(load_keys, SECRET_KEYS, b"keys")
+    keys = b"keys" * 20
+    refused(server.accept_keys, EVALUATION_KEYS, keys, digest(keys), client.parameters_id)
+    refused(load_keys, SECRET_KEYS, keys, keys_id, client.parameters_id)
 
 
 def test_what_is_no_bytes_is_a_type_error(client, server):

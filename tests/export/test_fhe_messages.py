@@ -10,7 +10,17 @@ import pytest
 from qnnprune.exceptions import InvalidNetworkFileError
 from qnnprune.export.fhe import _messages
 from qnnprune.export.fhe._files import checked_folder, whole_folder, write_secret
-from qnnprune.export.fhe._messages import KINDS, REQUEST, RESPONSE, refusals, seal, unseal
+from qnnprune.export.fhe._messages import (
+    EVALUATION_KEYS,
+    KINDS,
+    REQUEST,
+    RESPONSE,
+    SECRET_KEYS,
+    refusals,
+    seal,
+    unseal,
+)
+from qnnprune.export.fhe._passphrase import is_locked, lock, unlock
 
 _MODEL, _OTHER, _KEYS = "ab" * 32, "cd" * 32, "12" * 32
 
@@ -29,7 +39,7 @@ def test_what_was_sealed_comes_out(kind):
 
 
 def test_the_layout_is_the_documented_one(request_bytes):
-    label = b"qnnprune" + bytes([1, KINDS.index(REQUEST)]) + b"\xab" * 32 + b"\x12" * 32
+    label = b"qnnprune" + bytes([2, KINDS.index(REQUEST)]) + b"\xab" * 32 + b"\x12" * 32
     checksum = hashlib.sha256(label + b"ciphertext").digest()
     assert request_bytes == label + checksum + b"ciphertext"
 
@@ -57,14 +67,21 @@ def test_another_model_is_named(request_bytes):
         unseal(request_bytes, REQUEST, _OTHER)
 
 
+@pytest.mark.parametrize("kind", [EVALUATION_KEYS, SECRET_KEYS])
+def test_other_parameters_are_named(kind):
+    keys = seal(kind, _MODEL, _KEYS, b"keys")
+    with pytest.raises(ValueError, match=f"are {kind} for parameters abab.* has cdcd.*: make new"):
+        unseal(keys, kind, _OTHER)
+
+
 def test_another_version_is_named(request_bytes, monkeypatch):
-    monkeypatch.setattr(_messages, "_VERSION", 2)
+    monkeypatch.setattr(_messages, "_VERSION", 3)
     newer = seal(REQUEST, _MODEL, _KEYS, b"body")
     assert unseal(newer, REQUEST, _MODEL) == (_KEYS, b"body")
-    with pytest.raises(ValueError, match="format version 1, and this package reads 2"):
+    with pytest.raises(ValueError, match="format version 2, and this package reads 3"):
         unseal(request_bytes, REQUEST, _MODEL)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format version 2, and this package reads 1"):
+    with pytest.raises(ValueError, match="format version 3, and this package reads 2"):
         unseal(newer, REQUEST, _MODEL)
 
 
@@ -189,3 +206,21 @@ def test_no_secret_is_written_over(tmp_path):
             write_secret(tmp_path / taken, b"second")
     assert (tmp_path / "secret").read_bytes() == b"first"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "secret"]
+
+
+def test_a_lock_opens_with_its_passphrase_alone():
+    pytest.importorskip("cryptography")
+    locked = lock(b"secret", "correct horse")
+    assert is_locked(locked) and b"secret" not in locked and not is_locked(b"secret")
+    assert lock(b"secret", "correct horse") != locked  # another salt
+    assert unlock(locked, "correct horse") == b"secret"
+    changed = [bytearray(locked) for _ in range(3)]
+    for index, data in zip((10, 30, len(locked) - 1), changed, strict=True):
+        data[index] ^= 1
+    for data in (*map(bytes, changed), locked[:-1], locked[:30], locked[:8]):
+        with pytest.raises(ValueError, match="passphrase is wrong, or the file is damaged"):
+            unlock(data, "correct horse")
+    with pytest.raises(ValueError, match="passphrase is wrong"):
+        unlock(locked, "correct horses")
+    with pytest.raises(ValueError, match="passphrase is empty"):
+        lock(b"secret", "")

@@ -6,48 +6,64 @@ model and of its keys; what does not match is refused.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from secrets import randbelow, token_bytes
 
 import numpy as np
 
 from .._common import require
 from ._ends import Ends
-from ._files import checked_folder, whole_folder, write_secret
+from ._files import Saved, checked_folder, write_secret
 from ._messages import (
     EVALUATION_KEYS,
+    NONCE_SIZE,
     REQUEST,
     RESPONSE,
     SECRET_KEYS,
     digest,
+    parameters_id,
     refusals,
     seal,
     short,
     unseal,
 )
+from ._passphrase import is_locked, lock, unlock
 
 __all__ = ["FheClient"]
 
 
 @dataclass(frozen=True)
 class _Keys:
-    """Concrete's client with its keys, and their id: the digest of the evaluation keys."""
+    """Concrete's client with its keys, the random bytes that go before them, and their id."""
 
     client: object
+    nonce: bytes
     id: str
 
     @staticmethod
-    def of(client) -> _Keys:
-        return _Keys(client, digest(client.evaluation_keys.serialize()))
+    def of(client, nonce: bytes) -> _Keys:
+        return _Keys(client, nonce, digest(nonce, client.evaluation_keys.serialize()))
 
 
-class FheClient:
+def _unlocked(path, passphrase: str | None) -> bytes:
+    data = Path(path).read_bytes()
+    if is_locked(data) and passphrase is None:
+        raise ValueError(f"{os.fspath(path)!r} is locked: pass its passphrase.")
+    if passphrase is not None and not is_locked(data):
+        raise ValueError(f"{os.fspath(path)!r} has no passphrase: load it without one.")
+    return unlock(data, passphrase) if is_locked(data) else data
+
+
+class FheClient(Saved):
     """Encodes and encrypts, decrypts and decodes, without the weights.
 
-    Made by `load` from what `EncryptedNetwork.save_client` wrote.  Its keys serve one model:
-    after a new training, a client needs the new folder and new keys.  Several threads may use
-    one client.
+    Made by `load` from what `EncryptedNetwork.save_client` wrote.  After a new training, a client
+    needs the new folder.  It keeps its keys where the new model has the same `parameters_id`.
+    Several threads may use one client.
 
     Parameters
     ----------
@@ -61,6 +77,7 @@ class FheClient:
 
     def __init__(self, ends: Ends, specs, model_id: str):
         self.ends, self.model_id = ends, model_id
+        self.parameters_id = parameters_id(specs)
         self._specs = specs
         # Replaced as a whole, so that no thread sees keys under the id of others.
         self._made: _Keys | None = None
@@ -90,31 +107,26 @@ class FheClient:
         specs = fhe.Client.load(folder / "client.zip").specs
         return FheClient(Ends.load(folder), specs, model_id)
 
-    def save(self, folder) -> None:
-        """Write the client's files, without keys.
+    def _write(self, folder: Path) -> None:
+        self.ends.save(folder)
+        require("concrete.fhe", "fhe").Client(self._specs).save(folder / "client.zip")
 
-        Parameters
-        ----------
-        folder : str or path-like
-            Must not exist yet, or be empty.
-
-        Raises
-        ------
-        OSError
-            If the folder is there already or cannot be written; nothing is left then.
-        """
-        with whole_folder(folder, self.model_id) as unfinished:
-            self.ends.save(unfinished)
-            require("concrete.fhe", "fhe").Client(self._specs).save(unfinished / "client.zip")
+    def __reduce__(self):
+        raise TypeError(
+            "An FheClient may hold secret keys, so it is not copied or pickled: save_keys(path) "
+            "writes them to a file that its owner alone may read."
+        )
 
     def keygen(self) -> None:
-        """Make new keys: takes seconds, and is needed once.
+        """Make new keys, from random numbers of the operating system.
 
-        Responses to what was encrypted with former keys can no longer be read.
+        Takes seconds, and is needed once.  Responses to what was encrypted with former keys can
+        no longer be read.
         """
         client = require("concrete.fhe", "fhe").Client(self._specs)
-        client.keygen(force=True)
-        self._made = _Keys.of(client)
+        seeds = {name: 1 + randbelow(2**128 - 1) for name in ("secret_seed", "encryption_seed")}
+        client.keygen(force=True, **seeds)
+        self._made = _Keys.of(client, token_bytes(NONCE_SIZE))
 
     @property
     def _keys(self) -> _Keys:
@@ -125,47 +137,53 @@ class FheClient:
             )
         return self._made
 
-    def save_keys(self, path) -> None:
+    def save_keys(self, path, *, passphrase: str | None = None) -> None:
         """Write all keys, the secret ones too, to a file that its owner alone may read.
 
-        Whoever reads the file can decrypt.
+        Whoever reads the file, and knows its passphrase if there is one, can decrypt.
 
         Parameters
         ----------
         path : str or path-like
             Must not exist yet.
+        passphrase : str, optional
+            Encrypts the file (scrypt, AES-256-GCM); needs the package cryptography.  Without
+            it nobody can read the keys again.
 
         Raises
         ------
         OSError
             If the file is there already or cannot be written; nothing is left then.
         ValueError
-            If there are no keys yet.
+            If there are no keys yet, or the passphrase is empty.
         """
         keys = self._keys
-        body = keys.client.keys.serialize()
-        write_secret(path, seal(SECRET_KEYS, self.model_id, keys.id, body))
+        body = keys.nonce + keys.client.keys.serialize()
+        message = seal(SECRET_KEYS, self.parameters_id, keys.id, body)
+        write_secret(path, message if passphrase is None else lock(message, passphrase))
 
-    def load_keys(self, path) -> None:
+    def load_keys(self, path, *, passphrase: str | None = None) -> None:
         """Go on with the keys that `save_keys` wrote.
 
         Parameters
         ----------
         path : str or path-like
+        passphrase : str, optional
+            What `save_keys` was given.
 
         Raises
         ------
         OSError
             If the file cannot be read.
         ValueError
-            If it is damaged, holds no secret keys, or those for another model; the client
-            keeps the keys that it had.
+            If it is damaged, holds no secret keys, or those for other parameters, or if the
+            passphrase is wrong or missing; the client keeps the keys that it had.
         """
-        _, body = unseal(Path(path).read_bytes(), SECRET_KEYS, self.model_id)
+        _, body = unseal(_unlocked(path, passphrase), SECRET_KEYS, self.parameters_id)
         client = require("concrete.fhe", "fhe").Client(self._specs)
         with refusals():
-            client.keys.load_from_bytes(body)
-        self._made = _Keys.of(client)
+            client.keys.load_from_bytes(body[NONCE_SIZE:])
+        self._made = _Keys.of(client, body[:NONCE_SIZE])
 
     def evaluation_keys(self) -> bytes:
         """What the server needs once, to compute for this client.
@@ -182,8 +200,44 @@ class FheClient:
             If there are no keys yet.
         """
         keys = self._keys
-        body = keys.client.evaluation_keys.serialize()
-        return seal(EVALUATION_KEYS, self.model_id, keys.id, body)
+        body = keys.nonce + keys.client.evaluation_keys.serialize()
+        return seal(EVALUATION_KEYS, self.parameters_id, keys.id, body)
+
+    @property
+    def keys_id(self) -> str:
+        """Id of the keys that the client has; every request carries it.
+
+        Raises
+        ------
+        ValueError
+            If there are no keys yet.
+        """
+        return self._keys.id
+
+    def connect(self, url: str, **options):
+        """Ask a service that ``qnnprune serve`` runs.
+
+        Parameters
+        ----------
+        url : str
+        **options
+            ``token`` and the other parameters of `qnnprune.service.ServiceClient`.
+
+        Returns
+        -------
+        qnnprune.service.ServiceClient
+            Its ``predict`` takes raw rows.  A context manager.
+
+        Raises
+        ------
+        ImportError
+            If httpx is missing; the message names the extra ``serve``.
+        ValueError
+            If the client has no keys yet, or the token would travel unencrypted.
+        ServiceError
+            If there is no such service, or it does not serve the client's model.
+        """
+        return import_module("qnnprune.service").ServiceClient(self, url, **options)
 
     def encrypt(self, X) -> list[bytes]:
         """Encode and encrypt raw rows.

@@ -1,4 +1,4 @@
-"""Atomic writes of folders and of secret files.
+"""Folders of clients and servers, written as a whole, and secret files.
 
 Each folder has a list of its files with their digests, so that a folder in which files of
 two networks were mixed is refused.
@@ -17,9 +17,34 @@ from ..._files import errors_of, write_whole
 from ...exceptions import InvalidNetworkFileError
 from ._messages import digest
 
-__all__ = ["checked_folder", "whole_folder", "write_secret"]
+__all__ = ["Saved", "checked_folder", "whole_folder", "write_secret"]
 
 _LIST = "model.json"
+
+
+class Saved:
+    """What is saved as a folder; a subclass has a `model_id` and says in `_write` what to write."""
+
+    model_id: str
+
+    def save(self, folder) -> None:
+        """Write the files, without keys.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Must not exist yet, or be empty.
+
+        Raises
+        ------
+        OSError
+            If the folder is there already or cannot be written; nothing is left then.
+        """
+        with whole_folder(folder, self.model_id) as unfinished:
+            self._write(unfinished)
+
+    def _write(self, folder: Path) -> None:
+        raise NotImplementedError
 
 
 @contextmanager

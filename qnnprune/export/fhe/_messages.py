@@ -6,30 +6,40 @@ bytes    hold
 0-7      ``qnnprune``
 8        version of this format
 9        kind: its place in `KINDS`
-10-41    id of the model
+10-41    id of the model; of keys, of their parameters
 42-73    id of the keys
 74-105   SHA-256 of all other bytes
-106-     what Concrete serialized
+106-     what Concrete serialized; of keys, after `NONCE_SIZE` random bytes
 =======  ==========================================
 
 Concrete checks little of what it reads: keys of another circuit bring the process down, and
 a number encrypted with another key decrypts to noise.  So nothing reaches it that does not
 match.  The seal tells mix-ups and damage.  It does not tell who wrote the bytes.
+
+The id of keys is a digest of the evaluation keys, with random bytes before them: a circuit without
+lookups has empty ones, and its clients must be told apart, too.
+
+Keys belong to parameters and not to a model: models that Concrete gave the same parameters share a
+client's keys.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from contextlib import contextmanager
 
 __all__ = [
     "EVALUATION_KEYS",
     "KINDS",
+    "NONCE_SIZE",
     "REQUEST",
     "RESPONSE",
     "SECRET_KEYS",
     "digest",
+    "parameters_id",
+    "parse",
     "refusals",
     "seal",
     "short",
@@ -43,9 +53,10 @@ EVALUATION_KEYS, REQUEST, RESPONSE, SECRET_KEYS = KINDS = (
     "secret keys",
 )
 
-_MAGIC, _VERSION = b"qnnprune", 1
+_MAGIC, _VERSION = b"qnnprune", 2
 _LABEL = struct.Struct(f"{len(_MAGIC)}sBB32s32s")
 _DIGEST_SIZE = 32
+NONCE_SIZE = 32
 
 
 def digest(*parts) -> str:
@@ -56,20 +67,31 @@ def digest(*parts) -> str:
     return found.hexdigest()
 
 
+def parameters_id(specs) -> str:
+    """Id of what keys are made of: equal where one client's keys serve several models.
+
+    Parameters
+    ----------
+    specs : concrete.fhe.ClientSpecs
+    """
+    keyset = json.loads(specs.serialize())["keyset"]
+    return digest(json.dumps(keyset, sort_keys=True).encode())
+
+
 def short(identifier: str) -> str:
     """As many digits of an id as tell it from others in a sentence."""
     return identifier[:12]
 
 
-def seal(kind: str, model_id: str, keys_id: str, body: bytes) -> bytes:
-    """A message of one of the `KINDS`."""
-    ids = bytes.fromhex(model_id), bytes.fromhex(keys_id)
+def seal(kind: str, belongs_to: str, keys_id: str, body: bytes) -> bytes:
+    """A message of one of the `KINDS`, for a model or, with keys, for parameters."""
+    ids = bytes.fromhex(belongs_to), bytes.fromhex(keys_id)
     label = _LABEL.pack(_MAGIC, _VERSION, KINDS.index(kind), *ids)
     return b"".join([label, bytes.fromhex(digest(label, body)), body])
 
 
-def unseal(data, kind: str, model_id: str) -> tuple[str, bytes]:
-    """The id of the keys, and what Concrete serialized.
+def unseal(data, kind: str, belongs_to: str) -> tuple[str, bytes]:
+    """The id of the keys, and the body.
 
     Raises
     ------
@@ -77,21 +99,35 @@ def unseal(data, kind: str, model_id: str) -> tuple[str, bytes]:
         If `data` is not bytes-like.
     ValueError
         If it is no message, of another format version, damaged, of another kind than
-        `kind`, or for another model than `model_id`.
+        `kind`, or for another model, or other parameters, than `belongs_to`.
     """
-    found_kind, found_model, keys_id, body = _parse(data)
+    found_kind, found, keys_id, body = parse(data)
     if found_kind != kind:
         raise ValueError(f"The bytes are {found_kind}, but what belongs here is {kind}.")
-    if found_model != model_id:
+    if found == belongs_to:
+        return keys_id, bytes(body)
+    if kind in (EVALUATION_KEYS, SECRET_KEYS):
         raise ValueError(
-            f"The bytes are {kind} for model {short(found_model)}, but this is model "
-            f"{short(model_id)}: client and server must be saved from one compiled network. "
-            "After a new training, clients need the new folder and new keys."
+            f"The bytes are {kind} for parameters {short(found)}, but this model has "
+            f"{short(belongs_to)}: make new keys with keygen()."
         )
-    return keys_id, body
+    raise ValueError(
+        f"The bytes are {kind} for model {short(found)}, but this is model "
+        f"{short(belongs_to)}: client and server must be saved from one compiled network. "
+        "After a new training, clients need the new folder."
+    )
 
 
-def _parse(data) -> tuple[str, str, str, bytes]:
+def parse(data) -> tuple[str, str, str, memoryview]:
+    """Kind, id of model or parameters, id of keys, and body of a whole message, not copied.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not bytes-like.
+    ValueError
+        If it is no message, of another format version, or damaged.
+    """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"A message is bytes, but got {type(data).__name__}.")
     data = memoryview(data).cast("B")
@@ -107,10 +143,10 @@ def _parse(data) -> tuple[str, str, str, bytes]:
     label, checksum, body = data[: _LABEL.size], data[_LABEL.size : start], data[start:]
     if checksum != bytes.fromhex(digest(label, body)):
         raise ValueError("The bytes are damaged or cut off: their checksum does not match.")
-    _, _, kind, model, keys = _LABEL.unpack(label)
+    _, _, kind, belongs_to, keys = _LABEL.unpack(label)
     if kind >= len(KINDS):
         raise ValueError(f"The bytes are of kind {kind}, which this package does not know.")
-    return KINDS[kind], model.hex(), keys.hex(), bytes(body)
+    return KINDS[kind], belongs_to.hex(), keys.hex(), body
 
 
 @contextmanager

@@ -9,12 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from .._common import require
-from ._files import checked_folder, whole_folder
+from ._cost import key_sizes
+from ._files import Saved, checked_folder
 from ._messages import (
     EVALUATION_KEYS,
+    NONCE_SIZE,
     REQUEST,
     RESPONSE,
     digest,
+    parameters_id,
     refusals,
     seal,
     short,
@@ -24,7 +27,7 @@ from ._messages import (
 __all__ = ["FheServer"]
 
 
-class FheServer:
+class FheServer(Saved):
     """Computes on ciphertexts of any number of clients.
 
     Made by `load` from what `EncryptedNetwork.save_server` wrote.  Several threads may use one
@@ -47,6 +50,7 @@ class FheServer:
 
     def __init__(self, server, model_id: str):
         self._server, self.model_id = server, model_id
+        self.parameters_id = parameters_id(server.client_specs)
         self._keys: dict[str, object] = {}  # by id; each access is one atomic operation
 
     @staticmethod
@@ -73,21 +77,8 @@ class FheServer:
         model_id = checked_folder(folder)
         return FheServer(fhe.Server.load(folder / "server.zip"), model_id)
 
-    def save(self, folder) -> None:
-        """Write the server's files, without keys.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            Must not exist yet, or be empty.
-
-        Raises
-        ------
-        OSError
-            If the folder is there already or cannot be written; nothing is left then.
-        """
-        with whole_folder(folder, self.model_id) as unfinished:
-            self._server.save(unfinished / "server.zip")
+    def _write(self, folder: Path) -> None:
+        self._server.save(folder / "server.zip")
 
     def accept_keys(self, evaluation_keys: bytes) -> str:
         """Compute for one more client from now on.
@@ -107,14 +98,20 @@ class FheServer:
         TypeError
             If it is not bytes.
         ValueError
-            If the bytes are damaged, no evaluation keys, or keys for another model.
+            If the bytes are damaged, no evaluation keys, or keys for other parameters.
         """
-        keys_id, body = unseal(evaluation_keys, EVALUATION_KEYS, self.model_id)
+        keys_id, body = unseal(evaluation_keys, EVALUATION_KEYS, self.parameters_id)
         if digest(body) != keys_id:  # else one client could replace the keys of another
             raise ValueError("The evaluation keys are damaged: they carry the id of other keys.")
         with refusals():
-            self._keys[keys_id] = require("concrete.fhe", "fhe").EvaluationKeys.deserialize(body)
+            keys = require("concrete.fhe", "fhe").EvaluationKeys.deserialize(body[NONCE_SIZE:])
+        self._keys[keys_id] = keys
         return keys_id
+
+    @property
+    def key_sizes(self) -> tuple[int, int]:
+        """Bytes of a client's keys as they are sent, and in memory once they computed a row."""
+        return key_sizes(self._server.client_specs)
 
     def forget_keys(self, keys_id: str) -> None:
         """Compute no longer for a client, and free the memory of its keys.
