@@ -175,7 +175,7 @@ def race(
     recipes: list[Recipe],
     table: TrainingTable,
     seed: int,
-    squared_error: Callable,
+    row_errors: Callable,
     held: TrainingTable | None = None,
     n_jobs: int | None = None,
 ) -> Recipe:
@@ -192,9 +192,9 @@ def race(
         Of more than 10,000 rows so many are drawn.
     seed : int
         Draws the rows.
-    squared_error : callable
+    row_errors : callable
         Trains on a table by a recipe and returns the squared error of every row of another one:
-        ``squared_error(recipe, table, held_back)``.  The error of class probabilities is
+        ``row_errors(recipe, table, held_back)``.  The error of class probabilities is
         theirs (Brier's score): unlike the rate of wrong labels it sees overconfidence, and
         unlike the log loss a few rows cannot decide.
     held : TrainingTable, optional
@@ -207,7 +207,7 @@ def race(
         return recipes[0]
     kept, held = parts
     share = held.weight / held.weight.sum()
-    trials = Parallel(n_jobs)(delayed(squared_error)(recipe, kept, held) for recipe in recipes)
+    trials = Parallel(n_jobs)(delayed(row_errors)(recipe, kept, held) for recipe in recipes)
     best, chosen = 0.0, recipes[0]
     for recipe, error in zip(recipes[1:], trials[1:], strict=True):
         gain = trials[0] - error
