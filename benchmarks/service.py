@@ -7,6 +7,7 @@ one row after the other.  In a cell of a fault, another client asks meanwhile.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -178,21 +179,25 @@ def _texts(outcomes) -> str:
     return "; ".join([count, *sorted(texts)])
 
 
-def stalled(service: Service, client: FheClient) -> str:
-    """A part of a body, and then nothing."""
+def _begun(service: Service, length: int) -> str:
+    """The answer to a request whose body begins and never ends: its status, and the reason."""
     address = urlsplit(service.url)
-    lines = [f"PUT /v1/jobs/{'0' * 32} HTTP/1.1", "Host: x", "Content-Length: 1000"]
+    lines = [f"PUT /v1/jobs/{'0' * 32} HTTP/1.1", "Host: x", f"Content-Length: {length}"]
     lines += [f"Authorization: Bearer {service.token}", "", "a few bytes"]
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall("\r\n".join(lines).encode())
-        return connection.recv(1000).split()[1].decode() + " stalled"
+        head, _, body = connection.makefile("rb").read().decode().partition("\r\n\r\n")
+    return f"{head.split()[1]} {json.loads(body)['error']}"
+
+
+def stalled(service: Service, client: FheClient) -> str:
+    """A part of a body, and then nothing."""
+    return _begun(service, 1000)
 
 
 def oversized(service: Service, client: FheClient) -> str:
     """A header that announces a gigabyte."""
-    request = service.http.build_request("PUT", f"/v1/jobs/{'0' * 32}", content=b"")
-    request.headers["Content-Length"] = str(10**9)
-    return _refusal(service.http.send(request))
+    return _begun(service, 10**9)
 
 
 def garbage(service: Service, client: FheClient) -> str:
