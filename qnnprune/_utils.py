@@ -10,7 +10,7 @@ from importlib import import_module
 import numpy as np
 
 __all__ = [
-    "data_frame",
+    "Tabular",
     "display",
     "is_plain",
     "plain_labels",
@@ -122,19 +122,27 @@ def state_without_caches(instance) -> dict:
     }
 
 
-def data_frame(columns: dict):
-    """Columns as a pandas DataFrame, which only those need who ask for one.
+class Tabular:
+    """What has a `to_dict` of columns, and so a table of pandas, which only those need who ask."""
 
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("to_frame() needs pandas: pip install pandas.") from error
-    return pd.DataFrame(columns)
+    def to_frame(self):
+        """The columns of `to_dict` as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per entry of the columns.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+        return pd.DataFrame(self.to_dict())
 
 
 def display(name: str):

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils import data_frame, display, user_stacklevel
+from .._utils import Tabular, display, user_stacklevel
 from ..exceptions import FewWeightsWarning
 from ..training.rows import hold_out
 from ..training.spec import Mode
@@ -24,7 +24,7 @@ __all__ = ["Narrowing", "NarrowingCurve"]
 
 
 @dataclass(frozen=True)
-class NarrowingCurve:
+class NarrowingCurve(Tabular):
     """Scores of an estimator on its way to narrower accumulators.
 
     Attributes
@@ -54,21 +54,6 @@ class NarrowingCurve:
         """
         names = ("n_accum_bits", "score", "nonzeros")
         return {name: list(getattr(self, name)) for name in names}
-
-    def to_frame(self):
-        """The curve as a pandas DataFrame.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per width, with the columns of `to_dict`.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        return data_frame(self.to_dict())
 
     def plot(self, *, ax=None):
         """Draw score and weights against the width; needs the extra ``plot``.

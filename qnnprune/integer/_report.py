@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from .._utils import data_frame, display, text_table
+from .._utils import Tabular, display, text_table
 from ..accumulators import accumulator_bits
 from ._simulation import layer_name
 
@@ -15,7 +15,7 @@ __all__ = ["AccumulatorReport", "accumulator_report"]
 FEW_WEIGHTS = 4  # per neuron; with fewer hardly anything can be learned
 
 
-class AccumulatorReport:
+class AccumulatorReport(Tabular):
     """A table with one row a layer, as text, as HTML and as data.
 
     Parameters
@@ -59,21 +59,6 @@ class AccumulatorReport:
             One entry per layer in each list.
         """
         return {key: [row[key] for row in self.rows] for key in self.rows[0]}
-
-    def to_frame(self):
-        """The table as a pandas DataFrame.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per layer.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        return data_frame(self.to_dict())
 
     def plot(self, *, ax=None):
         """Draw proven and observed widths beside the register; needs the extra ``plot``.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._utils import data_frame, display
+from .._utils import Tabular, display
 from ..accumulators import register_range
 from ..exceptions import AccumulatorOverflowError
 from ._layer import IntegerLayer, OutputLayer
@@ -36,7 +36,7 @@ def check_register(n_accum_bits, mode) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class SimulationResult:
+class SimulationResult(Tabular):
     """What narrow accumulators did to a batch.
 
     Attributes
@@ -106,21 +106,6 @@ class SimulationResult:
             "accumulator_max": np.concatenate(self.accumulator_max),
         }
         return {name: column.tolist() for name, column in columns.items()}
-
-    def to_frame(self):
-        """What happened to each neuron, as a pandas DataFrame.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per neuron, with the columns of `to_dict`.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        return data_frame(self.to_dict())
 
     def plot(self, *, ax=None):
         """Draw the overflow of every neuron; needs the extra ``plot``.

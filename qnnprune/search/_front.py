@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._utils import data_frame, display
+from .._utils import Tabular, display
 from ._dominance import unbeaten
 
 __all__ = ["ParetoFront", "Trial", "front_of"]
@@ -38,7 +38,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class ParetoFront:
+class ParetoFront(Tabular):
     """Trials of a search for the best scores at every cost, and the estimators of the best ones.
 
     Attributes
@@ -73,21 +73,6 @@ class ParetoFront:
         }
         columns["front"] = [place in self.front for place in range(len(trials))]
         return columns | {"error": [t.error for t in trials]}
-
-    def to_frame(self):
-        """The trials as a pandas DataFrame.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per trial, with the columns of `to_dict`.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        return data_frame(self.to_dict())
 
     def plot(self, *, ax=None):
         """Draw score against every cost; needs the extra ``plot``.

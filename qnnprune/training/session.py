@@ -135,7 +135,8 @@ class _Session:
         return self.trained(net, rows, chosen, recipe)
 
     def check_scoring(self, rows):
-        if self.spec.early_stopping:
+        # Only a scorer is checked: rows of the user's own are not merged for nothing.
+        if self.spec.early_stopping and self.spec.scoring not in (None, "loss"):
             scored = ShownRows(self.user, rows) if self.valid is None else self.shown_valid(rows)
             check_scoring(
                 self.spec.scoring, scored.y, scored.weight,
