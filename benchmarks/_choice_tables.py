@@ -10,11 +10,15 @@ from _tables import markdown
 
 __all__ = ["choice_tables"]
 
-_LIST = 3  # candidates that a fit tries
-# What a fit tries, and less than that.
+_LIST = 4  # candidates that a fit tries
 _IN_USE = {
-    8: ["coarse, dropout .3", "coarse, no dropout", "fine, no dropout"],
-    6: ["coarse, dropout .3", "coarse, 1 bit, dropout .15", "fine, 1 bit, no dropout"],
+    8: ["coarse, dropout .3", "coarse, no dropout", "fine, no dropout", "no hidden layers"],
+    6: [
+        "coarse, dropout .3",
+        "coarse, 1 bit, dropout .15",
+        "fine, 1 bit, no dropout",
+        "no hidden layers",
+    ],
 }
 _CLIP = {"classification": 0.05, "regression": 0.1}
 _POINTS = {"classification": 100.0, "regression": 50.0}  # .02 of R2 weigh as a point
@@ -54,10 +58,12 @@ def _lists(gaps, errors, kind, in_use) -> str:
     worth = pd.DataFrame({" / ".join(names): _chosen(gaps, errors, names) for names in lists})
     best = worth.mean().idxmax()
     others = [worth.drop(index=name).mean().idxmax() for name in worth.index]
-    fewer = [in_use[0], in_use[-1]]
     lines = [
         ("in use", " / ".join(in_use), worth[" / ".join(in_use)].mean()),
-        ("two of these", " / ".join(fewer), _chosen(gaps, errors, fewer).mean()),
+        *(
+            ("one of these less", " / ".join(less), _chosen(gaps, errors, less).mean())
+            for less in ([n for n in in_use if n != name] for name in in_use)
+        ),
         ("the first alone", in_use[0], gaps[in_use[0]].mean()),
         ("all sets", best, worth[best].mean()),
         *(

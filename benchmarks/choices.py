@@ -22,6 +22,7 @@ from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
 PACKAGES = ("scikit-learn", "torch", "numpy")
 _ONE = {"n_in_bits": 1, "n_a_bits": 1}
+_ADDITIVE = {"n_input_segments": 16, "dropout": 0.3, "hidden_layer_sizes": (), "n_output_sums": 16}
 WIDE = {
     "coarse, dropout .3": {"n_input_segments": 16, "dropout": 0.3},
     "coarse, no dropout": {"n_input_segments": 16, "dropout": 0.0},
@@ -31,6 +32,7 @@ WIDE = {
     "coarse, dropout .3, one sum": {"n_input_segments": 16, "dropout": 0.3, "n_output_sums": 1},
     "fine, no dropout, one sum": {"n_input_segments": 48, "dropout": 0.0, "n_output_sums": 1},
     "fine, 1 bit, no dropout": {"n_input_segments": 48, "dropout": 0.0, **_ONE},
+    "no hidden layers": _ADDITIVE,
 }
 NARROW = {
     "coarse, dropout .3": {"n_input_segments": 16, "dropout": 0.3},
@@ -38,6 +40,7 @@ NARROW = {
     "coarse, 1 bit, dropout .15": {"n_input_segments": 16, "dropout": 0.15, **_ONE},
     "coarse, 1 bit, dropout .3": {"n_input_segments": 16, "dropout": 0.3, **_ONE},
     "fine, 1 bit, no dropout": {"n_input_segments": 48, "dropout": 0.0, **_ONE},
+    "no hidden layers": _ADDITIVE,
 }
 _USUAL = {"hidden_layer_sizes": (256, 128), "n_output_sums": 4, "n_a_bits": 2}
 _ROWS = 5000

@@ -236,7 +236,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, int or "auto", default="auto"
-        Neurons of each hidden layer.  "auto" is (256, 128), and (512, 128) below 6 guaranteed bits.
+        Neurons of each hidden layer.  "auto" is (256, 128), below 6 guaranteed bits (512, 128), or
+        () where `fit` finds hidden layers no better.
         Without any, (), logits are sums of the input codes: an additive model of the features.
     activation : str or callable, default="auto"
         "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
@@ -407,7 +408,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_ : int
         What was given, or chosen.
     hidden_layer_sizes_ : tuple of int
-        What was given, or follows from `n_accum_bits`.
+        What was given, or chosen.
     activation_ : str or callable
         What was given, or follows from `n_a_bits_`.
     n_features_in_ : int

@@ -26,7 +26,12 @@ def table_of(y) -> TrainingTable:
 
 
 def names_of(recipes) -> list[tuple]:
-    return [(r.n_input_segments, r.n_in_bits, r.n_a_bits, r.activation, r.dropout) for r in recipes]
+    """Of those with hidden layers."""
+    return [
+        (r.n_input_segments, r.n_in_bits, r.n_a_bits, r.activation, r.dropout)
+        for r in recipes
+        if r.hidden_layer_sizes
+    ]
 
 
 def test_recipes_by_hand():
@@ -35,6 +40,15 @@ def test_recipes_by_hand():
     narrow = [wide[0], ("coarse", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)]
     assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
     assert names_of(auto_recipes(ANY, 5)) == [*narrow[1:], narrow[0]]
+
+
+@pytest.mark.parametrize("n_bits", [None, 16, 8, 7, 6, 5, 4])
+def test_the_last_recipe_has_no_hidden_layers_unless_sizes_are_given(n_bits):
+    assert [r.hidden_layer_sizes for r in auto_recipes(ANY, n_bits)].count(()) == 1
+    assert auto_recipes(ANY, n_bits)[-1].hidden_layer_sizes == ()
+    given = auto_recipes(replace(ANY, hidden_layer_sizes=(16,)), n_bits)
+    assert {r.hidden_layer_sizes for r in given} == {(16,)}
+    assert len({r.n_output_sums for r in given}) == 1
 
 
 def test_what_is_asked_for_is_not_chosen():
@@ -49,7 +63,7 @@ def test_what_is_asked_for_is_not_chosen():
     assert found[0].given(given).dropout == 0.4
 
 
-RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
+*RECIPES, ADDITIVE = (replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8))
 
 
 def errors(recipe, held):
@@ -102,6 +116,21 @@ def test_the_first_of_equals_wins():
         return np.ones(len(held))
 
     assert race(RECIPES, table_of(np.arange(300.0)), 0, squared_error) == RECIPES[0]
+
+
+@pytest.mark.parametrize("gain, leaves", [(-0.3, False), (0.0, False), (0.2, False), (0.3, True)])
+def test_hidden_layers_are_taken_if_rows_agree_that_they_are_better(gain, leaves):
+    """Errors differ by the gain ± 2 on 60 rows: a standard error of 2 / √60 = .26."""
+
+    def squared_error(recipe, kept, held):
+        assert len(held) == 60
+        better = gain + np.where(np.arange(len(held)) % 2, -2, 2)
+        gains = {RECIPES[0]: better - 0.01, RECIPES[1]: better, ADDITIVE: 0 * better}
+        return 9 - gains[recipe]
+
+    recipes = [*RECIPES[:2], ADDITIVE]
+    chosen = race(recipes, table_of(np.arange(300.0)), 0, squared_error)
+    assert chosen == (RECIPES[1] if leaves else ADDITIVE)
 
 
 def test_of_many_rows_some_are_looked_at():
