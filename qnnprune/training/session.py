@@ -28,7 +28,7 @@ from .auto import (
     auto_sums,
     hold_back,
     race,
-    trial_epochs,
+    trial_recipe,
     whole_training,
 )
 from .callbacks import EpochTasks
@@ -197,9 +197,7 @@ class _Session:
         label = f"trial {self.n_tried} of {n_trials}"
         span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
         rows = rows.recoded(self.encodings[recipe.resolution])
-        short = replace(
-            recipe, max_epochs=trial_epochs(recipe.max_epochs, self.spec.guaranteed_bits)
-        )
+        short = trial_recipe(recipe, self.spec.asked, self.spec.guaranteed_bits)
         task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
         net = self.net(
             rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)

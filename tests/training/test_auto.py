@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss, mean_squared_error
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.training.auto import Recipe, auto_recipes, hold_back, race, trial_epochs
+from qnnprune.training.auto import Recipe, auto_recipes, hold_back, race, trial_recipe
 from qnnprune.training.rows import TrainingTable
 
 RATES = LRScheduler("StepLR", step_size=30)
@@ -64,6 +64,20 @@ def test_what_is_asked_for_is_not_chosen():
 
 
 *RECIPES, ADDITIVE = (replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8))
+
+
+def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_given():
+    found = [trial_recipe(RECIPES[0], ANY, bits) for bits in (None, 8, 7)]
+    assert [(r.max_epochs, r.hidden_layer_sizes) for r in found] == [
+        (20, (128, 64)),
+        (20, (128, 64)),
+        (40, (128, 64)),
+    ]
+    assert trial_recipe(ADDITIVE, ANY, 8).hidden_layer_sizes == ()
+    given = replace(RECIPES[0], hidden_layer_sizes=(9,), max_epochs=25)
+    assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,)), 8) == replace(
+        given, max_epochs=13
+    )
 
 
 def errors(recipe, held):
@@ -304,7 +318,7 @@ COARSE, FINE = 160, 480  # inputs of ten features, of 16 segments and of 48
 )
 def test_what_is_tried_depends_on_what_is_given(settings, tried, longer):
     *found, last = recipes_of(PrunedNeuralNetClassifier((8,), random_state=0, **settings))
-    assert found == [(trial_epochs(40, 8), *rest) for _, *rest in tried]
+    assert found == [(20, *rest) for _, *rest in tried]
     assert last in tried
 
 
