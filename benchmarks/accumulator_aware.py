@@ -38,7 +38,7 @@ from qnnprune import IntegerNetwork
 from qnnprune.accumulators import weight_max
 from qnnprune.training.compilation import compile_layers
 
-__all__ = ["START", "train_bounded"]
+__all__ = ["START", "start_bounded", "train_bounded"]
 
 # From a partial look at validation splits of two to four small sets, one seed each: 2, 3, 4 and 6
 # bits, rates from 1e-4 to 1e-2.  At 8 bits of accumulator 3 or 4 bits and 1e-3 or 3e-3 did about
@@ -67,30 +67,8 @@ class BoundedLinear(nn.Module):
         self.stub = IntQuantTensor(
             torch.zeros(1), one, zero, torch.tensor(float(n_in_bits)), signed=True, training=True
         )
-        self._start(linear.weight.detach()[:, self.live], start.scale)
-
-    @torch.no_grad()
-    def _start(self, weight, step):
-        """Project the rows onto their L1 balls; the norms and steps are what they then are.
-
-        The radius of a ball is in steps, and weights are rounded toward zero: with a step as large
-        as that of unbounded weights hardly any would be left.  The normalisation that follows
-        makes the step free, so each row takes the one with which its integers point most nearly
-        where its weights did.
-        """
-        quantizer = self.linear.weight_quant.tensor_quant
-        bound = quantizer.pre_scaling_impl
-        if hasattr(bound, "pre_zero_point"):
-            weight = weight - weight.mean(dim=1, keepdim=True)
-        largest = bound.calc_max_l1_norm(self.stub.bit_width, True)
-        code = weight_max(int(quantizer.msb_clamp_bit_width_impl()))
-        step = best_step(weight, step, largest, code)
-        weight = project(weight, largest * step)
-        self.linear.weight.copy_(weight)
-        # One step for both of its uses, as in the papers; Brevitas makes two parameters.
-        bound.scaling_impl = quantizer.scaling_impl
-        quantizer.scaling_impl.value.copy_(step.log2())
-        bound.value.copy_(weight.abs().sum(dim=1, keepdim=True).clamp_(min=1e-6).log2())
+        weight = linear.weight.detach()[:, self.live]
+        start_bounded(self.linear, weight, start.scale, self.stub.bit_width, True)
 
     def quantized(self):
         """Weights as a Brevitas quant tensor."""
@@ -106,6 +84,43 @@ class BoundedLinear(nn.Module):
         codes = torch.zeros(self.linear.out_features, n_in)
         codes[:, self.live] = (found.value / found.scale).round()
         return codes, found.scale
+
+
+@torch.no_grad()
+def start_bounded(layer, weight, step, n_in_bits, signed):
+    """Start from trained weights: project the rows onto their L1 balls.
+
+    The radius of a ball is in steps, and weights are rounded toward zero: with a step as large
+    as that of unbounded weights hardly any would be left.  The normalisation that follows
+    makes the step free, so each row takes the one with which its integers point most nearly
+    where its weights did.
+
+    Parameters
+    ----------
+    layer : QuantLinear or convolution
+        With a quantizer of A2Q or A2Q+.
+    weight, step : tensor
+        Trained weights, and the step of each row, or of all.
+    n_in_bits : tensor of shape ()
+        Width of the input codes.
+    signed : bool
+        Whether these have a sign.
+    """
+    quantizer = layer.weight_quant.tensor_quant
+    bound, shape = quantizer.pre_scaling_impl, weight.shape
+    weight = weight.flatten(1)
+    if hasattr(bound, "pre_zero_point"):
+        weight = weight - weight.mean(dim=1, keepdim=True)
+    largest = bound.calc_max_l1_norm(n_in_bits, signed)
+    code = weight_max(int(quantizer.msb_clamp_bit_width_impl()))
+    step = best_step(weight, step.reshape(-1, 1).expand(len(weight), 1), largest, code)
+    weight = project(weight, largest * step)
+    layer.weight.copy_(weight.view(shape))
+    # One step for both of its uses, as in the papers; Brevitas makes two parameters.
+    bound.scaling_impl, value = quantizer.scaling_impl, quantizer.scaling_impl.value
+    value.copy_(step.log2().view_as(value))
+    norm = weight.abs().sum(dim=1).clamp_(min=1e-6).log2()
+    bound.value.copy_(norm.view_as(bound.value))
 
 
 def project(weight, radius):

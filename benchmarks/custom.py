@@ -1,7 +1,8 @@
 """Modules of one's own: what does a proven accumulator cost convolutions and known small networks?
 
-Each case is a module of stock Brevitas layers, trained in a plain loop with `AccumulatorPruner`, or
-without it ("dense").  Scores are those of its integer network on the test rows: accuracy, R² for
+Each case is a module of stock Brevitas layers, trained in a plain loop ("dense"), and then for as many
+epochs again with `AccumulatorPruner` ("pruned"), or as A2Q+ of Brevitas with weights of 4 bits (see
+`accumulator_aware`).  Scores are those of its integer network on the test rows: accuracy, R² for
 the sensors, and for the autoencoder the area under the curve that tells unknown digits from
 known ones by the error of reconstruction.  Compression is weights / nonzero weights, speedup
 multiply-adds / nonzero multiply-adds (Blalock et al. 2020).
@@ -10,12 +11,16 @@ multiply-adds / nonzero multiply-adds (Blalock et al. 2020).
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from _runner import arguments, run
+from accumulator_aware import start_bounded
 from brevitas.nn import QuantConv1d, QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
+from brevitas.quant import Int8AccumulatorAwareZeroCenterWeightQuant
+from brevitas.quant_tensor import IntQuantTensor
 from brevitas_examples.bnn_pynq.models.FC import FC
 from sklearn.datasets import load_digits
 from sklearn.metrics import r2_score, roc_auc_score
@@ -28,7 +33,8 @@ from qnnprune.nn import AccumulatorPruner, to_integer_network
 HAN_300 = {"1": {"sparsity": 0.92}, "4": {"sparsity": 0.91}, "7": {"sparsity": 0.74}}
 HAN_5 = {name: {"sparsity": s} for name, s in zip("159", (0.34, 0.88, 0.92), strict=True)}
 HAN_5["11"] = {"sparsity": 0.81}
-N_MNIST = 10_000
+N_MNIST = 20_000
+WEIGHTED = QuantLinear, QuantConv1d, QuantConv2d
 
 
 def linear(n_in, n_out, bits=2):
@@ -116,8 +122,9 @@ def mnist(folder, shape=(1, 28, 28)):
     with np.load(Path(folder) / "mnist.npz") as file:
         X, y, part = file["X"], file["y"], file["part"]
     X = X.reshape(-1, *shape).astype(np.float32) / 255
+    y = y.astype(int)
     train = np.flatnonzero(part == 0)[:N_MNIST]
-    return X[train], X[part == 1], y[train].astype(int), y[part == 1].astype(int)
+    return X[train], X[part == 1], y[train], y[part == 1]
 
 
 def digits(_):
@@ -137,7 +144,7 @@ def engines(folder, length=25):
     windows = np.lib.stride_tricks.sliding_window_view(X, length, axis=0)[ends - length + 1]
     train = part[ends] == 0
     y = (y[ends] / 125).astype(np.float32)
-    return windows[train][::2], windows[~train], y[train][::2], y[~train]
+    return np.ascontiguousarray(windows[train][::2]), windows[~train], y[train][::2], y[~train]
 
 
 def known_digits(_):
@@ -222,8 +229,7 @@ def cost(module, X) -> dict:
         total["macs"] += codes.numel() * positions
         total["nonzero_macs"] += kept * positions
 
-    kinds = (QuantLinear, QuantConv1d, QuantConv2d)
-    hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, kinds)]
+    hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, WEIGHTED)]
     with torch.no_grad():
         module(X[:1])
     for hook in hooks:
@@ -231,40 +237,99 @@ def cost(module, X) -> dict:
     return total
 
 
-def measure(case, bits, seed, folder=None) -> dict:
+def bounded(module, n_accum_bits):
+    """Put layers of A2Q+ into the place of trained ones."""
+    n_bits = signed = None
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, (QuantIdentity, QuantReLU)):
+            n_bits, signed = layer.act_quant.bit_width().detach(), bool(layer.act_quant.is_signed)
+        if isinstance(layer, WEIGHTED):
+            parent, _, own = name.rpartition(".")
+            made = bounded_layer(layer, n_bits, signed, n_accum_bits)
+            setattr(module.get_submodule(parent), own, made)
+    return module
+
+
+def bounded_layer(layer, n_bits, signed, n_accum_bits):
+    given = {
+        "bias": layer.bias is not None, "weight_bit_width": 4,
+        "weight_quant": Int8AccumulatorAwareZeroCenterWeightQuant,
+        "weight_accumulator_bit_width": n_accum_bits,
+    }  # fmt: skip
+    if isinstance(layer, QuantLinear):
+        made = QuantLinear(layer.in_features, layer.out_features, **given)
+    else:
+        sizes = layer.in_channels, layer.out_channels, layer.kernel_size
+        made = type(layer)(*sizes, stride=layer.stride, padding=layer.padding, **given)
+    # The quantizer asks its input for width and sign, which conversion wants to know again.
+    zero, one = torch.tensor(0.0), torch.tensor(1.0)
+
+    def tell(module, args):
+        return (
+            IntQuantTensor(args[0], one, zero, n_bits, signed=signed, training=module.training),
+        )
+
+    made.register_forward_pre_hook(tell)
+    made.weight_quant.cache_inference_quant_act = True
+    start_bounded(made, layer.weight.detach(), layer.quant_weight().scale, n_bits, signed)
+    if layer.bias is not None:
+        made.bias.data.copy_(layer.bias.detach())
+    return made
+
+
+@cache
+def dense_state(case, seed, folder):
+    """Tensors of the trained dense module, and seconds."""
+    make, rows, n_epochs, _ = CASES[case]
+    X, _, y, _ = rows(folder)
+    torch.manual_seed(seed)
+    module, started = make(), time.process_time()
+    trained(module, torch.from_numpy(X), torch.from_numpy(y), n_epochs, None, seed)
+    return module.state_dict(), time.process_time() - started
+
+
+def measure(case, method, bits, seed, folder=None) -> dict:
+    """Train the dense module; go on from it for as many epochs under a limit."""
     make, rows, n_epochs, per_layer = CASES[case]
     X, X_test, y, y_test = rows(folder)
-    X, target = torch.from_numpy(np.ascontiguousarray(X)), torch.from_numpy(y)
-    torch.manual_seed(seed)
-    module, pruner = make(), None
-    if bits is not None:
+    state, seconds = dense_state(case, seed, folder)
+    module, pruner, started = make(), None, time.process_time()
+    module.load_state_dict(state)
+    if method == "A2Q+":
+        module = bounded(module, bits)
+    if method == "pruned":
         pruner = AccumulatorPruner(module, bits, per_layer=per_layer)
-    started = time.perf_counter()
-    trained(module, X, target, n_epochs, pruner, seed)
-    seconds = time.perf_counter() - started
-    network, found = to_integer_network(module, X[:1]), cost(module, X)
+    if method != "dense":
+        trained(module, torch.from_numpy(X), torch.from_numpy(y), n_epochs, pruner, seed)
+    seconds += time.process_time() - started
+    example = torch.from_numpy(X[:1])
+    module.eval()(example)
+    network, found = to_integer_network(module, example), cost(module, example)
     return {
         "score": score_of(case, network, X_test, y_test),
         "proven_bits": network.proven_bits,
         "nonzeros": found["nonzeros"],
         "compression": found["weights"] / found["nonzeros"],
         "speedup": found["macs"] / found["nonzero_macs"],
-        "seconds": seconds,
+        "cpu_seconds": seconds,
     }
 
 
 def main():
     parser = arguments(__doc__, "custom")
-    parser.add_argument("--bits", nargs="+", default=["dense", "12", "10", "8"])
+    parser.add_argument("--bits", type=int, nargs="+", default=[12, 10, 8])
+    parser.add_argument("--methods", nargs="+", default=["dense", "pruned", "A2Q+"])
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     cases = options.sets or [c for c in CASES if options.data or c.endswith(", digits")]
-    bits = [None if b == "dense" else int(b) for b in options.bits]
     cells = [
-        {"case": case, "bits": b, "seed": seed}
-        for case in cases for b in bits for seed in range(options.seeds)
-        if b is not None or CASES[case][3] is None
-    ]  # fmt: skip
+        {"case": case, "method": method, "bits": bits, "seed": seed}
+        for case in cases
+        for method in options.methods
+        if method == "pruned" or CASES[case][3] is None
+        for bits in ([None] if method == "dense" else options.bits)
+        for seed in range(options.seeds)
+    ]
 
     def one(**cell):
         return measure(**cell, folder=options.data)
