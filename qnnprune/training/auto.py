@@ -195,9 +195,8 @@ def race(
 ) -> Recipe:
     """Take the recipe with the smallest squared error on a fifth of the rows, or on others.
 
-    The plainest, without hidden layers, is left only for one that is better by more than a
-    standard error of the difference, row by row: few rows tell little.  Where all have hidden
-    layers, the first is the plainest.
+    A rule that leaves a plain recipe only for one that is better by a standard error chose no
+    better: on 47 sets the smallest error was worth .1 points more at 8 bits (two seeds) and at 6.
 
     Parameters
     ----------
@@ -223,15 +222,8 @@ def race(
     kept, held = parts
     share = held.weight / held.weight.sum()
     trials = Parallel(n_jobs)(delayed(row_errors)(recipe, kept, held) for recipe in recipes)
-    plainest = min(range(len(recipes)), key=lambda i: bool(recipes[i].hidden_layer_sizes))
-    best, chosen = 0.0, recipes[plainest]
-    for recipe, error in zip(recipes, trials, strict=True):
-        gain = trials[plainest] - error
-        mean = share @ gain
-        deviation = math.sqrt(share**2 @ (gain - mean) ** 2)
-        if mean > max(best, deviation):
-            best, chosen = mean, recipe
-    return chosen
+    means = [share @ error for error in trials]
+    return recipes[means.index(min(means))]
 
 
 def _parts(table, held, seed) -> tuple[TrainingTable, TrainingTable] | None:

@@ -80,38 +80,20 @@ def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_
     )
 
 
-def errors(recipe, held):
-    """Of every row: the second recipe is better by .1, the third by .19, but on one row alone."""
-    error = np.full(len(held), 1.0)
-    if recipe == RECIPES[1]:
-        error -= 0.1 + 0.01 * (np.arange(len(held)) % 2)
-    if recipe == RECIPES[2]:
-        error += 0.01
-        error[0] -= 0.2 * len(held)
-    return error
-
-
-def test_a_better_recipe_wins_if_rows_agree_on_it():
+def test_the_smallest_mean_error_wins():
+    """The first errs by .6 on all rows, the second by 1 on half of them, the third by 1.3 on 40 %."""
     table, asked = table_of(np.arange(1000.0)), []
 
     def squared_error(recipe, kept, held):
         asked.append((recipe, kept, held))
-        return errors(recipe, held)
+        size, share = dict(zip(RECIPES, [(0.6, 1.0), (1.0, 0.5), (1.3, 0.4)], strict=True))[recipe]
+        return size * (np.arange(len(held)) < share * len(held))
 
     assert race(RECIPES, table, 0, squared_error) == RECIPES[1]
     assert [recipe for recipe, _, _ in asked] == RECIPES
     for _, kept, held in asked:
         assert (len(kept), len(held)) == (800, 200)
         assert sorted([*kept.rows, *held.rows]) == list(range(1000))
-
-
-def test_of_two_that_all_rows_prefer_the_better_wins():
-    gains = dict(zip(RECIPES, (0.0, 0.1, 0.3), strict=True))
-
-    def squared_error(recipe, kept, held):
-        return 1.0 - gains[recipe] + 0.01 * (np.arange(len(held)) % 2)
-
-    assert race(RECIPES, table_of(np.arange(300.0)), 0, squared_error) == RECIPES[2]
 
 
 def test_rows_count_by_their_weight():
@@ -130,21 +112,6 @@ def test_the_first_of_equals_wins():
         return np.ones(len(held))
 
     assert race(RECIPES, table_of(np.arange(300.0)), 0, squared_error) == RECIPES[0]
-
-
-@pytest.mark.parametrize("gain, leaves", [(-0.3, False), (0.0, False), (0.2, False), (0.3, True)])
-def test_hidden_layers_are_taken_if_rows_agree_that_they_are_better(gain, leaves):
-    """Errors differ by the gain ± 2 on 60 rows: a standard error of 2 / √60 = .26."""
-
-    def squared_error(recipe, kept, held):
-        assert len(held) == 60
-        better = gain + np.where(np.arange(len(held)) % 2, -2, 2)
-        gains = {RECIPES[0]: better - 0.01, RECIPES[1]: better, ADDITIVE: 0 * better}
-        return 9 - gains[recipe]
-
-    recipes = [*RECIPES[:2], ADDITIVE]
-    chosen = race(recipes, table_of(np.arange(300.0)), 0, squared_error)
-    assert chosen == (RECIPES[1] if leaves else ADDITIVE)
 
 
 def test_of_many_rows_some_are_looked_at():
