@@ -1,7 +1,8 @@
-"""Input codes as `predict` reads them: one row of memory a code, one column a row of X.
+"""Input codes as `predict` reads them: each counts the thresholds of its own segment.
 
-Each code of a ramp counts the thresholds of its own segment.  So none are compared twice, no
-levels are spread, and every comparison runs along memory with one threshold.
+So none are compared twice, and no levels are spread.  Comparisons run along memory: where a
+feature has several segments its values become a row, which is compared with one threshold after
+another; else rows of X are compared as they lie.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from ._thresholds import count_into
 __all__ = ["CodeColumns"]
 
 _MOST_STEPS = 7  # of a segment: beyond, levels are found faster by a search
-_MANY_FEATURES = 256  # from here on rows of X are long enough to be compared as they lie
+_FEW_ROWS = 16  # up to here one comparison of all codes is faster than one per group of features
+_TILE = 2**13  # codes that are compared at a time, so that each comparison is worth its call
 
 
 class CodeColumns:
@@ -36,67 +38,64 @@ class CodeColumns:
     def __init__(self, encoding: InputEncoding, dtype):
         self.encoding, self.dtype = encoding, dtype
         self.low = code_range(encoding.n_bits)[0]
-        self.groups: list = []
-        self.constant: slice | np.ndarray = slice(0, 0)
+        self.order = encoding.order_by_segment
         self.counts_segments = encoding.steps <= _MOST_STEPS and not any(
             table is not None for table in encoding.tables
         )
-        self.row_thresholds: list | None = None
-        if not self.counts_segments:
-            self.order = encoding.order_by_segment
-        elif encoding.n_segments.max() <= 1 and encoding.n_features >= _MANY_FEATURES:
-            self.order = np.arange(encoding.n_features)
-            self.constant = np.flatnonzero(encoding.n_segments == 0)
-            self.row_thresholds = list(encoding.thresholds_for(dtype).T[: encoding.steps])
-        else:
-            self._group(dtype)
+        if self.counts_segments:
+            self._arrange(encoding.thresholds_for(dtype))
 
-    def _group(self, dtype):
-        """Put features of equally many segments beside each other."""
+    def _arrange(self, thresholds: np.ndarray):
+        """Lay out the thresholds of every code, and choose between rows and columns."""
         encoding = self.encoding
-        first = np.cumsum(encoding.n_codes) - encoding.n_codes
-        places, start = [], 0
-        for n_segments in np.unique(encoding.n_segments).tolist():
-            features = np.flatnonzero(encoding.n_segments == n_segments)
-            n_codes = max(n_segments, 1)
-            places.append((first[features, None] + np.arange(n_codes)).ravel())
-            rows = slice(start, start + len(features) * n_codes)
-            if n_segments:
-                self.groups.append((rows, features, self._thresholds(features, n_segments, dtype)))
-            else:
-                self.constant = rows
-            start = rows.stop
-        self.order = np.concatenate(places)
+        self.by_row = encoding.n_segments.max() <= 1
+        if self.by_row:
+            self.order = np.arange(encoding.n_features)
+        else:  # features of equally many segments beside each other
+            self.order = np.argsort(encoding.n_segments[encoding.feature], kind="stable")
+        self.feature = encoding.feature[self.order]
+        n_segments = encoding.n_segments[self.feature]
+        self.constant = np.flatnonzero(n_segments == 0)
+        levels = encoding.offset[self.order] + np.arange(encoding.steps)[:, None]
+        # A constant feature lacks thresholds, and what is counted for it is not kept.
+        by_code = thresholds[self.feature, np.minimum(levels, thresholds.shape[1] - 1)]
+        self.tile = max(1, _TILE // len(self.order))
+        self.row_thresholds = np.tile(by_code, self.tile)
+        self.groups: list = []
+        for n in () if self.by_row else np.unique(n_segments[n_segments > 0]).tolist():
+            rows = slice(*np.searchsorted(n_segments, [n, n + 1]))
+            shape = encoding.steps, -1, n, 1
+            features = self.feature[rows][::n]
+            self.groups.append((rows, features, by_code[:, rows].reshape(shape)))
 
-    def _thresholds(self, features, n_segments: int, dtype) -> np.ndarray:
-        """Of every segment: array of shape (steps, n_features, n_segments, 1)."""
-        steps = self.encoding.steps
-        chosen = self.encoding.thresholds_for(dtype)[features, : n_segments * steps]
-        by_step = chosen.reshape(len(features), n_segments, steps).transpose(2, 0, 1)
-        return np.ascontiguousarray(by_step)[..., None]
-
-    def codes(self, X: np.ndarray, scratch) -> np.ndarray:
+    def codes(self, X: np.ndarray, has_gaps: bool, scratch) -> np.ndarray:
         """Codes of a block of rows.
 
         Parameters
         ----------
         X : real array of shape (n, n_features)
+        has_gaps : bool
+            Whether some values are NaN.
         scratch : Scratch
             Where to compute.
 
         Returns
         -------
         int8 array of shape (n_in, n)
+            In memory by row or by column.
         """
         X = X.astype(self.dtype, copy=False)
-        if not self.counts_segments:
+        if has_gaps or not self.counts_segments:
             return self._by_level(X)
-        if self.row_thresholds is not None:
+        if self.by_row:
             return self._by_row(X, scratch)
+        if len(X) <= _FEW_ROWS:
+            return self._by_row(X[:, self.feature], scratch)
+        return self._by_column(X, scratch)
+
+    def _by_column(self, X, scratch) -> np.ndarray:
         columns = scratch.array("X", X.shape[::-1], X.dtype)
         np.copyto(columns, X.T)
-        if np.isnan(columns.min(initial=0)):
-            return self._by_level(X)
         counts = scratch.array("input", (len(self.order), len(X)), np.uint8)
         for rows, features, thresholds in self.groups:
             values = columns if len(features) == len(columns) else columns[features]
@@ -106,11 +105,17 @@ class CodeColumns:
         codes[self.constant] = 0
         return codes
 
-    def _by_row(self, X, scratch) -> np.ndarray:
-        if np.isnan(X.min(initial=0)):
-            return self._by_level(X)
-        counts = scratch.array("input", X.shape, np.uint8)
-        count_into(X, self.row_thresholds, counts, scratch)
+    def _by_row(self, values, scratch) -> np.ndarray:
+        """Codes of one value each, many rows of them at a time."""
+        counts = scratch.array("input", values.shape, np.uint8)
+        whole = len(values) - len(values) % self.tile
+        parts = (slice(0, whole), self.tile), (slice(whole, len(values)), len(values) - whole)
+        for rows, height in parts:
+            if rows.start < rows.stop:
+                tiles = -1, height * values.shape[1]
+                thresholds = self.row_thresholds[:, : tiles[1]]
+                count = counts[rows].reshape(tiles)
+                count_into(values[rows].reshape(tiles), thresholds, count, scratch)
         codes = self._shifted(counts)
         codes[:, self.constant] = 0
         return codes.T

@@ -24,7 +24,7 @@ import numpy as np
 from .._utils import state_without_caches
 from ..accumulators import code_range
 from ._frames import is_frame, label, types_of
-from ._rows import all_finite, check_others, numbers_of
+from ._rows import all_finite, check_finite, check_others, converted
 from ._thresholds import count_reached, rounded_up
 
 __all__ = ["InputEncoding", "shifted"]
@@ -166,10 +166,6 @@ class InputEncoding:
         """The smallest unsigned type that holds every level."""
         return np.min_scalar_type(max(self.thresholds.shape[1], *self.missing_level.tolist(), 0))
 
-    @cached_property
-    def _refuses_gaps(self) -> bool:
-        return bool(self.missing_level.min() < 0)
-
     def numbers(self, X, names=None) -> np.ndarray:
         """Turn raw rows into numbers: categories into their places, gaps into NaN.
 
@@ -191,18 +187,55 @@ class InputEncoding:
         ValueError
             If a column is not what was fitted; it is named.
         """
-        numbers = numbers_of(X, self.categories, self.is_date, names, ignored=self.is_ignored)
+        numbers = self.unchecked(X, names)
+        self.check(numbers, names)
+        return numbers
+
+    def unchecked(self, X, names=None) -> np.ndarray:
+        """What `numbers` returns, where `check` has yet to be asked.
+
+        Parameters
+        ----------
+        X, names : see `numbers`
+
+        Returns
+        -------
+        real array of shape (n_samples, n_features)
+        """
+        numbers = converted(X, self.categories, self.is_date, names, self.is_ignored)
         if not self.takes_others.all():
             check_others(X, numbers, self.categories, self.takes_others, names)
-        numbers = self._in_floats_of_blocks(X, numbers, names)
-        if self._refuses_gaps and not all_finite(numbers):
-            refused = np.isnan(numbers).any(axis=0) & (self.missing_level < 0)
-            if refused.any():
-                raise ValueError(
-                    f"{label(int(refused.argmax()), names)} contains NaN, for which this network "
-                    "has no code: impute or drop these values first."
-                )
-        return numbers
+        return self._in_floats_of_blocks(X, numbers, names)
+
+    def check(self, numbers: np.ndarray, names=None) -> bool:
+        """Refuse infinity, and gaps in columns that have no level for them.
+
+        Parameters
+        ----------
+        numbers : real array of shape (n_samples, n_features)
+            What `unchecked` returns, or some rows of it.
+        names : sequence of str of shape (n_features,), optional
+
+        Returns
+        -------
+        bool
+            Whether there are gaps.
+
+        Raises
+        ------
+        ValueError
+        """
+        if all_finite(numbers):
+            return False
+        check_finite(numbers, names, self.is_ignored)
+        missing = np.isnan(numbers).any(axis=0)
+        refused = missing & (self.missing_level < 0)
+        if refused.any():
+            raise ValueError(
+                f"{label(int(refused.argmax()), names)} contains NaN, for which this network "
+                "has no code: impute or drop these values first."
+            )
+        return bool(missing.any())
 
     def _in_floats_of_blocks(self, X, numbers: np.ndarray, names) -> np.ndarray:
         """Numbers whose levels are those in the type that the pipeline computes in."""
@@ -259,7 +292,7 @@ class InputEncoding:
             # A level that float64 lacks has no room: the one below it is taken.
             last = np.nextafter(ends[level + 1], -np.inf)
             moved[:, place] = np.clip(numbers[:, place], ends[level], last)
-        return moved
+        return np.where(np.isinf(numbers), numbers, moved)
 
     def levels(self, X: np.ndarray) -> np.ndarray:
         """Count the thresholds that each value reaches; a gap has its own level.

@@ -13,7 +13,7 @@ import numpy as np
 from .._utils import plain_number
 from ._frames import PLAIN, columns_of, is_frame, is_missing, kind_of, label, names_of, words_of
 
-__all__ = ["all_finite", "check_others", "converted", "numbers_of"]
+__all__ = ["all_finite", "check_finite", "check_others", "converted", "numbers_of"]
 
 
 def numbers_of(X, categories, is_date: np.ndarray, names=None, *, ignored=None) -> np.ndarray:
@@ -39,7 +39,8 @@ def numbers_of(X, categories, is_date: np.ndarray, names=None, *, ignored=None) 
     """
     ignored = np.zeros(len(categories), dtype=bool) if ignored is None else ignored
     numbers = converted(X, categories, is_date, names, ignored)
-    _check_finite(numbers, names, ignored)
+    if not all_finite(numbers):
+        check_finite(numbers, names, ignored)
     return numbers
 
 
@@ -142,9 +143,13 @@ def all_finite(numbers: np.ndarray) -> bool:
         return numbers.dtype.kind != "f" or bool(np.isfinite(numbers.sum()))
 
 
-def _check_finite(numbers: np.ndarray, names, ignored: np.ndarray) -> None:
-    if all_finite(numbers):
-        return
+def check_finite(numbers: np.ndarray, names, ignored: np.ndarray) -> None:
+    """Refuse infinity, but not in columns that may hold anything.
+
+    Raises
+    ------
+    ValueError
+    """
     infinite = np.isinf(numbers).any(axis=0) & ~ignored
     if infinite.any():
         where = label(int(infinite.argmax()), names)

@@ -101,11 +101,16 @@ def count_into(values: np.ndarray, thresholds, count: np.ndarray, scratch) -> No
         Where to compute.
     """
     first, *others = thresholds
-    np.greater_equal(values, first, out=count.view(bool))
     reached = scratch.array("reached", (1, count.size), bool).reshape(count.shape)
-    for threshold in others:
-        np.greater_equal(values, threshold, out=reached)
-        np.add(count, reached.view(np.uint8), out=count)
+    # Else numpy copies what is broadcast into buffers, which takes longer than to compare it.
+    before = np.setbufsize(16)
+    try:
+        np.greater_equal(values, first, out=count.view(bool))
+        for threshold in others:
+            np.greater_equal(values, threshold, out=reached)
+            np.add(count, reached.view(np.uint8), out=count)
+    finally:
+        np.setbufsize(before)
 
 
 def rounded_up(thresholds: np.ndarray, dtype) -> np.ndarray:

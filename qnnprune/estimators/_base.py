@@ -481,6 +481,8 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
     def _validated(self, X):
         """Rows that the encoding takes: numbers, or raw ones whose columns it looks at."""
         check_is_fitted(self)
+        if self._is_plain(X):
+            return X
         if is_frame(X):
             _check_frame(X)
         elif _is_numeric(self._trained.encoding):
@@ -488,6 +490,21 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
             return plain_real(self._validate_data(X, reset=False, ensure_all_finite=False))
         self._validate_data(X, reset=False, skip_check_array=True)
         return X
+
+    def _is_plain(self, X) -> bool:
+        """Whether nothing but single values of X can be wrong, at which the network looks.
+
+        What scikit-learn would find out takes it as long as the prediction of a row.
+        """
+        return (
+            type(X) is np.ndarray
+            and X.dtype in (np.float32, np.float64)
+            and X.ndim == 2
+            and len(X) > 0
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+            and _is_numeric(self._trained.encoding)
+        )
 
     def _validate_data(self, X, y="no_validation", **checks):
         refuse_masked("X", X)

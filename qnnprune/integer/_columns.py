@@ -13,6 +13,7 @@ import numpy as np
 
 from ..encoding._thresholds import count_into
 from ._layer import HiddenLayer, IntegerLayer, Scratch
+from ._products import Products
 
 __all__ = ["ColumnLayer"]
 
@@ -28,9 +29,8 @@ class ColumnLayer:
     """
 
     def __init__(self, layer: IntegerLayer):
-        self.layer = layer
-        self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
-        self.dtype = self.float_weight.dtype
+        self.layer, self.products = layer, Products(layer)
+        self.dtype = self.float_dtype = layer._blas_weight.dtype
         self.thresholds: Sequence[np.ndarray] | None = None
         # Sums of any order stay below 2**24, where float32 ends to hold every integer.
         if self.dtype == np.float32:
@@ -48,28 +48,8 @@ class ColumnLayer:
         self.thresholds = list(near.T[:, :, None].astype(self.dtype))
 
     def sums(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray:
-        """Exact sums of products.
-
-        Parameters
-        ----------
-        codes : int8 array of shape (n_in, n)
-        scratch : Scratch
-            Where to compute; the next call with it overwrites the result.
-
-        Returns
-        -------
-        array of shape (n_out, n)
-        """
-        shape = len(self.float_weight), codes.shape[1]
-        values = scratch.array("values", codes.shape, self.float_weight.dtype)
-        np.copyto(values, codes)
-        sums = scratch.array("sums", shape, values.dtype)
-        np.matmul(self.float_weight, values, out=sums)
-        if sums.dtype == self.dtype:
-            return sums
-        narrow = scratch.array("narrow", shape, self.dtype)
-        np.copyto(narrow, sums, casting="unsafe")
-        return narrow
+        """Exact sums of products, in the type `dtype`; see `Products.sums`."""
+        return self.products.sums(codes, self.dtype, scratch)
 
     def codes(self, sums: np.ndarray, scratch: Scratch, name: str) -> np.ndarray:
         """Output codes of a hidden layer.
@@ -89,7 +69,7 @@ class ColumnLayer:
         """
         layer = cast(HiddenLayer, self.layer)
         if self.thresholds is None or sums.dtype != self.dtype:
-            return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_weight.dtype)).T)
+            return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_dtype)).T)
         count = scratch.array(name, sums.shape, np.uint8)
         count_into(sums, self.thresholds, count, scratch)
         np.add(count, np.uint8(layer.output_low % 256), out=count)

@@ -202,8 +202,31 @@ class OutputLayer(IntegerLayer):
         -------
         float64 array of shape (n_samples, n_logits)
         """
+        return self.affine(self.added_up(acc.astype(np.float64)))
+
+    def affine(self, totals: np.ndarray) -> np.ndarray:
+        """Logits or target values from the totals of each logit's sums.
+
+        Parameters
+        ----------
+        totals : array of shape (n_samples, n_logits)
+            Integer values.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_logits)
+        """
         with np.errstate(over="ignore"):
-            return self.added_up(acc.astype(np.float64)) * self.scale + self.bias
+            return totals.astype(np.float64) * self.scale + self.bias
+
+    @cached_property
+    def totals(self) -> IntegerLayer:
+        """A layer whose sums are the totals: the weights of each logit's sums, added up.
+
+        Where nobody looks at the single sums, this gives their exact totals in one product.
+        """
+        weight = self.added_up(self.weight.T.astype(np.int64)).T
+        return IntegerLayer(weight, self.input_range)
 
     @property
     def n_logits(self) -> int:

@@ -33,7 +33,7 @@ from ._storage import load_parsed, pack, unpack
 __all__ = ["IntegerNetwork"]
 
 # Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
-_BLOCK_VALUES = 2**18
+_BLOCK_VALUES = 2**17
 
 
 class IntegerNetwork(EstimatorFace):
@@ -127,7 +127,9 @@ class IntegerNetwork(EstimatorFace):
         ValueError
             If a column is not what was fitted.
         """
-        return self.encoding.codes(self.encoding.levels(self._numbers(X)))
+        return self.encoding.codes(
+            self.encoding.levels(self.encoding.numbers(X, self.feature_names))
+        )
 
     @cached_property
     def _steps(self) -> dict:
@@ -135,16 +137,14 @@ class IntegerNetwork(EstimatorFace):
         return {}
 
     def _steps_for(self, dtype) -> tuple[CodeColumns, list[ColumnLayer]]:
+        """Codes of X, and the layers that read them; behind these the totals of the output."""
         dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
         if dtype not in self._steps:
             inputs = CodeColumns(self.encoding, dtype)
-            first = self.layers[0].with_inputs(inputs.order)
-            layers = [ColumnLayer(layer) for layer in (first, *self.layers[1:])]
-            self._steps[dtype] = inputs, layers
+            layers = [self.layers[0].with_inputs(inputs.order), *self.layers[1:]]
+            layers.append(layers[-1].totals)
+            self._steps[dtype] = inputs, [ColumnLayer(layer) for layer in layers]
         return self._steps[dtype]
-
-    def _numbers(self, X) -> np.ndarray:
-        return self.encoding.numbers(X, self.feature_names)
 
     def run(self, codes) -> np.ndarray:
         """Evaluate the network on input codes, with unbounded accumulators.
@@ -194,13 +194,16 @@ class IntegerNetwork(EstimatorFace):
 
     def _run_block(self, codes, layers, watch, first_row, scratch):
         """Decisions from codes, whose rows are inputs and whose columns are rows of X."""
-        for index, layer in enumerate(layers):
+        *hidden, output, totals = layers
+        for index, layer in enumerate(hidden):
             sums = layer.sums(codes, scratch)
             if watch is not None:
                 sums = watch.store(index, sums.T, first_row, codes=codes.T).T
-            if index + 1 < len(layers):
-                codes = layer.codes(sums, scratch, f"codes {index % 2}")
-        return self._output.decision(sums.T)
+            codes = layer.codes(sums, scratch, f"codes {index % 2}")
+        if watch is None:
+            return self._output.affine(totals.sums(codes, scratch).T)
+        sums = output.sums(codes, scratch).T
+        return self._output.decision(watch.store(len(hidden), sums, first_row, codes=codes.T))
 
     def decision(self, X) -> np.ndarray:
         """Output layer's values for raw features, in blocks of bounded memory.
@@ -217,13 +220,14 @@ class IntegerNetwork(EstimatorFace):
         return self._decide(X, None)
 
     def _decide(self, X, watch):
-        sparse = hasattr(X, "toarray")
-        X = X.tocsr() if sparse else self._numbers(X)
+        sparse, names = hasattr(X, "toarray"), self.feature_names
+        X = X.tocsr() if sparse else self.encoding.unchecked(X, names)
         result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
         inputs, layers = self._steps_for(X.dtype)
         for rows in self._blocks(X.shape[0]):
-            block = self._numbers(X[rows].toarray()) if sparse else X[rows]
-            codes = inputs.codes(block, scratch)
+            block = self.encoding.unchecked(X[rows].toarray(), names) if sparse else X[rows]
+            has_gaps = self.encoding.check(block, names)
+            codes = inputs.codes(block, has_gaps, scratch)
             result[rows] = self._run_block(codes, layers, watch, rows.start, scratch)
         return result
 
@@ -267,7 +271,7 @@ class IntegerNetwork(EstimatorFace):
             SteppedSums(
                 layer, register_range(layer.accumulator_range, n_accum_bits), each, n_products
             )
-            for layer, each in zip([x.layer for x in layers], orders, strict=True)
+            for layer, each in zip([x.layer for x in layers[:-1]], orders, strict=True)
         ]
 
     def simulate(
