@@ -1,4 +1,6 @@
-"""Prediction on columns against sums in Python's integers."""
+"""Prediction on columns against sums in Python's integers, by each product of matrices."""
+
+import sys
 
 import numpy as np
 import oracles
@@ -8,7 +10,20 @@ from scipy.sparse import csr_matrix
 
 from qnnprune import IntegerNetwork
 from qnnprune.encoding import InputEncoding
-from qnnprune.integer import HiddenLayer, OutputLayer
+from qnnprune.integer import HiddenLayer, OutputLayer, _products
+
+
+@pytest.fixture(params=["few rows", "many rows", "torch"])
+def product(request, monkeypatch):
+    if request.param != "few rows":
+        monkeypatch.setattr(_products, "_FEW_ROWS", 1)
+    if request.param == "torch":
+        pytest.importorskip("torch")
+        monkeypatch.setattr(_products, "_MANY_ROWS", 2)
+        if _products.int8_product() is None:
+            pytest.skip("no int8 products in this processor")
+    else:
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
 def code_ranges(n, bits):
@@ -47,21 +62,23 @@ def random_network(n_segments, n_bits, widths, largest, random):
         ([4, 1], 1, 3),
         ([1, 2], 5, 127),  # more steps than are compared, sums beyond 16 bits
         ([2, 1, 0], 8, 127),
-        ([1] * 200 + [0] + [1] * 99, 2, 1),  # so many that rows are compared as they lie
+        ([0, 0], 2, 1),
+        ([0, 1] * 150, 2, 1),  # several rows are compared at a time, and some are left
     ],
 )
-def test_decisions_are_those_of_plain_integers(n_segments, n_bits, largest, dtype):
+def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, largest, dtype):
     random = np.random.default_rng(n_bits)
     network = random_network(n_segments, n_bits, (9, 5), largest, random)
     X = random.normal(size=(40, len(n_segments))).astype(dtype)
     expected = [oracles.decision(network, x) for x in X]
     np.testing.assert_array_equal(network.decision(X), expected)
     np.testing.assert_array_equal(network.decision(X[:1]), expected[:1])
+    np.testing.assert_array_equal(network.decision(np.asfortranarray(X)), expected)
     np.testing.assert_array_equal(network.run(network.quantize_input(X)), expected)
 
 
 @pytest.mark.parametrize("n_segments", [[2, 0, 1, 2], [1, 0] * 150])
-def test_blocks_with_gaps(n_segments):
+def test_blocks_with_gaps(product, n_segments):
     random = np.random.default_rng(0)
     network = random_network(n_segments, 2, (7,), 1, random)
     X = random.normal(size=(30, len(n_segments)))
@@ -72,7 +89,7 @@ def test_blocks_with_gaps(n_segments):
 
 @pytest.mark.parametrize("mode", ["wrap", "saturate"])
 @pytest.mark.parametrize("n_accum_bits", [1, 3, 6, 40])
-def test_registers_narrower_than_the_sums(mode, n_accum_bits):
+def test_registers_narrower_than_the_sums(product, mode, n_accum_bits):
     random = np.random.default_rng(1)
     network = random_network([2, 1, 2], 3, (7, 6), 3, random)
     X = random.normal(size=(30, 3))
@@ -83,7 +100,7 @@ def test_registers_narrower_than_the_sums(mode, n_accum_bits):
     assert [count.tolist() for count in result.overflow_count] == registers.overflows
 
 
-def test_sums_at_both_ends_of_int8():
+def test_sums_at_both_ends_of_int8(product):
     # -128 and 127, with a threshold that only 128 would reach.
     layer = HiddenLayer(
         np.array([[1, 0], [0, 1]]), np.array([[-128, 127]] * 2),
