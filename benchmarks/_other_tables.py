@@ -78,6 +78,14 @@ SEARCH = {
     "best score": "{score:.3f}",
     "rounds": "{n_rounds:.0f}",
 }
+IMPORTS = {
+    "estimator": "{tool}",
+    "import, s": "{import_s:.2f}",
+    "first fit beyond a later one, s": "{beyond_s:.2f} ({beyond_s_min:.2f}–{beyond_s_max:.2f})",
+    "CPU s": "{beyond_cpu_s:.2f} ({beyond_cpu_s_min:.2f}–{beyond_cpu_s_max:.2f})",
+    "a later fit, s": "{fit_s:.2f}",
+    "rounds": "{n_rounds:.0f}",
+}
 PROGRAMS = {"bytes": "bytes", "instructions": "instructions", "thumb2": "Thumb-2"}
 DEVICES = {
     "set": "{set}",
@@ -155,11 +163,17 @@ def search_tables(rows: pd.DataFrame) -> dict[str, str]:
     return {"rows": table(summarise_searches(rows), SEARCH)}
 
 
+def imports_tables(rows: pd.DataFrame) -> dict[str, str]:
+    """One row per estimator."""
+    return {"rows": table(summarise_rounds(rows, ["tool"], ["beyond_s", "beyond_cpu_s"]), IMPORTS)}
+
+
 def scaling_tables(rows: pd.DataFrame) -> dict[str, str]:
     """Points of every curve, their exponents, and the largest table."""
     titles = {"what grows": "{grows}", "to": "{to:,.0f}"}
-    points = titles | {"fit, s": "{fit:.2f}", "predict, s": "{predict:.4f}"}
-    memory = {"fit, s": "{fit:.1f}", "predict, s": "{predict:.2f}", "memory, MB": "{memory_mb:.0f}"}
+    memory = {"fit, MB": "{memory_mb:.0f}", "predict, MB": "{predict_mb:.0f}"}
+    points = titles | {"fit, s": "{fit:.2f}", "predict, s": "{predict:.4f}"} | memory
+    memory = {"fit, s": "{fit:.1f}", "predict, s": "{predict:.2f}"} | memory
     largest = rows["grows"] == "largest"
     slopes = [
         # Between the last two points, both axes logarithmic.
@@ -316,6 +330,7 @@ TABLES = {
     "raw_rows": raw_rows_tables,
     "speed": speed_tables,
     "search": search_tables,
+    "imports": imports_tables,
     "scaling": scaling_tables,
     "devices": device_tables,
     "export_c": export_c_tables,
