@@ -32,8 +32,10 @@ from ._storage import load_parsed, pack, unpack
 
 __all__ = ["IntegerNetwork"]
 
-# Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.
-_BLOCK_VALUES = 2**17
+# Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.  Powers of
+# two are slower: there all rows of a matrix begin in the same few places of the cache.
+_BLOCK_VALUES = 250_000
+_WHOLE_ROWS = 16  # numbers of rows that products are fastest with are multiples of this
 
 
 class IntegerNetwork(EstimatorFace):
@@ -189,8 +191,8 @@ class IntegerNetwork(EstimatorFace):
         return output
 
     def _blocks(self, n_samples):
-        widest = max(max(layer.weight.shape) for layer in self.layers)
-        return row_blocks(n_samples, widest, _BLOCK_VALUES)
+        rows = _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers)
+        return row_blocks(n_samples, 1, rows - rows % _WHOLE_ROWS or 1)
 
     def _run_block(self, codes, layers, watch, first_row, scratch):
         """Decisions from codes, whose rows are inputs and whose columns are rows of X."""

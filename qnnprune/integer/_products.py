@@ -44,9 +44,11 @@ class Products:
         self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
         self.int8_weight, self.packed_weight = None, None
         is_small = self.float_weight.dtype == np.float32
-        # A matrix of one row or column has ambiguous strides, which torch misreads.
-        if is_small and np.abs(layer.weight).max() <= 127 and min(layer.weight.shape) > 1:
-            self.int8_weight = layer.weight.astype(np.int8)
+        n_out, n_in = layer.weight.shape
+        if is_small and n_in > 1 and np.abs(layer.weight).max() <= 127:
+            # A matrix of one row or column has ambiguous strides, which torch misreads.
+            self.int8_weight = np.zeros((max(n_out, 2), n_in), np.int8)
+            self.int8_weight[:n_out] = layer.weight
         if is_small and _fits_fields(layer):
             self.packed_weight = _packed(self.float_weight)
 
@@ -66,11 +68,12 @@ class Products:
         -------
         array of shape (n_out, n)
         """
-        shape = len(self.float_weight), codes.shape[1]
-        product = int8_product() if codes.shape[1] >= _MANY_ROWS else None
+        n_out, n = len(self.float_weight), codes.shape[1]
+        product = int8_product() if n >= _MANY_ROWS else None
         if product is not None and self.int8_weight is not None:
-            sums = product(self.int8_weight, codes, scratch.array("int32", shape, np.int32))
-        elif self.packed_weight is not None and codes.shape[1] > _FEW_ROWS:
+            out = scratch.array("int32", (len(self.int8_weight), n), np.int32)
+            sums = product(self.int8_weight, codes, out)[:n_out]
+        elif self.packed_weight is not None and n > _FEW_ROWS:
             sums = self._unpacked(_multiplied(self.packed_weight, codes, scratch), scratch)
         else:
             sums = _multiplied(self.float_weight, codes, scratch)
