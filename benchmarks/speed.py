@@ -177,13 +177,12 @@ def make_mlp(regression, hidden, epochs):
     return make(hidden_layer_sizes=hidden, max_iter=epochs, **fixed)
 
 
-def make_ours(regression, hidden, epochs, n_input_segments="auto"):
+def make_ours(regression, hidden, epochs, **parameters):
     """This library's estimator."""
     from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
 
     make = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
-    fixed = {"batch_size": BATCH, "n_input_segments": n_input_segments, "random_state": 0}
-    return make(hidden, max_epochs=epochs, **fixed)
+    return make(hidden, max_epochs=epochs, batch_size=BATCH, random_state=0, **parameters)
 
 
 TOOLS = {
@@ -191,6 +190,9 @@ TOOLS = {
     "ONNX Runtime, the same MLP": Runtime,
     "torch float loop": TorchLoop,
     "qnnprune, 1 segment": partial(make_ours, n_input_segments=1),
+    "qnnprune, 1 segment, 3-bit codes": partial(
+        make_ours, n_input_segments=1, n_in_bits=3, n_a_bits=3
+    ),
     "qnnprune, default encoding": make_ours,
     "skorch + stock Brevitas": StockBrevitas,
     "Concrete ML": ConcreteML,
@@ -264,6 +266,7 @@ def main() -> None:
     parser = arguments(__doc__, "speed")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tools", nargs="+", default=list(TOOLS), help="some of them only")
     parser.add_argument("--concrete-ml", metavar="PYTHON", help="interpreter that has it")
     options = parser.parse_args()
     pythons = {"Concrete ML": options.concrete_ml} if options.concrete_ml else {}
@@ -274,7 +277,7 @@ def main() -> None:
         for net in known
         if NETS[net][0] in (options.sets or [NETS[net][0]])
         for turn in range(options.rounds)
-        for tool in TOOLS
+        for tool in options.tools
         # Concrete ML takes ten minutes and more on mnist.
         if tool != "Concrete ML" or (pythons and NETS[net][0] != "mnist")
     ]

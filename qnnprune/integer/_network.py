@@ -10,6 +10,7 @@ the proven ranges say so.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ._columns import ColumnLayer
 from ._consistency import check_network
 from ._face import EstimatorFace
 from ._folding import parts_of_pipeline
-from ._layer import HiddenLayer, OutputLayer, Scratch
+from ._layer import HiddenLayer, IntegerLayer, OutputLayer, Scratch
 from ._outcome import decode, default_outcome
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import SimulationResult, Watch, check_register, layer_name
@@ -143,8 +144,9 @@ class IntegerNetwork(EstimatorFace):
         dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
         if dtype not in self._steps:
             inputs = CodeColumns(self.encoding, dtype)
-            layers = [self.layers[0].with_inputs(inputs.order), *self.layers[1:]]
-            layers.append(layers[-1].totals)
+            first = self.layers[0].with_inputs(inputs.order)
+            layers: list[IntegerLayer] = [first, *self.layers[1:]]
+            layers.append(cast(OutputLayer, layers[-1]).totals)
             self._steps[dtype] = inputs, [ColumnLayer(layer) for layer in layers]
         return self._steps[dtype]
 

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 from samples import classifier
 from scipy.sparse import csr_matrix
@@ -77,6 +78,25 @@ def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, larg
     np.testing.assert_array_equal(network.run(network.quantize_input(X)), expected)
 
 
+def test_a_network_of_one_layer(product):
+    random = np.random.default_rng(2)
+    network = random_network([3, 0, 1, 3, 2], 2, (), 1, random)
+    X = random.normal(size=(40, 5))
+    expected = [oracles.decision(network, x) for x in X]
+    np.testing.assert_array_equal(network.decision(X), expected)
+    np.testing.assert_array_equal(network.simulate(X, n_accum_bits=20).decision, expected)
+
+
+@pytest.mark.parametrize("bound", [2**18, 600, 1])
+def test_blocks_of_any_size(product, bound, monkeypatch):
+    monkeypatch.setattr("qnnprune.integer._network._BLOCK_VALUES", bound)
+    random = np.random.default_rng(3)
+    network = random_network([2, 1], 2, (7,), 1, random)
+    X = random.normal(size=(150, 2))
+    expected = [oracles.decision(network, x) for x in X]
+    np.testing.assert_array_equal(network.decision(X), expected)
+
+
 @pytest.mark.parametrize("n_segments", [[2, 0, 1, 2], [1, 0] * 150])
 def test_blocks_with_gaps(product, n_segments):
     random = np.random.default_rng(0)
@@ -139,3 +159,23 @@ def test_one_code_of_a_table():
     X = np.tile([-2.0, -0.5, 0.5, 2.0, np.nan], 8)[:, None]
     codes = np.tile([-1, 0, -1, 0, 0], 8)[:, None]
     np.testing.assert_array_equal(network.decision(X), codes * weight[:, 0])
+
+
+def test_infinity_in_the_last_block(monkeypatch):
+    monkeypatch.setattr("qnnprune.integer._network._BLOCK_VALUES", 100)
+    network = random_network([2, 1], 2, (7,), 1, np.random.default_rng(3))
+    X = np.zeros((50, 2))
+    X[-1, 1] = -np.inf
+    with pytest.raises(ValueError, match="Column 1 contains infinity"):
+        network.decision(X)
+
+
+def test_infinity_in_a_column_that_a_pipeline_reads_in_float32():
+    encoding = InputEncoding(
+        np.full((2, 1), 0.5), np.array([1, 1]), 1, missing_level=np.zeros(2, dtype=int),
+        single_thresholds=np.full((2, 1), 0.5, np.float32), blocks=np.array([0, 1]),
+    )  # fmt: skip
+    X = pd.DataFrame({"a": np.array([0, np.inf], np.float32), "b": [0.0, np.nan]})
+    with pytest.raises(ValueError, match="Column 0 contains infinity"):
+        encoding.numbers(X)
+    assert np.isnan(encoding.numbers(X.iloc[:1].assign(b=np.nan))).tolist() == [[False, True]]
