@@ -37,9 +37,13 @@ class IntegerPrediction:
         array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
             Labels as they came to `fit`, or target values.
         """
-        return decode(
-            self._decision(X), getattr(self, "classes_", None), self._trained.spec.outcome
-        )
+
+        def decoded(decision):
+            return decode(decision, getattr(self, "classes_", None), self._trained.spec.outcome)
+
+        if self.accumulator_mode == "exact":
+            return self.integer_network_._decide(self._validated(X), finish=decoded)
+        return decoded(self._decision(X))
 
     def simulate(self, X, *, n_accum_bits=None, mode="wrap", per="sum", order=None):
         """Predict with accumulators of a given width, and report what happened.

@@ -221,18 +221,20 @@ class IntegerNetwork(EstimatorFace):
         -------
         float64 array of shape (n_samples, n_logits)
         """
-        return self._decide(X, None)
+        return self._decide(X)
 
-    def _decide(self, X, watch):
-        sparse, names = hasattr(X, "toarray"), self.feature_names
+    def _decide(self, X, watch=None, finish=np.asarray):
+        """What `finish` makes of the decisions of each block, of all blocks."""
+        sparse, names, scratch = hasattr(X, "toarray"), self.feature_names, Scratch()
         X = X.tocsr() if sparse else self.encoding.unchecked(X, names)
-        result, scratch = np.empty((X.shape[0], self._output.n_logits)), Scratch()
+        none = finish(np.empty((0, self._output.n_logits)))
+        result = np.empty((X.shape[0], *none.shape[1:]), none.dtype)
         inputs, layers = self._steps_for(X.dtype)
         for rows in self._blocks(X.shape[0]):
             block = self.encoding.unchecked(X[rows].toarray(), names) if sparse else X[rows]
             has_gaps = self.encoding.check(block, names)
             codes = inputs.codes(block, has_gaps, scratch)
-            result[rows] = self._run_block(codes, layers, watch, rows.start, scratch)
+            result[rows] = finish(self._run_block(codes, layers, watch, rows.start, scratch))
         return result
 
     def predict(self, X) -> np.ndarray:
@@ -247,7 +249,7 @@ class IntegerNetwork(EstimatorFace):
         -------
         array of shape (n_samples,), or (n_samples, n_outputs) for several targets or labels
         """
-        return self.decode(self.decision(X))
+        return self._decide(X, finish=self.decode)
 
     def decode(self, decision: np.ndarray) -> np.ndarray:
         """Predictions from the output layer's values.
