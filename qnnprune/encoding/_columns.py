@@ -17,6 +17,7 @@ __all__ = ["CodeColumns"]
 
 _MOST_STEPS = 7  # of a segment: beyond, levels are found faster by a search
 _FEW_ROWS = 16  # up to here one comparison of all codes is faster than one per group of features
+_TURNED = 128  # rows that stay in the nearest cache while they become columns
 _TILE = 2**13  # codes that are compared at a time, so that each comparison is worth its call
 
 
@@ -95,7 +96,9 @@ class CodeColumns:
 
     def _by_column(self, X, scratch) -> np.ndarray:
         columns = scratch.array("X", X.shape[::-1], X.dtype)
-        np.copyto(columns, X.T)
+        for start in range(0, len(X), _TURNED):
+            part = slice(start, start + _TURNED)
+            np.copyto(columns[:, part], X[part].T)
         counts = scratch.array("input", (len(self.order), len(X)), np.uint8)
         for rows, features, thresholds in self.groups:
             values = columns if len(features) == len(columns) else columns[features]
