@@ -165,7 +165,9 @@ def search_tables(rows: pd.DataFrame) -> dict[str, str]:
 
 def imports_tables(rows: pd.DataFrame) -> dict[str, str]:
     """One row per estimator."""
-    return {"rows": table(summarise_rounds(rows, ["tool"], ["beyond_s", "beyond_cpu_s"]), IMPORTS)}
+    times = ["beyond_s", "beyond_cpu_s"]
+    rows = summarise_rounds(rows.assign(threads=1), ["threads", "tool"], times)
+    return {"rows": table(rows, IMPORTS)}
 
 
 def scaling_tables(rows: pd.DataFrame) -> dict[str, str]:
