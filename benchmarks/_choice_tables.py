@@ -10,9 +10,8 @@ from _tables import markdown
 
 __all__ = ["choice_tables"]
 
-_LIST = 4  # candidates that a fit tries
 _IN_USE = {
-    8: ["coarse, dropout .3", "coarse, no dropout", "fine, no dropout", "no hidden layers"],
+    8: ["coarse, dropout .3", "fine, no dropout", "no hidden layers"],
     6: [
         "coarse, dropout .3",
         "coarse, 1 bit, dropout .15",
@@ -53,7 +52,7 @@ def _candidates(gaps, kind) -> str:
 
 
 def _lists(gaps, errors, kind, in_use) -> str:
-    lists = [list(names) for names in combinations(gaps.columns, _LIST)]
+    lists = [list(names) for names in combinations(gaps.columns, len(in_use))]
     lists = [in_use, *(names for names in lists if set(names) != set(in_use))]
     worth = pd.DataFrame({" / ".join(names): _chosen(gaps, errors, names) for names in lists})
     best = worth.mean().idxmax()

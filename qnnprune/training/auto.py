@@ -93,7 +93,6 @@ _ADDITIVE = Recipe("coarse", 2, 2, n_output_sums=16, hidden_layer_sizes=(), drop
 # The first is taken where nothing is tried.  Dropout is that of many inputs.
 _WIDE = (
     Recipe("coarse", 2, 2, dropout=0.3),
-    Recipe("coarse", 2, 2, dropout=0.0),
     Recipe("fine", 2, 2, dropout=0.0),
 )
 # Codes of 1 bit let three times as many weights into a register.
