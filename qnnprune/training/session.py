@@ -41,6 +41,7 @@ from .scores import check_scoring
 from .shown import ShownRows, View
 from .spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
 from .threads import one_thread
+from .together import train_net
 from .user_callbacks import check_callbacks, trial_callbacks
 
 __all__ = ["float_decision", "module_of", "train"]
@@ -128,7 +129,7 @@ class _Session:
         net = self.net(rows, recipe, held=held, tasks=self.last_tasks(rows, chosen, recipe))
         if self.mode is Mode.PARTIAL_FIT and self.previous:
             _restore_moments(net, self.spec, self.previous)
-        net.partial_fit(rows)
+        train_net(net, rows)
         _check_interrupt(net)
         if net.pruner is not None:
             net.pruner.prune(net.module_, 1.0)

@@ -86,10 +86,10 @@ class _Linear:
         self.x, self.quantizer, self.value = x, quantizer(self.linear), self.linear.weight
         if self.quantizer is not None:
             self.value = self.quantizer.value(self.value)
-        return x @ self.value.t()
+        return x @ self.value.mT
 
     def backward(self, grad, to_input):
-        gradient = grad.t() @ self.x
+        gradient = grad.mT @ self.x
         if self.quantizer is not None:
             gradient = self.quantizer.gradient(gradient)
         _give(self.linear.weight, gradient)
@@ -140,9 +140,10 @@ class _Output:
         return torch.addcmul(self.bias, self.sum, self.gain)
 
     def backward(self, grad, to_input):
-        _give(self.gain, (grad * self.sum).sum(dim=0))
-        _give(self.bias, grad.sum(dim=0))
+        keepdim = self.gain.dim() > 1  # of several networks
+        _give(self.gain, (grad * self.sum).sum(dim=-2, keepdim=keepdim))
+        _give(self.bias, grad.sum(dim=-2, keepdim=keepdim))
         grad = grad * self.gain
         return self.linear.backward(
-            grad if self.n_sums == 1 else grad.repeat(1, self.n_sums), to_input
+            grad if self.n_sums == 1 else torch.cat([grad] * self.n_sums, dim=-1), to_input
         )
