@@ -203,7 +203,7 @@ class _Session:
         net = self.net(
             rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)
         )
-        net.partial_fit(rows)
+        train_net(net, rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.row_errors(held.recoded(rows.encoding))

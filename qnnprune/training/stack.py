@@ -37,11 +37,15 @@ class Stack:
     def __init__(self, nets):
         self.nets = nets
         self.commons: list[tuple[Tensor, list]] = []
-        blocks = list(zip(*([*net.module_.hidden, net.module_.output] for net in nets), strict=True))
+        blocks = list(
+            zip(*([*net.module_.hidden, net.module_.output] for net in nets), strict=True)
+        )
         self.quantizers: list[tuple] = []
         network = SimpleNamespace(
             input=nets[0].module_.input,
-            hidden=[self._hidden(parts, flat=index == 0) for index, parts in enumerate(blocks[:-1])],
+            hidden=[
+                self._hidden(parts, flat=index == 0) for index, parts in enumerate(blocks[:-1])
+            ],
             output=self._output(blocks[-1]),
         )
         alone = nets[0].step_
@@ -64,7 +68,9 @@ class Stack:
         losses, outputs = self.step(batch.levels, batch.y, batch.weight.float())
         for common, parts in self.commons:
             if common.grad is not None:
-                for part, gradient in zip(parts, common.grad.view(len(parts), *parts[0].shape).unbind(), strict=True):
+                for part, gradient in zip(
+                    parts, common.grad.view(len(parts), *parts[0].shape).unbind(), strict=True
+                ):
                     part.grad = gradient
         self.optimizer.step()
         return [
@@ -112,7 +118,9 @@ class Stack:
         tensors = {name: self._common([getattr(norm, name) for norm in norms]) for name in names}
         activation, gradient = first.activation, first.function.gradient
         if not isinstance(activation, _EXACT):
-            activation, gradient = (_column_by_column(f, len(blocks)) for f in (activation, gradient))
+            activation, gradient = (
+                _column_by_column(f, len(blocks)) for f in (activation, gradient)
+            )
         return SimpleNamespace(
             linear=self._linear(blocks, flat=flat),
             norm=SimpleNamespace(**tensors, momentum=norms[0].momentum, eps=norms[0].eps),
