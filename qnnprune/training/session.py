@@ -38,6 +38,7 @@ from .module import PrunableMLP
 from .optimizers import check_optimizer
 from .rows import TrainingTable
 from .scores import check_scoring
+from .shared import shared
 from .shown import ShownRows, View
 from .spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
 from .threads import one_thread
@@ -197,7 +198,7 @@ class _Session:
         self.n_tried = earlier + 1
         label = f"trial {self.n_tried} of {n_trials}"
         span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
-        rows = rows.recoded(self.encodings[recipe.resolution])
+        rows = shared(TrainingTable.recoded, rows, self.encodings[recipe.resolution])
         short = trial_recipe(recipe, self.spec.asked, self.spec.guaranteed_bits)
         task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
         net = self.net(

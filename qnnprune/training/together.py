@@ -149,6 +149,8 @@ def _kind(net) -> tuple | None:
         and net.device == "cpu"
         and module.hidden
         and all(block.cell == 1 for block in module.hidden)
+        # A product with a vector is rounded in another way than one with a matrix.
+        and all(min(block.linear.weight.shape) > 1 for block in module.hidden)
     ):
         return None
     first, weights = module.hidden[0], quantizer(module.hidden[0].linear)
