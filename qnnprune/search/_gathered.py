@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import chain
 
@@ -12,6 +13,7 @@ from joblib.parallel import ParallelBackendBase
 __all__ = ["Gathered", "Together"]
 
 _ALL = 2**20  # calls that are gathered before the first result is wanted
+_MOST = 64  # fits that wait for each other
 
 
 def _run_together(calls) -> list:
@@ -49,16 +51,17 @@ class Together:
         places = [
             places for fold in range(n_folds) for places in self._split(fold, len(calls), n_folds)
         ]
-        found = self.parallel(
-            delayed(_run_together)([calls[place] for place in group]) for group in places
-        )
+        with warnings.catch_warnings():  # fits that wait restore filters in another order
+            found = self.parallel(
+                delayed(_run_together)([calls[place] for place in group]) for group in places
+            )
         results = dict(zip(chain(*places), chain(*found), strict=True))
         return [results[place] for place in range(len(calls))]
 
     def _split(self, fold: int, n_calls: int, n_folds: int) -> list[np.ndarray]:
-        """Places of a fold's calls, in more than one group where there are more jobs than folds."""
-        n_groups = -(-self.n_jobs // n_folds)
-        return np.array_split(np.arange(fold, n_calls, n_folds), n_groups)
+        """Places of a fold's calls, in groups: for more jobs than folds, and to save memory."""
+        places = np.arange(fold, n_calls, n_folds)
+        return np.array_split(places, max(-(-self.n_jobs // n_folds), -(-len(places) // _MOST)))
 
 
 class Gathered(ParallelBackendBase):

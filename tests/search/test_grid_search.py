@@ -1,6 +1,7 @@
 """The grid search whose candidates train as one, against scikit-learn's own."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.search import PrunedNeuralNetSearchCV
+from qnnprune.search import PrunedNeuralNetSearchCV, _gathered
 from qnnprune.training import stack
 
 RNG = np.random.default_rng(0)
@@ -40,7 +41,8 @@ def assert_same_search(ours, theirs):
     assert ours.cv_results_.keys() == theirs.cv_results_.keys()
     for key, value in timeless(theirs.cv_results_).items():
         np.testing.assert_array_equal(ours.cv_results_[key], value, err_msg=key)
-    for name in ("best_params_", "best_index_", "best_score_", "n_splits_", "multimetric_"):
+    names = ["best_params_", "best_index_", "best_score_", "n_splits_", "multimetric_"]
+    for name in names:
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
@@ -97,6 +99,19 @@ def test_candidates_of_a_fold_train_as_one(sizes):
     assert sizes == [3, 3]
 
 
+def test_large_grids_run_in_parts(sizes, monkeypatch):
+    monkeypatch.setattr(_gathered, "_MOST", 2)
+    grid = {"lr": [0.01, 0.02, 0.03, 0.04]}
+    assert_same_search(*both(NET, grid, X, NAMES, refit=False))
+    assert sizes == [2, 2, 2, 2]
+
+
+def test_filters_of_warnings_stay():
+    before = list(warnings.filters)
+    PrunedNeuralNetSearchCV(NET, {"lr": [0.01, 0.02, 0.03]}, cv=2).fit(X, NAMES)
+    assert list(warnings.filters) == before
+
+
 @pytest.mark.parametrize("n_jobs", [2, 5])
 def test_results_do_not_depend_on_n_jobs(n_jobs):
     alone = PrunedNeuralNetSearchCV(NET, GRID, cv=2).fit(X, NAMES)
@@ -105,7 +120,7 @@ def test_results_do_not_depend_on_n_jobs(n_jobs):
     assert_same_search(beside, alone)
 
 
-def test_processes(tmp_path):
+def test_processes():
     alone = PrunedNeuralNetSearchCV(NET, GRID, cv=2).fit(X, NAMES)
     beside = clone(alone).set_params(n_jobs=2).fit(X, NAMES)
     assert_same_search(beside, alone)
