@@ -1,7 +1,7 @@
-"""A grid search beside the same search with scikit-learn's MLP.
+"""Grid searches beside the same search with scikit-learn's MLP.
 
 8 candidates, 5 folds, scikit-learn's digits; equal layers, batches and epochs.  The first round
-pays for starting the worker processes and importing torch there.
+pays for starting the worker processes and importing torch there.  Searches alternate.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from functools import partial
 
 import _data
 from _runner import arguments, run
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 from qnnprune import PrunedNeuralNetClassifier
+from qnnprune.search import PrunedNeuralNetSearchCV
 
 TRAINING = {"hidden_layer_sizes": (128,), "batch_size": 128, "random_state": 0}
 MLP = MLPClassifier(max_iter=30, n_iter_no_change=30, **TRAINING)
@@ -23,10 +25,16 @@ OURS = PrunedNeuralNetClassifier(max_epochs=30, n_input_segments=1, **TRAINING)
 DEFAULT = PrunedNeuralNetClassifier(max_epochs=30, **TRAINING)
 RATES = [3e-3, 1e-2]
 GRID = {"lr": RATES, "n_accum_bits": [6, 7, 8, 10]}
+MLP_GRID = {"learning_rate_init": RATES, "alpha": [1e-5, 1e-4, 1e-3, 1e-2]}
+TOGETHER, HALVING = PrunedNeuralNetSearchCV, partial(PrunedNeuralNetSearchCV, factor=3)
 SEARCHES = {
-    "scikit-learn MLP": (MLP, {"learning_rate_init": RATES, "alpha": [1e-5, 1e-4, 1e-3, 1e-2]}),
-    "qnnprune, 1 segment": (OURS, GRID),
-    "qnnprune, default encoding": (DEFAULT, GRID),
+    "scikit-learn MLP": (GridSearchCV, MLP, MLP_GRID),
+    "1 segment, GridSearchCV": (GridSearchCV, OURS, GRID),
+    "1 segment, PrunedNeuralNetSearchCV": (TOGETHER, OURS, GRID),
+    "1 segment, successive halving": (HALVING, OURS, GRID),
+    "default encoding, GridSearchCV": (GridSearchCV, DEFAULT, GRID),
+    "default encoding, PrunedNeuralNetSearchCV": (TOGETHER, DEFAULT, GRID),
+    "default encoding, successive halving": (HALVING, DEFAULT, GRID),
 }
 
 
@@ -34,9 +42,9 @@ def measure(jobs, round, tool) -> dict:
     """Seconds of one search, and its best score."""
     warnings.simplefilter("ignore")
     X, _, y, _ = _data.load_numeric("digits")
-    estimator, grid = SEARCHES[tool]
+    search, estimator, grid = SEARCHES[tool]
     started = time.perf_counter()
-    found = GridSearchCV(estimator, grid, cv=5, n_jobs=jobs).fit(X, y)
+    found = search(estimator, grid, cv=5, n_jobs=jobs).fit(X, y)
     return {"seconds": time.perf_counter() - started, "score": found.best_score_}
 
 

@@ -33,6 +33,7 @@ from ..pruning.pruner import check_methods
 from ..training.auto import Recipe, auto_recipes
 from ..training.given import same
 from ..training.rows import merge_rows
+from ..training.shared import shared
 from ..training.spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
 from ._curves import Curves
 from ._keywords import FamiliarNames
@@ -100,6 +101,13 @@ def _plain(categorical_features):
     if categorical_features is None or isinstance(categorical_features, str):
         return categorical_features
     return tuple(np.asarray(categorical_features).reshape(-1).tolist())
+
+
+def _fit_encoding(X, weight, seed, n_segments, n_bits, learnt) -> InputEncoding:
+    return fit_input_encoding(
+        X, weight, n_segments=n_segments, n_bits=n_bits,
+        random_state=np.random.RandomState(seed), **learnt,
+    )  # fmt: skip
 
 
 class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
@@ -285,7 +293,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
             valid = held and self._validation_rows(*held, kinds)
 
             def rows_of(encoding):
-                rows = merge_rows(X, y, weight, encoding)
+                rows = shared(merge_rows, X, y, weight, encoding)
                 rows = replace(rows, weight=rows.weight / rows.weight.mean())
                 return self._with_output_map(rows, previous, mode)
 
@@ -444,12 +452,9 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         """An encoding of each resolution that the recipes name."""
         learnt = {} if kinds is None else vars(kinds)
         return {
-            (n_segments, n_bits): fit_input_encoding(
-                X, weight, n_segments=n_segments, n_bits=n_bits,
-                random_state=np.random.RandomState(seed), **learnt,
-            )
-            for n_segments, n_bits in dict.fromkeys(recipe.resolution for recipe in recipes)
-        }  # fmt: skip
+            resolution: shared(_fit_encoding, X, weight, seed, *resolution, learnt)
+            for resolution in dict.fromkeys(recipe.resolution for recipe in recipes)
+        }
 
     def _spec(self) -> TrainingSpec:
         return TrainingSpec(

@@ -176,10 +176,10 @@ class OutputBlock(nn.Module):
         return torch.ones_like(self.gain).detach().repeat(self.n_sums)
 
     def added_up(self, sums: Tensor) -> Tensor:
-        """(n, n_sums * n_outputs) values to (n, n_outputs)."""
+        """(..., n_sums * n_outputs) values to (..., n_outputs)."""
         if self.n_sums == 1:
             return sums
-        return sums.view(len(sums), self.n_sums, -1).sum(dim=1)
+        return sums.unflatten(-1, (self.n_sums, -1)).sum(dim=-2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) logits."""
@@ -198,4 +198,4 @@ def _linear(n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1) -> n
 
 def quantizer(linear: nn.Linear):
     """The `MaskedWeightQuant` inside a linear layer; None if it is not quantized."""
-    return linear.weight_quant.tensor_quant if isinstance(linear, QuantLinear) else None
+    return getattr(getattr(linear, "weight_quant", None), "tensor_quant", None)

@@ -3,6 +3,9 @@
 Each takes the network's output of shape (n, n_outputs), the targets and a weight for each
 row, all on one device, and returns the weighted mean of the rows' losses and its gradient
 with respect to the output.  Losses of several outputs are averaged over these.
+
+Outputs of several networks for the same rows may come as (n_networks, n, n_outputs): then there is
+a loss and a gradient of each.
 """
 
 from __future__ import annotations
@@ -46,33 +49,35 @@ _SMALL = 0.75  # of the residuals; so a batch may have as many outliers as are l
 
 def binary_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Log loss of one logit; `y` is 0 or 1, of shape (n,)."""
-    target, logit = y.to(output.dtype), output[:, 0]
-    loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight)
-    gradient = torch.sigmoid(logit).sub_(target).mul_(weight).div_(len(y))
-    return loss, gradient[:, None]
+    logit = output[..., 0]
+    target = y.to(output.dtype).expand_as(logit)
+    loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="none")
+    gradient = _of_each(torch.sigmoid, logit, 1).sub_(target).mul_(weight).div_(len(y))
+    return loss.mean(dim=-1), gradient[..., None]
 
 
 def multiclass_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Cross entropy of one logit a class; `y` holds class indices, of shape (n,)."""
     # One column a row of the batch: reducing over short rows takes ten times as long.
-    log_probability = torch.log_softmax(output.t().contiguous(), dim=0)
-    loss = -(log_probability.gather(0, y[None])[0] * weight).mean()
-    gradient = log_probability.exp_()
-    gradient.scatter_add_(0, y[None], gradient.new_full((1, len(y)), -1.0))
-    return loss, gradient.mul_(weight / len(y)).t()
+    log_probability = torch.log_softmax(output.mT.contiguous(), dim=-2)
+    index = y.expand(*log_probability.shape[:-2], 1, -1)
+    loss = -(log_probability.gather(-2, index).squeeze(-2) * weight).mean(dim=-1)
+    gradient = _of_each(torch.exp, log_probability, 2)
+    gradient.scatter_add_(-2, index, gradient.new_full((1,), -1.0).expand_as(index))
+    return loss, gradient.mul_(weight / len(y)).mT
 
 
 def labels_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Log loss of one logit a label; `y` holds 0 and 1, and has the shape of `output`."""
-    y, each = y.to(output.dtype), weight[:, None].expand_as(output)
-    loss = nn.functional.binary_cross_entropy_with_logits(output, y, each)
-    return loss, _weighted(torch.sigmoid(output) - y, weight)
+    y = y.to(output.dtype).expand_as(output)
+    loss = nn.functional.binary_cross_entropy_with_logits(output, y, reduction="none")
+    return _mean(loss, weight), _weighted(_of_each(torch.sigmoid, output, 2) - y, weight)
 
 
 def squared_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Squared error, averaged over the outputs; `y` has the shape of `output`."""
     residual = output - y.to(output.dtype)
-    loss = (residual.square().mean(dim=1) * weight).mean()
+    loss = _mean(residual.square(), weight)
     return loss, residual.mul_(weight[:, None]).mul_(2 / y.numel())
 
 
@@ -108,32 +113,43 @@ def quantile_loss(
 
 def poisson_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Half the Poisson deviance, up to a constant; the output is the logarithm of the mean."""
-    mean, y = output.exp(), y.to(output.dtype)
+    mean, y = _of_each(torch.exp, output, 2), y.to(output.dtype)
     return _mean(mean - y * output, weight), _weighted(mean - y, weight)
 
 
 def gamma_loss(output: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Half the gamma deviance, up to a constant; the output is the logarithm of the mean."""
-    ratio = y.to(output.dtype) * (-output).exp()
+    ratio = y.to(output.dtype) * _of_each(torch.exp, -output, 2)
     return _mean(output + ratio, weight), _weighted(1 - ratio, weight)
 
 
 def _mean(loss: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean over the rows of losses of shape (n, n_outputs)."""
-    return (loss.mean(dim=1) * weight).mean()
+    return (loss.mean(dim=-1) * weight).mean(dim=-1)
 
 
 def _weighted(gradient: Tensor, weight: Tensor) -> Tensor:
     """The gradient of `_mean`, from that of each loss."""
-    return gradient * (weight / gradient.numel())[:, None]
+    return gradient * (weight / gradient.shape[-2:].numel())[:, None]
+
+
+def _of_each(function: Callable, values: Tensor, n_dims: int) -> Tensor:
+    """A transcendental function of the values of each network, which have that many dimensions.
+
+    Torch computes it many values at a time, and the last few of a tensor in another way, which may
+    round them differently.  So what a network gets must not depend on those beside it.
+    """
+    if values.dim() == n_dims:
+        return function(values)
+    return torch.stack([function(of_one) for of_one in values])
 
 
 def _quantile(values: Tensor, weight: Tensor, share: float) -> Tensor:
     """Smallest value of each column that at least a share of the weight does not exceed."""
-    ascending, order = values.sort(dim=0)
-    below = weight[order].cumsum(dim=0)
-    place = (below < share * below[-1]).sum(dim=0, keepdim=True)
-    return ascending.gather(0, place.clamp(max=len(values) - 1))
+    ascending, order = values.sort(dim=-2)
+    below = weight[order].cumsum(dim=-2)
+    place = (below < share * below[..., -1:, :]).sum(dim=-2, keepdim=True)
+    return ascending.gather(-2, place.clamp(max=values.shape[-2] - 1))
 
 
 @dataclass(frozen=True)

@@ -106,32 +106,50 @@ class TrainingNet(Face):
         KeyboardInterrupt
             If there is none.
         """
+        training = self.training(X)
+        proceed, found = training.send, None
+        while True:
+            try:
+                batch = proceed(found)
+            except StopIteration:
+                return self
+            try:
+                proceed, found = training.send, self.train_step(batch)
+            except BaseException as error:  # the training decides what an interrupt leaves
+                proceed, found = training.throw, error
+
+    def training(self, X):
+        """Train on a `TrainingTable` step by step, whoever takes the steps.
+
+        Yields
+        ------
+        Batch
+            Send back what `train_step` returns of it.
+        """
         seen = {"X": self.view.user.X, "y": self.view.user.target(slice(None))}
         self.notify("on_train_begin", **seen)
         try:
-            self.fit_loop(X)
+            yield from self._epochs(X)
         finally:
             for callback in self._callbacks_of(ours=True):
                 callback.on_train_end(self, **seen)
         for callback in self._callbacks_of(ours=False):
             callback.on_train_end(self, **seen)
-        return self
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+    def _epochs(self, X):
         """Run the epochs, and go back to the one that is kept."""
         train, valid = self.get_split_datasets(X)
         self.n_earlier_ = len(self.history)  # a callback may have loaded some
         try:
             self._begin(train.table)
             while self.epoch_ < self.clock_.n_epochs and not self.stop_training_:
-                self._run_epoch(train, valid)
+                yield from self._run_epoch(train, valid)
         except KeyboardInterrupt:
             self.interrupted_ = True
         del self.history[len(self.history) - (self.epoch_ - self.whole_) :]
         if self.kept_state_ is None:
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
         self._restore_kept()
-        return self
 
     def _begin(self, table):
         if self.pruner is not None:
@@ -144,10 +162,10 @@ class TrainingNet(Face):
     def _run_epoch(self, train, valid):
         seen = {"dataset_train": train, "dataset_valid": valid}
         self.notify("on_epoch_begin", **seen)
-        self._train(train)
+        yield from self._train(train)
         if valid is not None:
             batches = BatchLoader(valid.table, self.batch_size)
-            self._run_batches(batches, valid, "valid", self.validation_step)
+            yield from self._run_batches(batches, valid, "valid")
         self._end_epoch(**seen)
 
     def _train(self, rows):
@@ -161,17 +179,17 @@ class TrainingNet(Face):
             self.pruner.prune(self.module_, self.progress)
         for layer in self.module_.hidden:
             layer.rounds = self.limits_hold
-        self._run_batches(self.batches_, rows, "train", self.train_step)
+        yield from self._run_batches(self.batches_, rows, "train")
         if self.pruner is not None and self.limits_hold:
             self.pruner.prune(self.module_, 1.0)
 
-    def _run_batches(self, batches, rows, prefix, step_fn):
+    def _run_batches(self, batches, rows, prefix):
         training, self.rows_ = prefix == "train", rows
         records = self.history[-1]["batches"]
         for batch in batches:
             records.append({})
             self._tell("on_batch_begin", batch, training=training)
-            step = step_fn(batch)
+            step = (yield batch) if training else self.validation_step(batch)
             loss = step["loss"].item()
             if training and not math.isfinite(loss):
                 raise ValueError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
+from copy import copy
 from functools import partial
 
 import torch
 
-__all__ = ["OPTIMIZERS", "check_optimizer", "optimizer_options"]
+__all__ = ["OPTIMIZERS", "CommonOptimizer", "check_optimizer", "optimizer_options"]
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -58,3 +60,43 @@ def check_optimizer(optimizer) -> None:
             f"optimizer={optimizer!r} takes no weight_decay, which alpha is: use one that does, "
             "for instance torch.optim.AdamW."
         )
+
+
+class CommonOptimizer:
+    """The steps of several optimizers as one: what costs most is the call.
+
+    Parameters
+    ----------
+    optimizers : sequence of torch.optim.Optimizer
+        Of one of the classes in `OPTIMIZERS`, and before their first step.
+    """
+
+    def __init__(self, optimizers):
+        self.optimizers, self.common = optimizers, copy(optimizers[0])
+        self.common.state, self.common.param_groups = defaultdict(dict), []
+        self._alike: list[tuple[dict, dict]] = []
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                self._add(group)
+
+    def _add(self, group):
+        """Put parameters to a group of equal settings, or make one."""
+        settings = {key: value for key, value in group.items() if key != "params"}
+        for common, first in self._alike:
+            if all(first[key] == value for key, value in settings.items()):
+                common["params"] += group["params"]
+                return
+        self._alike.append(({**settings, "params": list(group["params"])}, group))
+        self.common.param_groups.append(self._alike[-1][0])
+
+    def step(self) -> None:
+        """Take a step at the learning rates that the optimizers have now."""
+        for common, first in self._alike:
+            common["lr"] = first["lr"]
+        self.common.step()
+
+    def hand_back(self) -> None:
+        """Give the optimizers the moments of their own parameters."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                optimizer.state.update((p, self.common.state[p]) for p in group["params"])

@@ -38,9 +38,11 @@ from .module import PrunableMLP
 from .optimizers import check_optimizer
 from .rows import TrainingTable
 from .scores import check_scoring
+from .shared import shared
 from .shown import ShownRows, View
 from .spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
 from .threads import one_thread
+from .together import train_net
 from .user_callbacks import check_callbacks, trial_callbacks
 
 __all__ = ["float_decision", "module_of", "train"]
@@ -128,7 +130,7 @@ class _Session:
         net = self.net(rows, recipe, held=held, tasks=self.last_tasks(rows, chosen, recipe))
         if self.mode is Mode.PARTIAL_FIT and self.previous:
             _restore_moments(net, self.spec, self.previous)
-        net.partial_fit(rows)
+        train_net(net, rows)
         _check_interrupt(net)
         if net.pruner is not None:
             net.pruner.prune(net.module_, 1.0)
@@ -196,13 +198,13 @@ class _Session:
         self.n_tried = earlier + 1
         label = f"trial {self.n_tried} of {n_trials}"
         span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
-        rows = rows.recoded(self.encodings[recipe.resolution])
+        rows = shared(TrainingTable.recoded, rows, self.encodings[recipe.resolution])
         short = trial_recipe(recipe, self.spec.asked, self.spec.guaranteed_bits)
         task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
         net = self.net(
             rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)
         )
-        net.partial_fit(rows)
+        train_net(net, rows)
         if net.interrupted_:
             raise KeyboardInterrupt("Training was interrupted while its recipe was being chosen.")
         return net.row_errors(held.recoded(rows.encoding))

@@ -78,6 +78,8 @@ def _give(parameter, gradient):
 class _Linear:
     """The product with a layer's weights, quantized if the layer is."""
 
+    product = staticmethod(torch.matmul)
+
     def __init__(self, linear):
         self.linear = linear
 
@@ -86,14 +88,14 @@ class _Linear:
         self.x, self.quantizer, self.value = x, quantizer(self.linear), self.linear.weight
         if self.quantizer is not None:
             self.value = self.quantizer.value(self.value)
-        return x @ self.value.t()
+        return self.product(x, self.value.mT)
 
     def backward(self, grad, to_input):
-        gradient = grad.t() @ self.x
+        gradient = self.product(grad.mT, self.x)
         if self.quantizer is not None:
             gradient = self.quantizer.gradient(gradient)
         _give(self.linear.weight, gradient)
-        return grad @ self.value if to_input else None
+        return self.product(grad, self.value) if to_input else None
 
 
 class _Hidden:
@@ -101,6 +103,9 @@ class _Hidden:
         self.linear, self.norm, self.rounded = _Linear(layer.linear), layer.norm, layer.rounded
         self.activation, self.gradient = layer.activation, layer.function.gradient
         self.quantizer = layer.quantizer
+
+    def through_norm(self, *values):
+        return torch.ops.aten.native_batch_norm_backward(*values, True, self.norm.eps, [True] * 3)
 
     def forward(self, x):
         norm = self.norm
@@ -121,10 +126,9 @@ class _Hidden:
         if self.quantizer is not None:
             grad = self.quantizer.gradient(grad, self.position)
         grad = self.gradient(grad, self.normed, self.active)
-        grad, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, self.sum, norm.weight, norm.running_mean, norm.running_var, *self.moments, True,
-            norm.eps, [True] * 3,
-        )  # fmt: skip
+        grad, of_weight, of_bias = self.through_norm(
+            grad, self.sum, norm.weight, norm.running_mean, norm.running_var, *self.moments
+        )
         _give(norm.weight, of_weight)
         _give(norm.bias, of_bias)
         return self.linear.backward(grad, to_input)
@@ -140,9 +144,10 @@ class _Output:
         return torch.addcmul(self.bias, self.sum, self.gain)
 
     def backward(self, grad, to_input):
-        _give(self.gain, (grad * self.sum).sum(dim=0))
-        _give(self.bias, grad.sum(dim=0))
+        keepdim = self.gain.dim() > 1  # of several networks
+        _give(self.gain, (grad * self.sum).sum(dim=-2, keepdim=keepdim))
+        _give(self.bias, grad.sum(dim=-2, keepdim=keepdim))
         grad = grad * self.gain
         return self.linear.backward(
-            grad if self.n_sums == 1 else grad.repeat(1, self.n_sums), to_input
+            grad if self.n_sums == 1 else torch.cat([grad] * self.n_sums, dim=-1), to_input
         )
