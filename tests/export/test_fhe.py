@@ -27,7 +27,9 @@ from qnnprune.export.fhe._messages import (
     RESPONSE,
     SECRET_KEYS,
     digest,
+    joined,
     seal,
+    taken_apart,
     unseal,
 )
 
@@ -569,7 +571,8 @@ def test_damaged_messages_are_refused(client, server, damage, tmp_path, capfd):
 
 def test_sealed_bytes_that_concrete_cannot_read(client, server, tmp_path):
     (request,) = client.encrypt(_ROWS[:1])
-    keys_id, ciphertext = unseal(request, REQUEST, client.model_id)
+    keys_id, framed = unseal(request, REQUEST, client.model_id)
+    (ciphertext,) = taken_apart(framed)
     _, sums = unseal(server.run(request), RESPONSE, client.model_id)
 
     def refused(call, kind, body, keys_id=keys_id, belongs_to=client.model_id):
@@ -582,7 +585,7 @@ def test_sealed_bytes_that_concrete_cannot_read(client, server, tmp_path):
 
     # The last of each: a whole ciphertext, of another shape.
     for body in (b"", b"ciphertext", ciphertext[:40], sums):
-        refused(server.run, REQUEST, body)
+        refused(server.run, REQUEST, joined([body]))
     for body in (b"", b"sums", sums[:40], ciphertext):
         refused(lambda message: client.decrypt([message]), RESPONSE, body)
     keys = b"keys" * 20

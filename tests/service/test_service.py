@@ -20,7 +20,15 @@ import pytest
 from serving import Serving
 
 from qnnprune.exceptions import ServiceError
-from qnnprune.export.fhe._messages import EVALUATION_KEYS, REQUEST, digest, seal, unseal
+from qnnprune.export.fhe._messages import (
+    EVALUATION_KEYS,
+    REQUEST,
+    digest,
+    joined,
+    seal,
+    taken_apart,
+    unseal,
+)
 from qnnprune.service._frames import pack_rows, unpack_outcomes
 
 pytest.importorskip("concrete.fhe")
@@ -269,9 +277,10 @@ def test_whole_messages_that_concrete_refuses_cost_their_row_alone(new_client, r
         client = new_client(name)
         raw.put_keys(client)
         good, *_ = client.encrypt(ROWS[:1])
-        _, body = unseal(good, REQUEST, client.model_id)
+        (body,) = taken_apart(unseal(good, REQUEST, client.model_id)[1])
         bad = [
-            seal(REQUEST, client.model_id, client.keys_id, b) for b in (b"", body[:40], b"x" * 99)
+            seal(REQUEST, client.model_id, client.keys_id, joined([b]))
+            for b in (b"", body[:40], b"x" * 99)
         ]
         raw.put_rows([good, *bad, good])
         outcomes = raw.all_outcomes()
