@@ -133,23 +133,47 @@ ENCRYPTED = {
     "response, kB": "{response_kb:.3g}",
     "encrypted equal to predict": "{encrypted_equal:.0f} of {encrypted_rows:.0f}",
 }
-ENCRYPTED_FRONT = {
+ENCRYPTED_NETWORK = {
     "set": "{set}",
-    "hidden": "{hidden_layer_sizes}",
+    "hidden": "{hidden}",
     "bits (rounded)": "{n_accum_bits:.0f} ({n_rounding_bits:.0f})",
+}
+ENCRYPTED_FRONT = ENCRYPTED_NETWORK | {
     "codes": "{codes}",
     "sums": "{n_output_sums:.0f}",
     "score": "{score:.3f} ± {score_sd:.3f}",
     "lookups x bits": "{lookups_by_bits}",
     "row, core s": "{row_cpu_s:.3g}",
     "of the reference": "{share:.2f}",
-    "keys, MB: measured": "{keys_mb:.3g}",
-    "estimated": "{estimated_keys_mb:.3g}",
-    "key generation, s": "{keygen_s:.2g}",
+    "row, s on 2 cores": "{row_wall_s:.3g}",
+    "keys, MB": "{keys_mb:.3g}",
     "request, kB": "{request_kb:.3g}",
     "response, kB": "{response_kb:.3g}",
     "equal to predict": "{encrypted_equal:.0f} of {encrypted_rows:.0f}",
 }
+ENCRYPTED_ESTIMATES = ENCRYPTED_NETWORK | {
+    "row, core s": "{row_cpu_s:.3g}",
+    "estimated": "{estimated_core_s:.3g}",
+    "error": "{row_error:+.0%}",
+    "key generation, core s": "{keygen_s:.2g}",
+    "estimated ": "{estimated_keygen_s:.2g}",
+    "keys, MB": "{keys_mb:.3g}",
+    "estimated  ": "{estimated_keys_mb:.3g}",
+}
+ENCRYPTED_ERRORS = {
+    "networks": "{networks}",
+    "error of core s, mean": "{mean:.0%}",
+    "largest": "{max:.0%}",
+}
+# Published by others: what, data, score, seconds, cores (None: not stated), and where.
+PUBLISHED = [
+    ("Concrete ML, 20 layers", "MNIST", ".958", "1.92", 128, "its white paper"),
+    ("Concrete ML, fully connected", "MNIST", ".94", "3.5", None, ""),
+    ("Concrete ML, CNN", "digits", ".97 to .99", "2.6", None, 'on "a large server"'),
+    ("FHE-DiNN-100", "MNIST", ".9635", "1.64", None, "2018, at 80 bits of security"),
+    ("EI-DDLGN", "MNIST", ".972", "34", 10, "2026"),
+    ("FHE-Neuron", "MNIST", ".9652", "0.0045", None, 'PoPETs 2025, "on average", batch unknown'),
+]
 
 
 def speed_tables(rows: pd.DataFrame) -> dict[str, str]:
@@ -265,12 +289,44 @@ def encrypted_tables(rows: pd.DataFrame) -> dict[str, str]:
 def encrypted_front_tables(rows: pd.DataFrame) -> dict[str, str]:
     """One row per network, beside the reference: the first one of digits."""
     reference = rows[rows["set"] == "digits"]["row_cpu_s"].iloc[0]
+    skips = rows["skips"].map({True: " + inputs", False: ""})
     rows = rows.assign(
+        hidden=rows["hidden_layer_sizes"] + skips,
         share=rows["row_cpu_s"] / reference,
+        row_error=rows["estimated_core_s"] / rows["row_cpu_s"] - 1,
         lookups_by_bits=rows["lookups_by_bits"].fillna("none"),
         codes=rows["n_in_bits"].astype(str) + ", " + rows["n_a_bits"].astype(str),
     )
-    return {"rows": table(rows, ENCRYPTED_FRONT)}
+    return {
+        "rows": table(rows, ENCRYPTED_FRONT),
+        "estimates": table(rows, ENCRYPTED_ESTIMATES),
+        "errors": table(_errors(rows), ENCRYPTED_ERRORS),
+        "published": markdown(_published(rows)),
+    }
+
+
+def _errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Relative errors of estimated times, of networks with lookups and of those without."""
+    kind = rows["lookups"].gt(0).map({True: "with lookups", False: "without"}).rename("networks")
+    errors = rows["row_error"].abs().groupby(kind)
+    return errors.agg(["mean", "max"]).reset_index()
+
+
+def _published(rows: pd.DataFrame) -> pd.DataFrame:
+    """What others published, and the networks here of two sets, in core-seconds."""
+    titles = ["network", "data", "score", "a row, s", "cores", "core s", "source"]
+    found = []
+    for name, data, score, seconds, cores, source in PUBLISHED:
+        core_seconds = f"{float(seconds) * cores:.3g}" if cores else "unknown"
+        found.append([name, data, score, seconds, cores or "not stated", core_seconds, source])
+    own = rows[rows["set"].isin(["digits", "mnist"]) & rows["row_cpu_s"].notna()]
+    for row in own.to_dict("records"):
+        name = f"qnnprune, {row['hidden']} at {row['n_accum_bits']} bits"
+        numbers = [f"{row[key]:.3g}" for key in ("score", "row_wall_s", "row_cpu_s")]
+        score, wall, core = numbers
+        cores = f"{row['threads']:.0f}"
+        found.append([name, row["set"], score, wall, cores, core, "measured here"])
+    return pd.DataFrame(found, columns=titles)
 
 
 def service_tables(rows: pd.DataFrame) -> dict[str, str]:

@@ -30,7 +30,7 @@ SMALL = [
 GRIDS = {
     "digits": [
         ("(72,)", 8, 4, 2, 2, 4),  # the reference
-        ("(34,)", 7, 3, 2, 2, 8),
+        ("(32,)", 7, 3, 2, 2, 16),
         ("(24,)", 7, 3, 2, 2, 4),
         ("(16,)", 7, 3, 2, 2, 8),
         ("(44,)", 6, 2, 1, 1, 4),
@@ -47,7 +47,7 @@ GRIDS = {
 # What makes up for few neurons: long training with much dropout, and what costs nothing: inputs, and
 # the way past the neurons.
 OF_NETWORK = {
-    ("digits", "(34,)"): {"max_epochs": 400, "dropout": 0.4},
+    ("digits", "(32,)"): {"max_epochs": 400, "dropout": 0.4},
     ("digits", "(16,)"): {"max_epochs": 400, "dropout": 0.4, "skip_connection": True},
     ("mnist", "(96,)"): {"max_epochs": 30, "dropout": 0.2, "n_input_segments": 4},
 }

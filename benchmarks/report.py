@@ -23,6 +23,8 @@ from _tables import read, table
 
 HERE = Path(__file__).parent
 ACCURACY = ["accuracy", "accuracy_small", "pruning"]
+# More columns of the same cells, measured by another benchmark.
+BESIDE = {"encrypted_front": "encrypted_times"}
 
 
 def tables(name: str, rows) -> dict[str, str]:
@@ -35,6 +37,12 @@ def tables(name: str, rows) -> dict[str, str]:
         | TABLES
     )
     return makers[name](rows)
+
+
+def with_more_columns(rows, path: Path):
+    """Rows of a CSV with the columns of the one beside it, if there is one."""
+    other = path.with_name(f"{BESIDE.get(path.stem)}.csv")
+    return rows.merge(read(other)[1], how="left") if other.exists() else rows
 
 
 def fill(page: str, found: dict[str, str]) -> str:
@@ -60,7 +68,7 @@ def main() -> None:
         where, rows = read(path)
         link = path.relative_to(own or HERE).as_posix()
         found = {"where": f"Measured with {where}. All rows: [{path.name}]({link})."}
-        found |= tables(name, rows)
+        found |= tables(name, with_more_columns(rows, path))
         page = (own or HERE) / f"{name}.md"
         if own:
             text = f"# {name}\n\n{found.pop('where')}\n"
