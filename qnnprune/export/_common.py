@@ -33,7 +33,7 @@ def integer_network_of(model) -> IntegerNetwork:
     if isinstance(model, IntegerGraph):
         raise TypeError(
             f"An IntegerGraph is not taken here: its operations, from '{model.operations[0].name}' on, "
-            "go to to_onnx, to_qonnx, to_c and compile_fhe alone."
+            "go to to_onnx, to_qonnx, to_c, compile_fhe and encrypted_cost alone."
         )
     if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
         return model.integer_network_

@@ -7,7 +7,7 @@ from oracles import width
 
 from qnnprune import IntegerGraph
 from qnnprune.exceptions import EncryptedCostWarning, InvalidNetworkFileError
-from qnnprune.export import FheClient, FheServer, compile_fhe
+from qnnprune.export import FheClient, FheServer, compile_fhe, encrypted_cost
 from qnnprune.export.fhe import _cost
 from qnnprune.integer._inputs import CodedInput
 from qnnprune.integer._operations import Flatten, MaxPool, Sums, Thresholds
@@ -44,6 +44,13 @@ def test_the_report_counts_what_concrete_does(encrypted):
     assert report.lookups == sum(report.neurons[:-1]) == 24
     assert report.table_bits == (4, 3, 3, 5)
     assert report.max_bits == max(report.sum_bits)
+
+
+def test_estimates_are_what_concrete_finds(encrypted):
+    cost, report = encrypted_cost(branching_graph()), encrypted.report
+    assert (cost.lookups, cost.neurons) == (report.lookups, report.neurons)
+    for size in ("sent_key_bytes", "held_key_bytes"):
+        assert getattr(cost, size) == pytest.approx(getattr(report, size), rel=0.2)
 
 
 CONVOLUTIONS = {

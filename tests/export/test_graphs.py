@@ -110,7 +110,7 @@ def test_c_takes_only_what_the_module_takes():
 
 def test_what_takes_no_graph_names_its_layers():
     network, _ = network_and_rows(LeNet)
-    with pytest.raises(TypeError, match="from 'conv1' on, go to to_onnx, .* and compile_fhe alone"):
+    with pytest.raises(TypeError, match="from 'conv1' on, go to to_onnx, .* alone"):
         integer_network_of(network)
 
 

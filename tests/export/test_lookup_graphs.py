@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnnprune import IntegerGraph
+from qnnprune.export import encrypted_cost, encrypted_seconds
 from qnnprune.export.fhe._graph_lookups import Lookup, lookup_graph
 from qnnprune.integer._inputs import CodedInput
 from qnnprune.integer._operations import Add, Flatten, MaxPool, Sums, Thresholds
@@ -139,3 +140,29 @@ def test_sums_wider_than_lookups_are_refused_by_name():
             continue
         with pytest.raises(ValueError, match="Layer 'wide' needs 17 bits, .* AccumulatorPruner"):
             lookup_graph(graph)
+
+
+def test_cost_counts_lookups_by_width():
+    # 2 x 4 sums of 4 bits; for each of 2 x 2 maxima two of 3 bits and one after; 2 x 2 of 5 bits.
+    graph = branching_graph()
+    cost = encrypted_cost(graph)
+    assert cost.lookups_by_bits == {3: 12, 4: 8, 5: 4}
+    assert cost.neurons == (8, 8, 4, 4, 3)
+    assert encrypted_seconds(graph) > 0 and not cost.out_of_reach
+
+
+def test_wider_weights_cost_more():
+    costs = []
+    for weight in (1, 2, 4):
+        window = Window((2, 2), (1, 1), (0, 0), (1, 1))
+        steps = np.array([[-1, 0, 2]]), np.array([-2]), np.array([1])
+        operations = [
+            Sums("conv", (0,), np.full((1, 1, 2, 2), weight), window),
+            Thresholds("act", (1,), *steps),
+            Flatten("flat", (2,)),
+            Sums("out", (3,), np.full((1, 9), weight)),
+        ]
+        source = CodedInput((1, 4, 4), np.array([[-2, 1]]))
+        graph = IntegerGraph(source, operations, scale=[1.0], bias=[0.0])
+        costs.append(encrypted_cost(graph).core_seconds_row)
+    assert costs == sorted(costs) and costs[0] < costs[-1]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...integer import IntegerGraph
 from .._common import integer_network_of
 from ._cost import out_of_reach, size_text
-from ._lookups import LookupLayer, lookup_network
+from ._graph_lookups import lookup_graph
+from ._lookups import lookup_network
 from ._prices import Keys, Price, price
 from ._speed import EncryptedSpeed
+from ._work import LookupKind, Work, work_of_graph, work_of_network
 
 __all__ = ["EncryptedCost", "encrypted_cost", "encrypted_seconds"]
 
 _MESSAGE_BYTES = 354  # of every message, beside its ciphertexts
 _INPUT_BYTES = 24  # of each input: a seed, and what it does not give
-_SWITCH_BITS = 0.5  # a lookup on a sum adds noise of its own to it
 # Dimension of a ciphertext that no lookup reads, by the precision that it needs.
 _DIMENSION, _DIMENSION_PER_BIT = 294, 38.9
 
@@ -32,7 +33,8 @@ class EncryptedCost:
     Attributes
     ----------
     neurons : tuple of int
-        Neurons of each hidden layer that need a table, and sums of the output layer.
+        Neurons of each hidden layer that need a table, and sums of the output layer.  Of an
+        `IntegerGraph`, tables that each quantizer and each maximum looks up, and its outputs.
     lookups_by_bits : dict of int to int
         Programmable bootstraps per row by the width of what they look at, in bits.  The lookup that
         removes a low bit looks at 1 bit.
@@ -93,7 +95,8 @@ def encrypted_cost(
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, Pipeline or \
+            IntegerGraph
         Fitted.
     speed : EncryptedSpeed, optional
         By default ``EncryptedSpeed.known()``.
@@ -123,26 +126,24 @@ def encrypted_cost(
     if n_cores is not None and n_cores < 1:
         raise ValueError(f"n_cores={n_cores!r} must be 1 or more.")
     speed = EncryptedSpeed.known() if speed is None else speed
-    lookups = lookup_network(integer_network_of(model))
-    *hidden, output = lookups.layers
-    prices = _prices(lookups.layers)
-    keys = _different(hidden, prices)
-    dimension = prices[-1].table.output if prices else _free_dimension(output)
+    work = _work(model)
+    prices = _prices(work.kinds)
+    keys = _different(work.kinds, prices)
     core_seconds = sum(
-        len(layer.weight) * count * speed._seconds(kind)
-        for layer, one in zip(hidden, prices, strict=True)
-        for kind, count in one.lookups
+        kind.count * count * speed._seconds(key)
+        for kind, one in zip(work.kinds, prices, strict=True)
+        for key, count in one.lookups
     )
     return EncryptedCost(
-        neurons=tuple(len(layer.weight) for layer in lookups.layers),
-        lookups_by_bits=_lookups_by_bits(hidden),
+        neurons=work.neurons,
+        lookups_by_bits=_lookups_by_bits(work.kinds),
         core_seconds_row=core_seconds,
         seconds_row=core_seconds / (n_cores or os.cpu_count() or 1),
         keygen_seconds=speed.keygen * sum(key.sent_bytes for key in keys),
         sent_key_bytes=sum(key.sent_bytes for key in keys),
         held_key_bytes=sum(key.held_bytes for key in keys),
-        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * len(lookups.inputs),
-        response_bytes=_MESSAGE_BYTES + 8 * len(output.weight) * (dimension + 1),
+        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * work.n_sent,
+        response_bytes=_MESSAGE_BYTES + 8 * work.n_returned * (_dimension(work, prices) + 1),
         measured=speed.measured,
     )
 
@@ -152,7 +153,8 @@ def encrypted_seconds(model) -> float:
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, Pipeline or \
+            IntegerGraph
         Fitted.
 
     Returns
@@ -163,41 +165,40 @@ def encrypted_seconds(model) -> float:
     return encrypted_cost(model).seconds_row
 
 
-def _prices(layers: Sequence[LookupLayer]) -> list[Price]:
-    """Of each hidden layer.  Tables of one width share keys: those of the most precise output."""
+def _work(model) -> Work:
+    if isinstance(model, IntegerGraph):
+        return work_of_graph(lookup_graph(model))
+    return work_of_network(lookup_network(integer_network_of(model)))
+
+
+def _prices(kinds: Sequence[LookupKind]) -> list[Price]:
+    """Of each kind.  Tables of one width share keys: those of the most precise output."""
     widths: dict[int, float] = {}
-    for layer, reader in zip(layers, layers[1:], strict=False):
-        bits = layer.n_bits - layer.n_removed_bits
-        widths[bits] = max(widths.get(bits, 0), _precision(reader))
-    kinds = [(layer.n_bits - layer.n_removed_bits, layer.n_removed_bits) for layer in layers[:-1]]
-    return [price(*kind, widths[kind[0]]) for kind in kinds]
+    for kind in kinds:
+        widths[kind.table_bits] = max(widths.get(kind.table_bits, 0), kind.precision)
+    return [price(kind.table_bits, kind.n_removed_bits, widths[kind.table_bits]) for kind in kinds]
 
 
-def _precision(layer: LookupLayer) -> float:
-    """Width of sums that noise must not reach, and what their weights make of it, in bits."""
-    squares = int((layer.weight**2).sum(axis=1).max())
-    further = 0 if layer.tables is None else _SWITCH_BITS
-    return layer.n_bits + math.log2(max(squares, 1)) / 2 + further
-
-
-def _different(layers: Sequence[LookupLayer], prices: Sequence[Price]) -> list[Keys]:
+def _different(kinds: Sequence[LookupKind], prices: Sequence[Price]) -> list[Keys]:
     """Keys of a client: one pair per width of tables, and one for removed bits."""
     found: dict[int, Keys] = {}
-    for layer, one in zip(layers, prices, strict=False):
-        pairs = {layer.n_bits - layer.n_removed_bits: one.table, 0: one.bit}
+    for kind, one in zip(kinds, prices, strict=True):
+        pairs = {kind.table_bits: one.table, 0: one.bit}
         for place, keys in pairs.items():
             if keys is not None:
                 found[place] = max(keys, found.get(place, keys), key=lambda each: each.sent_bytes)
     return list(found.values())
 
 
-def _lookups_by_bits(hidden: Sequence[LookupLayer]) -> dict[int, int]:
+def _lookups_by_bits(kinds: Sequence[LookupKind]) -> dict[int, int]:
     found: Counter = Counter()
-    for layer in hidden:
-        found[layer.n_bits - layer.n_removed_bits] += len(layer.weight)
-        found[1] += len(layer.weight) * layer.n_removed_bits
+    for kind in kinds:
+        found[kind.table_bits] += kind.count
+        found[1] += kind.count * kind.n_removed_bits
     return {bits: count for bits, count in sorted(found.items()) if count}
 
 
-def _free_dimension(layer: LookupLayer) -> int:
-    return round(_DIMENSION + _DIMENSION_PER_BIT * _precision(layer))
+def _dimension(work: Work, prices: Sequence[Price]) -> int:
+    """Of the ciphertexts that come back: that of tables, or what the precision asks for."""
+    ends = [one.table.output for kind, one in zip(work.kinds, prices, strict=True) if kind.ends]
+    return max(ends, default=round(_DIMENSION + _DIMENSION_PER_BIT * work.precision))

@@ -15,7 +15,7 @@ from ...integer import IntegerGraph
 from ...integer._operations import Add, MaxPool, Sums, Thresholds
 from ._tables import FEWEST_BITS, MOST_BITS
 
-__all__ = ["border_of", "check_widths", "graph_widths"]
+__all__ = ["border_of", "check_widths", "graph_widths", "joint_parts"]
 
 
 class _Need(NamedTuple):
@@ -33,7 +33,7 @@ def graph_widths(graph: IntegerGraph) -> list[int]:
     ----------
     graph : IntegerGraph
     """
-    parts = _parts(graph)
+    parts = joint_parts(graph)
     widths = dict.fromkeys(parts, FEWEST_BITS)
     for need in _needs(graph):
         part = parts[need.place]
@@ -58,7 +58,7 @@ def check_widths(graph: IntegerGraph) -> None:
         )
 
 
-def _parts(graph: IntegerGraph) -> list[int]:
+def joint_parts(graph: IntegerGraph) -> list[int]:
     """A number for each place, the same for places that meet in sums."""
     parts = list(range(len(graph.shapes)))
     for place, operation in enumerate(graph.operations, start=1):

@@ -1,0 +1,147 @@
+"""Lookups of a network by kind, and the precision that their results need: what cost follows from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ...integer._operations import Add, MaxPool, Operation, Sums
+from ._graph_lookups import Lookup, LookupGraph
+from ._graph_widths import joint_parts
+from ._lookups import LookupLayer, LookupNetwork
+
+__all__ = ["LookupKind", "Work", "work_of_graph", "work_of_network"]
+
+_SWITCH_BITS = 0.5  # a lookup on a sum adds noise of its own to it
+
+
+@dataclass(frozen=True)
+class LookupKind:
+    """Equal lookups of one operation.
+
+    Attributes
+    ----------
+    count : int
+        Tables that are looked up.
+    table_bits, n_removed_bits : int
+        Width of what they look at, and low bits that are removed before, one lookup each.
+    precision : float
+        Width of the sums that noise of their results must not reach, and what weights make of that
+        noise, in bits.
+    ends : bool
+        Whether their results enter what is sent back.
+    """
+
+    count: int
+    table_bits: int
+    n_removed_bits: int
+    precision: float
+    ends: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a row takes.
+
+    Attributes
+    ----------
+    kinds : tuple of LookupKind
+    n_sent, n_returned : int
+        Encrypted numbers, there and back.
+    precision : float
+        That of what is sent back, as in `LookupKind`.
+    """
+
+    kinds: tuple[LookupKind, ...]
+    n_sent: int
+    n_returned: int
+    precision: float
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """Lookups of each kind, and what is sent back."""
+        return (*(kind.count for kind in self.kinds), self.n_returned)
+
+
+def work_of_network(lookups: LookupNetwork) -> Work:
+    """The work of a fully connected network."""
+    *hidden, output = lookups.layers
+    kinds = [
+        LookupKind(
+            count=len(layer.weight),
+            table_bits=layer.n_bits - layer.n_removed_bits,
+            n_removed_bits=layer.n_removed_bits,
+            precision=_precision(reader),
+            ends=reader is output,
+        )
+        for layer, reader in zip(hidden, lookups.layers[1:], strict=True)
+    ]
+    return Work(tuple(kinds), len(lookups.inputs), len(output.weight), _precision(output))
+
+
+def _precision(layer: LookupLayer) -> float:
+    squares = int((layer.weight**2).sum(axis=1).max())
+    return _bits_of(layer.n_bits, squares, layer.tables is not None)
+
+
+def _bits_of(n_bits: int, squares: float, looked_up: bool) -> float:
+    """Precision of the terms of a sum, from the sum of its squared weights."""
+    return n_bits + math.log2(max(squares, 1)) / 2 + _SWITCH_BITS * looked_up
+
+
+def work_of_graph(lookups: LookupGraph) -> Work:
+    """The work of an integer graph."""
+    graph, operations, n_bits = lookups.graph, lookups.operations, lookups.n_bits
+    parts, squares = joint_parts(graph), _squares(operations)
+    last = _bits_of(n_bits[-1], squares[-1], False)
+    wanted = {parts[-1]: last}
+    for operation in operations:
+        found = _precision_of(operation, n_bits, squares)
+        part = parts[operation.inputs[0]]
+        wanted[part] = max(wanted.get(part, 0), found)
+    places = [k for k, o in enumerate(operations, start=1) if isinstance(o, (Lookup, MaxPool))]
+    kinds = [
+        LookupKind(
+            count=kind.count,
+            table_bits=kind.n_bits - kind.n_removed_bits,
+            n_removed_bits=kind.n_removed_bits,
+            precision=wanted[parts[place]],
+            ends=parts[place] == parts[-1],
+        )
+        for place, kind in zip(places, lookups.kinds, strict=True)
+    ]
+    return Work(tuple(kinds), prod(graph.shapes[0]), prod(graph.shapes[-1]), last)
+
+
+def _squares(operations: Sequence[Operation]) -> list[float]:
+    """At each place the largest sum of squared weights on results of lookups, or on inputs."""
+    found = [1.0]
+    for operation in operations:
+        incoming = [found[i] for i in operation.inputs]
+        if isinstance(operation, Lookup):
+            found.append(1.0)
+        elif isinstance(operation, Sums):
+            weights = operation.matrix.astype(np.float64)
+            found.append(incoming[0] * float((weights**2).sum(axis=1).max()))
+        elif isinstance(operation, Add):
+            pairs = zip(incoming, operation.factors, strict=True)
+            found.append(sum(value * factor**2 for value, factor in pairs))
+        elif isinstance(operation, MaxPool):
+            found.append(incoming[0] + prod(operation.window.size) - 1)
+        else:
+            found.append(max(incoming))
+    return found
+
+
+def _precision_of(operation: Operation, n_bits, squares) -> float:
+    """What the lookups of an operation ask of what they look at."""
+    source = operation.inputs[0]
+    if isinstance(operation, Lookup):
+        return _bits_of(n_bits[source], squares[source], True)
+    if isinstance(operation, MaxPool):  # on differences
+        return _bits_of(n_bits[source], 2 * squares[source] + prod(operation.window.size), True)
+    return 0.0
