@@ -10,7 +10,6 @@ clear.
 from __future__ import annotations
 
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +26,7 @@ from ._graph_lookups import LookupGraph, lookup_graph
 from ._lookups import LookupNetwork, lookup_network
 from ._messages import digest
 from ._server import FheServer
+from ._work import Work, work_of_graph, work_of_network
 
 __all__ = ["EncryptedNetwork", "compile_fhe"]
 
@@ -36,7 +36,8 @@ _MODES = ("clear", "simulate", "encrypted")
 class EncryptedNetwork:
     """An integer network compiled for encrypted data, client and server in one.
 
-    Made by `compile_fhe`.
+    Made by `compile_fhe`.  Of an `IntegerGraph` rows are what its ``decision`` takes, and values have
+    the shape of its output.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def _compiled_network(model, p_error: float) -> EncryptedNetwork:
     lookups = lookup_network(network)
     fhe = require("concrete.fhe", "fhe")
     circuit = _circuit(fhe, _network_function(fhe, lookups), p_error)
-    report = _report(circuit, network.proven_bits, p_error, **_counts(lookups))
+    report = _report(circuit, work_of_network(lookups), network.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
 
@@ -226,7 +227,7 @@ def _compiled_graph(graph: IntegerGraph, p_error: float) -> EncryptedNetwork:
     lookups = lookup_graph(graph)
     fhe = require("concrete.fhe", "fhe")
     circuit = _circuit(fhe, graph_function(fhe, lookups), p_error)
-    report = _report(circuit, graph.proven_bits, p_error, **_counts_of_graph(lookups))
+    report = _report(circuit, work_of_graph(lookups), graph.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, GraphEnds.of(graph, lookups), report)
 
 
@@ -268,29 +269,12 @@ def _tables(fhe, layer, output_type):
     return tables
 
 
-def _counts(lookups: LookupNetwork) -> dict:
-    layers = lookups.layers
-    return {
-        "neurons": tuple(len(layer.weight) for layer in layers),
-        "sum_bits": tuple(layer.n_bits for layer in layers),
-        "table_bits": tuple(layer.n_bits - layer.n_removed_bits for layer in layers[:-1]),
-    }
-
-
-def _counts_of_graph(lookups: LookupGraph) -> dict:
-    """The last integers, and before them what each operation looks up."""
-    kinds = lookups.kinds
-    return {
-        "neurons": (*(kind.count for kind in kinds), prod(lookups.graph.shapes[-1])),
-        "sum_bits": (*(kind.n_bits for kind in kinds), lookups.n_bits[-1]),
-        "table_bits": tuple(kind.n_bits - kind.n_removed_bits for kind in kinds),
-    }
-
-
-def _report(circuit, proven_bits: int, p_error: float, **counts) -> CircuitReport:
+def _report(circuit, work: Work, proven_bits: int, p_error: float) -> CircuitReport:
     sent, held = key_sizes(circuit.client.specs)
     return CircuitReport(
-        **counts,
+        neurons=work.neurons,
+        sum_bits=work.sum_bits,
+        table_bits=tuple(kind.table_bits for kind in work.kinds),
         lookups=circuit.programmable_bootstrap_count,
         max_bits=circuit.graph.maximum_integer_bit_width(),
         proven_bits=proven_bits,

@@ -46,7 +46,8 @@ class CircuitReport:
     Attributes
     ----------
     neurons : tuple of int
-        Sums in each layer, from the first hidden one to the output.
+        Sums in each layer, from the first hidden one to the output.  Of an `IntegerGraph`, tables
+        that each quantizer and each maximum looks up, and its outputs.
     sum_bits : tuple of int
         Width of these sums, in bits.
     table_bits : tuple of int

@@ -52,6 +52,8 @@ class Work:
     kinds : tuple of LookupKind
     n_sent, n_returned : int
         Encrypted numbers, there and back.
+    n_bits : int
+        Width of what is sent back.
     precision : float
         That of what is sent back, as in `LookupKind`.
     """
@@ -59,12 +61,18 @@ class Work:
     kinds: tuple[LookupKind, ...]
     n_sent: int
     n_returned: int
+    n_bits: int
     precision: float
 
     @property
     def neurons(self) -> tuple[int, ...]:
         """Lookups of each kind, and what is sent back."""
         return (*(kind.count for kind in self.kinds), self.n_returned)
+
+    @property
+    def sum_bits(self) -> tuple[int, ...]:
+        """Width of what each kind begins with, and of what is sent back."""
+        return (*(kind.table_bits + kind.n_removed_bits for kind in self.kinds), self.n_bits)
 
 
 def work_of_network(lookups: LookupNetwork) -> Work:
@@ -80,7 +88,8 @@ def work_of_network(lookups: LookupNetwork) -> Work:
         )
         for layer, reader in zip(hidden, lookups.layers[1:], strict=True)
     ]
-    return Work(tuple(kinds), len(lookups.inputs), len(output.weight), _precision(output))
+    ends = len(lookups.inputs), len(output.weight), output.n_bits
+    return Work(tuple(kinds), *ends, _precision(output))
 
 
 def _precision(layer: LookupLayer) -> float:
@@ -114,7 +123,8 @@ def work_of_graph(lookups: LookupGraph) -> Work:
         )
         for place, kind in zip(places, lookups.kinds, strict=True)
     ]
-    return Work(tuple(kinds), prod(graph.shapes[0]), prod(graph.shapes[-1]), last)
+    ends = prod(graph.shapes[0]), prod(graph.shapes[-1]), n_bits[-1]
+    return Work(tuple(kinds), *ends, last)
 
 
 def _squares(operations: Sequence[Operation]) -> list[float]:
