@@ -25,8 +25,8 @@ from ._graph_ends import GraphEnds
 from ._graph_lookups import LookupGraph, lookup_graph
 from ._lookups import LookupNetwork, lookup_network
 from ._messages import digest
+from ._rows import Row, row_of_graph, row_of_network
 from ._server import FheServer
-from ._work import Work, work_of_graph, work_of_network
 
 __all__ = ["EncryptedNetwork", "compile_fhe"]
 
@@ -219,7 +219,7 @@ def _compiled_network(model, p_error: float) -> EncryptedNetwork:
     lookups = lookup_network(network)
     fhe = require("concrete.fhe", "fhe")
     circuit = _circuit(fhe, _network_function(fhe, lookups), p_error)
-    report = _report(circuit, work_of_network(lookups), network.proven_bits, p_error)
+    report = _report(circuit, row_of_network(lookups), network.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
 
@@ -227,7 +227,7 @@ def _compiled_graph(graph: IntegerGraph, p_error: float) -> EncryptedNetwork:
     lookups = lookup_graph(graph)
     fhe = require("concrete.fhe", "fhe")
     circuit = _circuit(fhe, graph_function(fhe, lookups), p_error)
-    report = _report(circuit, work_of_graph(lookups), graph.proven_bits, p_error)
+    report = _report(circuit, row_of_graph(lookups), graph.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, GraphEnds.of(graph, lookups), report)
 
 
@@ -269,12 +269,12 @@ def _tables(fhe, layer, output_type):
     return tables
 
 
-def _report(circuit, work: Work, proven_bits: int, p_error: float) -> CircuitReport:
+def _report(circuit, row: Row, proven_bits: int, p_error: float) -> CircuitReport:
     sent, held = key_sizes(circuit.client.specs)
     return CircuitReport(
-        neurons=work.neurons,
-        sum_bits=work.sum_bits,
-        table_bits=tuple(kind.table_bits for kind in work.kinds),
+        neurons=row.neurons,
+        sum_bits=row.sum_bits,
+        table_bits=tuple(kind.table_bits for kind in row.kinds),
         lookups=circuit.programmable_bootstrap_count,
         max_bits=circuit.graph.maximum_integer_bit_width(),
         proven_bits=proven_bits,

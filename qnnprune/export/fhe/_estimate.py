@@ -13,8 +13,8 @@ from ._cost import out_of_reach, size_text
 from ._graph_lookups import lookup_graph
 from ._lookups import lookup_network
 from ._prices import Keys, Price, price
+from ._rows import LookupKind, Row, row_of_graph, row_of_network
 from ._speed import EncryptedSpeed
-from ._work import LookupKind, Work, work_of_graph, work_of_network
 
 __all__ = ["EncryptedCost", "encrypted_cost", "encrypted_seconds"]
 
@@ -126,24 +126,24 @@ def encrypted_cost(
     if n_cores is not None and n_cores < 1:
         raise ValueError(f"n_cores={n_cores!r} must be 1 or more.")
     speed = EncryptedSpeed.known() if speed is None else speed
-    work = _work(model)
-    prices = _prices(work.kinds)
-    keys = _different(work.kinds, prices)
+    row = _row(model)
+    prices = _prices(row.kinds)
+    keys = _different(row.kinds, prices)
     core_seconds = sum(
         kind.count * count * speed._seconds(key)
-        for kind, one in zip(work.kinds, prices, strict=True)
+        for kind, one in zip(row.kinds, prices, strict=True)
         for key, count in one.lookups
     )
     return EncryptedCost(
-        neurons=work.neurons,
-        lookups_by_bits=_lookups_by_bits(work.kinds),
+        neurons=row.neurons,
+        lookups_by_bits=_lookups_by_bits(row.kinds),
         core_seconds_row=core_seconds,
         seconds_row=core_seconds / (n_cores or os.cpu_count() or 1),
         keygen_seconds=speed.keygen * sum(key.sent_bytes for key in keys),
         sent_key_bytes=sum(key.sent_bytes for key in keys),
         held_key_bytes=sum(key.held_bytes for key in keys),
-        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * work.n_sent,
-        response_bytes=_MESSAGE_BYTES + 8 * work.n_returned * (_dimension(work, prices) + 1),
+        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * row.n_sent,
+        response_bytes=_MESSAGE_BYTES + 8 * row.n_returned * (_dimension(row, prices) + 1),
         measured=speed.measured,
     )
 
@@ -165,10 +165,10 @@ def encrypted_seconds(model) -> float:
     return encrypted_cost(model).seconds_row
 
 
-def _work(model) -> Work:
+def _row(model) -> Row:
     if isinstance(model, IntegerGraph):
-        return work_of_graph(lookup_graph(model))
-    return work_of_network(lookup_network(integer_network_of(model)))
+        return row_of_graph(lookup_graph(model))
+    return row_of_network(lookup_network(integer_network_of(model)))
 
 
 def _prices(kinds: Sequence[LookupKind]) -> list[Price]:
@@ -198,7 +198,7 @@ def _lookups_by_bits(kinds: Sequence[LookupKind]) -> dict[int, int]:
     return {bits: count for bits, count in sorted(found.items()) if count}
 
 
-def _dimension(work: Work, prices: Sequence[Price]) -> int:
+def _dimension(row: Row, prices: Sequence[Price]) -> int:
     """Of the ciphertexts that come back: that of tables, or what the precision asks for."""
-    ends = [one.table.output for kind, one in zip(work.kinds, prices, strict=True) if kind.ends]
-    return max(ends, default=round(_DIMENSION + _DIMENSION_PER_BIT * work.precision))
+    ends = [one.table.output for kind, one in zip(row.kinds, prices, strict=True) if kind.ends]
+    return max(ends, default=round(_DIMENSION + _DIMENSION_PER_BIT * row.precision))

@@ -7,7 +7,6 @@ and the border is encrypted zeros; what another code there adds to the sums is k
 from __future__ import annotations
 
 from functools import reduce
-from itertools import product
 
 import numpy as np
 
@@ -118,16 +117,8 @@ class _Steps:
             values = self._padded(_plus(values, -lowest), window)
         half = 2 ** (self.lookups.n_bits[place] - 1)
         positive = self._table(np.maximum(np.arange(-half, half), 0), place)
-        sides = zip(window.dilation, window.stride, self.shapes[place][1:], strict=True)
-        sides = list(sides)
-        parts = []
-        for offsets in product(*map(range, window.size)):
-            begins = [k * dilation for k, (dilation, _, _) in zip(offsets, sides, strict=True)]
-            index = [
-                slice(begin, begin + (n - 1) * stride + 1, stride)
-                for begin, (_, stride, n) in zip(begins, sides, strict=True)
-            ]
-            parts.append(values[(slice(None), *index)])
+        places = window.slices(self.shapes[place][1:])
+        parts = [values[(slice(None), *index)] for index in places]
         most = reduce(lambda a, b: a + positive[b - a], parts)
         return _plus(most, lowest) if window.is_padded else most
 

@@ -1,4 +1,4 @@
-"""Lookups of a network by kind, and the precision that their results need: what cost follows from."""
+"""What a row looks up, by kind, and the precision that results need: what cost follows from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._graph_lookups import Lookup, LookupGraph
 from ._graph_widths import joint_parts
 from ._lookups import LookupLayer, LookupNetwork
 
-__all__ = ["LookupKind", "Work", "work_of_graph", "work_of_network"]
+__all__ = ["LookupKind", "Row", "row_of_graph", "row_of_network"]
 
 _SWITCH_BITS = 0.5  # a lookup on a sum adds noise of its own to it
 
@@ -44,7 +44,7 @@ class LookupKind:
 
 
 @dataclass(frozen=True)
-class Work:
+class Row:
     """What a row takes.
 
     Attributes
@@ -75,8 +75,8 @@ class Work:
         return (*(kind.table_bits + kind.n_removed_bits for kind in self.kinds), self.n_bits)
 
 
-def work_of_network(lookups: LookupNetwork) -> Work:
-    """The work of a fully connected network."""
+def row_of_network(lookups: LookupNetwork) -> Row:
+    """The row of a fully connected network."""
     *hidden, output = lookups.layers
     kinds = [
         LookupKind(
@@ -89,7 +89,7 @@ def work_of_network(lookups: LookupNetwork) -> Work:
         for layer, reader in zip(hidden, lookups.layers[1:], strict=True)
     ]
     ends = len(lookups.inputs), len(output.weight), output.n_bits
-    return Work(tuple(kinds), *ends, _precision(output))
+    return Row(tuple(kinds), *ends, _precision(output))
 
 
 def _precision(layer: LookupLayer) -> float:
@@ -102,8 +102,8 @@ def _bits_of(n_bits: int, squares: float, looked_up: bool) -> float:
     return n_bits + math.log2(max(squares, 1)) / 2 + _SWITCH_BITS * looked_up
 
 
-def work_of_graph(lookups: LookupGraph) -> Work:
-    """The work of an integer graph."""
+def row_of_graph(lookups: LookupGraph) -> Row:
+    """The row of an integer graph."""
     graph, operations, n_bits = lookups.graph, lookups.operations, lookups.n_bits
     parts, squares = joint_parts(graph), _squares(operations)
     last = _bits_of(n_bits[-1], squares[-1], False)
@@ -124,7 +124,7 @@ def work_of_graph(lookups: LookupGraph) -> Work:
         for place, kind in zip(places, lookups.kinds, strict=True)
     ]
     ends = prod(graph.shapes[0]), prod(graph.shapes[-1]), n_bits[-1]
-    return Work(tuple(kinds), *ends, last)
+    return Row(tuple(kinds), *ends, last)
 
 
 def _squares(operations: Sequence[Operation]) -> list[float]:
