@@ -10,6 +10,7 @@ clear.
 from __future__ import annotations
 
 from functools import cached_property
+from inspect import Parameter, Signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +21,7 @@ from .._common import integer_network_of, require
 from ._client import FheClient
 from ._cost import CircuitReport, key_sizes, warn_of_cost
 from ._ends import Ends
-from ._lookups import LookupNetwork, lookup_network
+from ._lookups import LookupLayer, LookupNetwork, lookup_network
 from ._messages import digest
 from ._server import FheServer
 
@@ -94,7 +95,7 @@ class EncryptedNetwork:
         if mode == "clear":
             return self.lookups.run(codes)
         run = self.circuit.simulate if mode == "simulate" else self.circuit.encrypt_run_decrypt
-        sums = [run(row) for row in codes]
+        sums = [run(*[row] * self.ends.n_copies) for row in codes]
         return np.array(sums, dtype=np.int64).reshape(len(codes), len(self.ends.constant))
 
     @cached_property
@@ -206,11 +207,10 @@ def _compile(fhe, lookups: LookupNetwork, p_error: float):
     types = [getattr(fhe, f"int{layer.n_bits}") for layer in lookups.layers]
     tables = [_tables(fhe, *pair) for pair in zip(lookups.layers, types[1:], strict=False)]
 
-    def network(codes):
-        for layer, table in zip(lookups.layers, [*tables, None], strict=True):
-            sums = codes @ layer.weight.T
-            if layer.offset.any():
-                sums = sums + layer.offset
+    def network(**inputs):
+        codes = None
+        for name, layer, table in zip(names, lookups.layers, [*tables, None], strict=True):
+            sums = _sums(layer, codes, inputs.get(name))
             if table is None:
                 return sums
             if layer.n_removed_bits:
@@ -218,11 +218,25 @@ def _compile(fhe, lookups: LookupNetwork, p_error: float):
             codes = table[sums]
 
     # A sum is computed in the type of its terms, so codes have the type of the next sum.
-    network.__annotations__["codes"] = fhe.tensor[types[0], len(lookups.inputs)]
+    names = [f"codes_{index}" for index in range(len(types))]
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=fhe.tensor[one, len(lookups.inputs)])
+        for name, one, layer in zip(names, types, lookups.layers, strict=True)
+        if layer.reads_inputs
+    ]
+    network.__signature__ = Signature(parameters)
     configuration = fhe.Configuration(
         p_error=p_error, compress_input_ciphertexts=True, compress_evaluation_keys=True
     )
-    return fhe.circuit({"codes": "encrypted"}, configuration)(network)
+    return fhe.circuit({one.name: "encrypted" for one in parameters}, configuration)(network)
+
+
+def _sums(layer: LookupLayer, codes, inputs):
+    """Encrypted sums of a layer; `codes` or `inputs` may be None."""
+    terms = [(codes, layer.weight), (inputs, layer.input_weight)]
+    first, *others = [value @ weight.T for value, weight in terms if value is not None]
+    constant = [layer.offset] if layer.offset.any() else []
+    return sum([*others, *constant], start=first)
 
 
 def _tables(fhe, layer, output_type):

@@ -16,7 +16,8 @@ from ._speed import EncryptedSpeed
 
 __all__ = ["EncryptedCost", "encrypted_cost", "encrypted_seconds"]
 
-_MESSAGE_BYTES = 354  # of every message, beside its ciphertexts
+_MESSAGE_BYTES = 106  # of every message, beside its ciphertexts
+_VALUE_BYTES = 248  # of every tensor of ciphertexts, beside them
 _INPUT_BYTES = 24  # of each input: a seed, and what it does not give
 _SWITCH_BITS = 0.5  # a lookup on a sum adds noise of its own to it
 # Dimension of a ciphertext that no lookup reads, by the precision that it needs.
@@ -128,6 +129,7 @@ def encrypted_cost(
     prices = _prices(lookups.layers)
     keys = _different(hidden, prices)
     dimension = prices[-1].table.output if prices else _free_dimension(output)
+    sent = _INPUT_BYTES * len(lookups.inputs)
     core_seconds = sum(
         len(layer.weight) * count * speed._seconds(kind)
         for layer, one in zip(hidden, prices, strict=True)
@@ -141,8 +143,8 @@ def encrypted_cost(
         keygen_seconds=speed.keygen * sum(key.sent_bytes for key in keys),
         sent_key_bytes=sum(key.sent_bytes for key in keys),
         held_key_bytes=sum(key.held_bytes for key in keys),
-        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * len(lookups.inputs),
-        response_bytes=_MESSAGE_BYTES + 8 * len(output.weight) * (dimension + 1),
+        request_bytes=_MESSAGE_BYTES + lookups.n_copies * (_VALUE_BYTES + 8 + sent),
+        response_bytes=_MESSAGE_BYTES + _VALUE_BYTES + 8 * len(output.weight) * (dimension + 1),
         measured=speed.measured,
     )
 
@@ -175,7 +177,9 @@ def _prices(layers: Sequence[LookupLayer]) -> list[Price]:
 
 def _precision(layer: LookupLayer) -> float:
     """Width of sums that noise must not reach, and what their weights make of it, in bits."""
-    squares = int((layer.weight**2).sum(axis=1).max())
+    # Fresh ciphertexts have less noise than those of tables: they count where there are no others.
+    weight = layer.weight if layer.weight.size else layer.input_weight
+    squares = int((weight**2).sum(axis=1).max())
     further = 0 if layer.tables is None else _SWITCH_BITS
     return layer.n_bits + math.log2(max(squares, 1)) / 2 + further
 
