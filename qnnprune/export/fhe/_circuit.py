@@ -25,7 +25,7 @@ from ._lookups import LookupLayer, LookupNetwork, lookup_network
 from ._messages import digest
 from ._server import FheServer
 
-__all__ = ["EncryptedNetwork", "compile_fhe"]
+__all__ = ["EncryptedNetwork", "compile_fhe", "compile_lookups"]
 
 _MODES = ("clear", "simulate", "encrypted")
 
@@ -196,13 +196,13 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     if not 0 < p_error < 1:
         raise ValueError(f"p_error={p_error!r} must lie between 0 and 1.")
     lookups = lookup_network(network)
-    circuit = _compile(require("concrete.fhe", "fhe"), lookups, p_error)
+    circuit = compile_lookups(require("concrete.fhe", "fhe"), lookups, p_error)
     report = _report(circuit, network, lookups, p_error)
     warn_of_cost(report, stacklevel=2)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
 
-def _compile(fhe, lookups: LookupNetwork, p_error: float):
+def compile_lookups(fhe, lookups: LookupNetwork, p_error: float, **options):
     """The circuit, by Concrete's direct definition: all types are given, none is observed."""
     types = [getattr(fhe, f"int{layer.n_bits}") for layer in lookups.layers]
     tables = [_tables(fhe, *pair) for pair in zip(lookups.layers, types[1:], strict=False)]
@@ -226,7 +226,10 @@ def _compile(fhe, lookups: LookupNetwork, p_error: float):
     ]
     network.__signature__ = Signature(parameters)
     configuration = fhe.Configuration(
-        p_error=p_error, compress_input_ciphertexts=True, compress_evaluation_keys=True
+        p_error=p_error,
+        compress_input_ciphertexts=True,
+        compress_evaluation_keys=True,
+        **options,
     )
     return fhe.circuit({one.name: "encrypted" for one in parameters}, configuration)(network)
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._common import integer_network_of
 from ._cost import out_of_reach, size_text
-from ._lookups import LookupLayer, lookup_network
-from ._prices import Keys, Price, price
+from ._lookups import lookup_network
 from ._speed import EncryptedSpeed
+from ._work import lookups_by_bits, work_of
 
 __all__ = ["EncryptedCost", "encrypted_cost", "encrypted_seconds"]
 
 _MESSAGE_BYTES = 106  # of every message, beside its ciphertexts
 _VALUE_BYTES = 248  # of every tensor of ciphertexts, beside them
 _INPUT_BYTES = 24  # of each input: a seed, and what it does not give
-_SWITCH_BITS = 0.5  # a lookup on a sum adds noise of its own to it
-# Dimension of a ciphertext that no lookup reads, by the precision that it needs.
-_DIMENSION, _DIMENSION_PER_BIT = 294, 38.9
 
 
 @dataclass(frozen=True)
@@ -89,8 +83,9 @@ def encrypted_cost(
     """Estimate what an encrypted prediction costs, without compiling anything.
 
     Lookups are exact, and sizes of keys and messages within a fifth, at the usual ``p_error`` of
-    `compile_fhe`.  Times are counts of operations at the speed that `EncryptedSpeed.measure` found
-    on the machine, which other programs slow down.  Needs neither Concrete nor keys.
+    `compile_fhe`.  Times are processor times: counts of operations, key bytes and products at the
+    speed that `EncryptedSpeed.measure` found on the machine, which other programs slow down.  Needs
+    neither Concrete nor keys.
 
     Parameters
     ----------
@@ -126,25 +121,19 @@ def encrypted_cost(
     speed = EncryptedSpeed.known() if speed is None else speed
     lookups = lookup_network(integer_network_of(model))
     *hidden, output = lookups.layers
-    prices = _prices(lookups.layers)
-    keys = _different(hidden, prices)
-    dimension = prices[-1].table.output if prices else _free_dimension(output)
-    sent = _INPUT_BYTES * len(lookups.inputs)
-    core_seconds = sum(
-        len(layer.weight) * count * speed._seconds(kind)
-        for layer, one in zip(hidden, prices, strict=True)
-        for kind, count in one.lookups
-    )
+    work, sent = work_of(lookups), _INPUT_BYTES * len(lookups.inputs)
+    core_seconds, sent_keys = speed.seconds(work), sum(key.sent_bytes for key in work.keys)
+    received = 8 * len(output.weight) * (work.output_dimension + 1)
     return EncryptedCost(
         neurons=tuple(len(layer.weight) for layer in lookups.layers),
-        lookups_by_bits=_lookups_by_bits(hidden),
+        lookups_by_bits=lookups_by_bits(hidden),
         core_seconds_row=core_seconds,
         seconds_row=core_seconds / (n_cores or os.cpu_count() or 1),
-        keygen_seconds=speed.keygen * sum(key.sent_bytes for key in keys),
-        sent_key_bytes=sum(key.sent_bytes for key in keys),
-        held_key_bytes=sum(key.held_bytes for key in keys),
+        keygen_seconds=speed.keygen * sent_keys,
+        sent_key_bytes=sent_keys,
+        held_key_bytes=sum(key.held_bytes for key in work.keys),
         request_bytes=_MESSAGE_BYTES + lookups.n_copies * (_VALUE_BYTES + 8 + sent),
-        response_bytes=_MESSAGE_BYTES + _VALUE_BYTES + 8 * len(output.weight) * (dimension + 1),
+        response_bytes=_MESSAGE_BYTES + _VALUE_BYTES + received,
         measured=speed.measured,
     )
 
@@ -163,45 +152,3 @@ def encrypted_seconds(model) -> float:
         ``encrypted_cost(model).seconds_row``.
     """
     return encrypted_cost(model).seconds_row
-
-
-def _prices(layers: Sequence[LookupLayer]) -> list[Price]:
-    """Of each hidden layer.  Tables of one width share keys: those of the most precise output."""
-    widths: dict[int, float] = {}
-    for layer, reader in zip(layers, layers[1:], strict=False):
-        bits = layer.n_bits - layer.n_removed_bits
-        widths[bits] = max(widths.get(bits, 0), _precision(reader))
-    kinds = [(layer.n_bits - layer.n_removed_bits, layer.n_removed_bits) for layer in layers[:-1]]
-    return [price(*kind, widths[kind[0]]) for kind in kinds]
-
-
-def _precision(layer: LookupLayer) -> float:
-    """Width of sums that noise must not reach, and what their weights make of it, in bits."""
-    # Fresh ciphertexts have less noise than those of tables: they count where there are no others.
-    weight = layer.weight if layer.weight.size else layer.input_weight
-    squares = int((weight**2).sum(axis=1).max())
-    further = 0 if layer.tables is None else _SWITCH_BITS
-    return layer.n_bits + math.log2(max(squares, 1)) / 2 + further
-
-
-def _different(layers: Sequence[LookupLayer], prices: Sequence[Price]) -> list[Keys]:
-    """Keys of a client: one pair per width of tables, and one for removed bits."""
-    found: dict[int, Keys] = {}
-    for layer, one in zip(layers, prices, strict=False):
-        pairs = {layer.n_bits - layer.n_removed_bits: one.table, 0: one.bit}
-        for place, keys in pairs.items():
-            if keys is not None:
-                found[place] = max(keys, found.get(place, keys), key=lambda each: each.sent_bytes)
-    return list(found.values())
-
-
-def _lookups_by_bits(hidden: Sequence[LookupLayer]) -> dict[int, int]:
-    found: Counter = Counter()
-    for layer in hidden:
-        found[layer.n_bits - layer.n_removed_bits] += len(layer.weight)
-        found[1] += len(layer.weight) * layer.n_removed_bits
-    return {bits: count for bits, count in sorted(found.items()) if count}
-
-
-def _free_dimension(layer: LookupLayer) -> int:
-    return round(_DIMENSION + _DIMENSION_PER_BIT * _precision(layer))
