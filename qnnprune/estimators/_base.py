@@ -45,7 +45,7 @@ from ._validation import check_given, of_validation
 __all__ = ["BaseNeuralNet", "plain_real"]
 
 # What earlier weights, codes and thresholds depend on, beside what a fit may choose of these.
-_FIXED_BY_FIT = ("n_w_bits", "categorical_features", "loss", "quantile")
+_FIXED_BY_FIT = ("n_w_bits", "skip_connection", "categorical_features", "loss", "quantile")
 _CHOSEN_BY_FIT = (
     "hidden_layer_sizes", "activation", "n_a_bits", "n_in_bits", "n_input_segments",
     "n_output_sums",
@@ -123,6 +123,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
         "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
         "n_output_sums": [StrOptions({"auto"}), Interval(Integral, 1, 64, closed="both")],
+        "skip_connection": ["boolean"],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
@@ -164,6 +165,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         n_accum_bits=8,
         n_rounding_bits=0,
         n_output_sums="auto",
+        skip_connection=False,
         n_input_segments="auto",
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
@@ -198,6 +200,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         self.n_accum_bits = n_accum_bits
         self.n_rounding_bits = n_rounding_bits
         self.n_output_sums = n_output_sums
+        self.skip_connection = skip_connection
         self.n_input_segments = n_input_segments
         self.categorical_features = categorical_features
         self.n_hidden_neurons_multiplier = n_hidden_neurons_multiplier
@@ -458,6 +461,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
             n_w_bits=index(self.n_w_bits),
             n_rounding_bits=index(self.n_rounding_bits),
             loss=self._loss(),
+            skip_connection=bool(self.skip_connection),
             multiplier=self.n_hidden_neurons_multiplier,
             n_accum_bits=index(self.n_accum_bits),
             guaranteed_bits=self._guaranteed_bits,

@@ -37,6 +37,12 @@ class Pruned(Narrowing, IntegerPrediction):
                     f"input of {n_bits} bits ({name}={n_bits}). Use n_accum_bits of {n_bits} or "
                     f"more, or a smaller {name}."
                 )
+        if self.skip_connection and recipe.n_in_bits > recipe.n_a_bits:
+            raise ValueError(
+                f"skip_connection=True takes input codes of n_in_bits={recipe.n_in_bits} through the "
+                f"hidden layers, whose codes have n_a_bits={recipe.n_a_bits}. Use n_in_bits of "
+                f"{recipe.n_a_bits} or less, a larger n_a_bits, or skip_connection=False."
+            )
         if self.n_rounding_bits >= self.n_accum_bits:
             raise ValueError(
                 f"n_rounding_bits={self.n_rounding_bits} must be less than "

@@ -49,6 +49,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         n_accum_bits=8,
         n_rounding_bits=0,
         n_output_sums="auto",
+        skip_connection=False,
         n_input_segments="auto",
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
@@ -86,6 +87,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             n_accum_bits=n_accum_bits,
             n_rounding_bits=n_rounding_bits,
             n_output_sums=n_output_sums,
+            skip_connection=skip_connection,
             n_input_segments=n_input_segments,
             categorical_features=categorical_features,
             n_hidden_neurons_multiplier=n_hidden_neurons_multiplier,
@@ -263,6 +265,13 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
         after decryption, by the host of an FPGA, in a wider register on a controller.  "auto"
         is 4, and 1 where one sum has room for the last hidden layer 4 times over.
+    skip_connection : bool, default=False
+        Let the output layer read the input codes, too, beside the last hidden layer: a linear
+        model of the codes, which the hidden neurons correct.  Worth it where they are few: 16
+        neurons at 7 bits, 3 of them rounded, score .976 on digits with it and .958 without (4
+        splits), 34 score .977 and .983.  In the integer network more hidden neurons, of a single
+        weight each, hand the input codes on.  Encrypted, they cost no lookup.  Needs
+        `n_in_bits` of at most `n_a_bits`; without hidden layers it changes nothing.
     n_input_segments : int or "auto", default="auto"
         Every feature is encoded in that many piecewise-linear quantile segments, each
         an input of the network; 1 is plain uniform quantization.  "auto" is

@@ -136,6 +136,28 @@ class HiddenLayer(IntegerLayer):
         object.__setattr__(self, "output_low", index(self.output_low))
 
     @cached_property
+    def slope(self) -> np.ndarray:
+        """Steps of the output code for one step of the sum, int64 array of shape (n_out,).
+
+        -1 where they are not the same over the whole range of the sum: where a neuron is more
+        than an affine map.  0 of a neuron that never changes.
+        """
+        low, high = self.accumulator_range.T[:, :, None]
+        span, before = high - low, (self.thresholds <= low).sum(axis=1, keepdims=True)
+        passed = (self.thresholds > low) & (self.thresholds <= high)
+        n_passed = passed.sum(axis=1, keepdims=True)
+        slope = n_passed // np.maximum(span, 1)
+        place = np.arange(self.thresholds.shape[1]) - before
+        even = self.thresholds == low + 1 + place // np.maximum(slope, 1)
+        affine = (n_passed == slope * span) & (even | ~passed).all(axis=1, keepdims=True)
+        return np.where(affine, slope, -1)[:, 0]
+
+    @cached_property
+    def passes_on(self) -> np.ndarray:
+        """Neurons that only hand one code on, by an affine map: bool array of shape (n_out,)."""
+        return (np.count_nonzero(self.weight, axis=1) == 1) & (self.slope > 0)
+
+    @cached_property
     def _counter(self) -> ThresholdCounter:
         return ThresholdCounter(self.thresholds, self._blas_weight.dtype)
 

@@ -93,7 +93,10 @@ class IntegerNetwork(EstimatorFace):
 
     @property
     def hidden_layer_sizes(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer, without those that pruning removed."""
+        """Neurons of each hidden layer, without those that pruning removed.
+
+        Those that hand input codes on for a skip connection count.
+        """
         return tuple(len(layer.weight) for layer in self.layers[:-1])
 
     @property

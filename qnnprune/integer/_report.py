@@ -126,7 +126,8 @@ def accumulator_report(network, budgets, omegas, *, guarantee, observed=None) ->
             rows[-1]["overflows"] = int(observed.overflow_count[index].sum())
     widest = max(row["proven_bits"] for row in rows)
     summary = _summary(widest, network.n_accum_bits, guarantee)
-    summary += _widths(network) + _several_sums(network.layers[-1]) + _few_weights(rows)
+    summary += _widths(network) + _several_sums(network.layers[-1])
+    summary += _few_weights(network.layers, rows)
     return AccumulatorReport(rows, summary, network.n_accum_bits)
 
 
@@ -177,14 +178,24 @@ def _several_sums(output) -> str:
     )
 
 
-def _few_weights(rows) -> str:
-    few = [r for r in rows if r["nonzeros_mean"] < FEW_WEIGHTS < r["fan_in"]]
+def _few_weights(layers, rows) -> str:
+    means = [_mean_weights(layer) for layer in layers]
+    few = [
+        f"{row['layer']} ({mean:.1f} of {row['fan_in']})"
+        for row, mean in zip(rows, means, strict=True)
+        if mean < FEW_WEIGHTS < row["fan_in"]
+    ]
     if not few:
         return ""
-    layers = ", ".join(
-        f"{row['layer']} ({row['nonzeros_mean']:.1f} of {row['fan_in']})" for row in few
-    )
     return (
-        f"\nFew weights are left per neuron: {layers}.  A wider n_accum_bits, or narrower n_w_bits, "
+        f"\nFew weights are left per neuron: {', '.join(few)}.  A wider n_accum_bits, or narrower n_w_bits, "
         "n_a_bits and n_in_bits, would keep more."
     )
+
+
+def _mean_weights(layer) -> float:
+    """Weights of a neuron, averaged over those that do more than hand one code on."""
+    nonzeros = np.count_nonzero(layer.weight, axis=1)
+    if layer.thresholds is not None:
+        nonzeros = nonzeros[~layer.passes_on]
+    return float(nonzeros.mean()) if len(nonzeros) else np.inf

@@ -194,15 +194,20 @@ class ServiceClient:
                 self._send("DELETE", path, patience=0)
 
     def _submit(self, path: str, batch: bytes) -> None:
-        """Send rows, and the evaluation keys where the service does not have them."""
-        try:
-            self._send("PUT", path, content=batch)
-        except ServiceError as error:
-            if error.code != "unknown_keys":
-                raise
+        """Send rows, and the evaluation keys where the service does not have them.
+
+        Keys of others may drive them out again before the rows arrive.
+        """
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                self._send("PUT", path, content=batch)
+                return
+            except ServiceError as error:
+                if error.code != "unknown_keys" or time.monotonic() >= end:
+                    raise
             keys = self.client.evaluation_keys()
             self._send("PUT", f"/v1/keys/{self._keys_id}", content=keys)
-            self._send("PUT", path, content=batch)
 
     def _send(self, method: str, path: str, *, patience: float | None = None, **content):
         """An answer that is no refusal; what may pass is tried again until patience is out."""

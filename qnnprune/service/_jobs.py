@@ -19,6 +19,7 @@ __all__ = ["JOB_ID", "Job", "checked_rows", "saved_jobs"]
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 _ROWS, _OUTCOME = "rows", "outcome-"
+_DONE = re.compile(_OUTCOME + r"(\d+)")  # and no file that a crash left half written
 
 
 class Job:
@@ -48,7 +49,8 @@ class Job:
         self.folder, self.owner, self.id = folder, folder.parent.name, folder.name
         self.digest, self.n_rows = digest(data), len(rows)
         self.running: set[int] = set()
-        self.done = {int(path.name[len(_OUTCOME) :]) for path in folder.glob(_OUTCOME + "*")}
+        found = [_DONE.fullmatch(path.name) for path in folder.iterdir()]
+        self.done = {int(match[1]) for match in found if match}
         self.cancelled, self.touched = False, time.monotonic()
         self._unsaved: dict[int, Outcome] = {}
         self._changed = asyncio.Event()

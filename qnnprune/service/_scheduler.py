@@ -53,6 +53,7 @@ class Scheduler:
         (settings.state / "jobs").mkdir(mode=0o700, exist_ok=True)
         self._jobs: dict[str, dict[str, Job]] = {}  # by owner, whose turn is next, and id
         self._arrived, self._reserved = asyncio.Event(), 0
+        self._accepting = asyncio.Lock()  # so that a batch that is sent twice becomes one job
         self._tasks: list[asyncio.Task] = []
 
     async def start(self) -> None:
@@ -86,6 +87,10 @@ class Scheduler:
         OSError
             If it cannot be stored.
         """
+        async with self._accepting:
+            return await self._accepted(owner, job_id, data)
+
+    async def _accepted(self, owner: str, job_id: str, data: bytes) -> Job:
         job = self._jobs.get(owner, {}).get(job_id)
         if job is not None and job.digest == digest(data):
             return job  # sent again, as the client did not get the answer

@@ -13,7 +13,7 @@ from .activations import activation_of
 from .quantizers import activation_quantizer, weight_quantizer
 from .spec import NetworkShape
 
-__all__ = ["HiddenBlock", "InputCodes", "OutputBlock", "quantizer"]
+__all__ = ["HiddenBlock", "InputCodes", "OutputBlock", "SkippedCodes", "quantizer"]
 
 
 class InputCodes(nn.Module):
@@ -154,6 +154,36 @@ class HiddenBlock(nn.Module):
         # The half is for float errors: without dropout the sums are integers.
         middle = torch.floor((acc + 0.5) / self.cell) * self.cell + (self.cell - 1) / 2
         return value + (middle - acc) * scale
+
+
+class SkippedCodes(nn.Module):
+    """Input codes beside those of the last hidden layer, in steps of the same value.
+
+    Both then share the scale of the output layer, and one code is as good as another to the proof.
+    A step between two input codes is `stride` steps of the others, as many as fit, and the values
+    of input codes stay centred on zero.
+
+    Parameters
+    ----------
+    codes : InputCodes
+    last : HiddenBlock
+    """
+
+    def __init__(self, codes: InputCodes, last: HiddenBlock):
+        super().__init__()
+        self.n_before, n_in = last.linear.out_features, len(codes.feature)
+        self.gain = 1.0
+        if last.quantizer is None:
+            return
+        self.scale, n_steps = last.quantizer.scale, last.quantizer.n_steps
+        self.stride = n_steps // codes.steps
+        self.gain = self.stride * codes.steps / 2 * self.scale
+        own = code_range(last.quantizer.n_bits)[0] + self.stride * codes.steps / 2
+        self.zero_point = np.repeat([last.quantizer.zero_point, own], [self.n_before, n_in])
+
+    def forward(self, values: Tensor, inputs: Tensor) -> Tensor:
+        """(n, n_before) values of the last hidden layer, and (n, n_in) of the input codes."""
+        return torch.cat([values, inputs * self.gain], dim=1)
 
 
 class OutputBlock(nn.Module):

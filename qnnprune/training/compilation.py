@@ -84,11 +84,55 @@ def compile_layers(network, input_range, target_mean, target_scale) -> tuple[Int
     layers, source = [], network.input
     for hidden in network.hidden:
         layers.append(_hidden_layer(hidden, source, input_range))
-        source = hidden.quantizer
-        low_high = code_range(source.n_bits)
-        input_range = np.tile(np.array(low_high, dtype=np.int64), (len(layers[-1].weight), 1))
+        source, input_range = hidden.quantizer, _output_range(layers[-1])
+    if network.skipped is not None:
+        layers = pass_on(layers, network.input.low, network.skipped.stride)
+        source, input_range = network.skipped, _output_range(layers[-1])
     layers.append(_output_layer(network.output, source, input_range, target_mean, target_scale))
     return tuple(layers)
+
+
+def pass_on(layers, input_low: int, stride: int) -> list[HiddenLayer]:
+    """Hidden layers that also put the input codes out, after their own.
+
+    One more neuron for each code, with a single weight of 1.  Its thresholds make `stride` steps
+    of one step between input codes.
+
+    Parameters
+    ----------
+    layers : sequence of HiddenLayer
+    input_low : int
+        The smallest input code of that width, which becomes the smallest output code.
+    stride : int
+    """
+    n_passed, n_thresholds = layers[0].weight.shape[1], layers[0].thresholds.shape[1]
+    # The smallest code that reaches each output step; beyond the last one where none does.
+    steps = -(-np.arange(1, n_thresholds + 1) // stride)
+    low, high = layers[0].input_range.T[:, :, None]
+    thresholds, found = np.clip(input_low + steps, low, high + 1), []
+    one = np.eye(n_passed, dtype=np.int8)
+    for index, layer in enumerate(layers):
+        weight, passing, input_range = layer.weight, one, layer.input_range
+        if index:
+            weight = np.pad(weight, [(0, 0), (0, n_passed)])
+            passing = np.pad(one, [(0, 0), (len(input_range), 0)])
+            input_range = _output_range(found[-1])
+            thresholds = np.tile(layer.output_low + np.arange(1, n_thresholds + 1), (n_passed, 1))
+        found.append(
+            HiddenLayer(
+                weight=np.concatenate([weight, passing]),
+                input_range=input_range,
+                thresholds=np.concatenate([layer.thresholds, thresholds]),
+                output_low=layer.output_low,
+            )
+        )
+    return found
+
+
+def _output_range(layer: HiddenLayer) -> np.ndarray:
+    """Smallest and largest code of each neuron, inclusive."""
+    low = layer.output_low
+    return np.tile(np.array([low, low + layer.thresholds.shape[1]]), (len(layer.weight), 1))
 
 
 def _double(tensor) -> np.ndarray:
@@ -98,12 +142,13 @@ def _double(tensor) -> np.ndarray:
 def _linear_map(linear, source):
     """Codes, and the affine map from each neuron's accumulator to the layer's value.
 
-    Inputs are (code - zero_point) * scale, so the shift is a constant of the row.
+    Inputs are (code - zero_point) * scale, so the shift is a constant of the row.  There may be a
+    zero point for each of them.
     """
     quantizer = quantizer_of(linear)
     codes = _double(quantizer.codes(linear.weight) * quantizer.mask).astype(np.int64)
     scale = _double(quantizer.scale)[:, 0] * source.scale
-    return codes, scale, -scale * source.zero_point * codes.sum(axis=1)
+    return codes, scale, -scale * (codes * source.zero_point).sum(axis=1)
 
 
 def _hidden_layer(hidden, source, input_range) -> HiddenLayer:

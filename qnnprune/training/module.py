@@ -8,7 +8,7 @@ from brevitas.nn import QuantLinear
 from torch import Tensor, nn
 
 from ..encoding import InputEncoding
-from .blocks import HiddenBlock, InputCodes, OutputBlock, quantizer
+from .blocks import HiddenBlock, InputCodes, OutputBlock, SkippedCodes, quantizer
 from .prunable import PrunableLayer
 from .spec import NetworkShape
 
@@ -32,7 +32,8 @@ class PrunableMLP(nn.Module):
         for n_in, n_out in zip(widths, widths[1:], strict=False):
             self.hidden.append(HiddenBlock(n_in, n_out, shape, source))
             source = self.hidden[-1].quantizer or source
-        self.output = OutputBlock(widths[-1], shape)
+        self.skipped = SkippedCodes(self.input, self.hidden[-1]) if shape.skips else None
+        self.output = OutputBlock(widths[-1] + shape.skips * widths[0], shape)
 
     @torch.no_grad()
     def seed(self, seed: int) -> PrunableMLP:
@@ -58,8 +59,11 @@ class PrunableMLP(nn.Module):
         return [True] * len(self.hidden) + [False]
 
     def fed(self, index: int, kept) -> np.ndarray | bool:
-        """Inputs of a layer that kept neurons feed: those of the layer before."""
-        return kept[index - 1] if index else True
+        """Inputs of a layer that kept neurons feed: those of the layer before, and input codes."""
+        if not index:
+            return True
+        skipped = len(self.input.feature) if self.skipped and index == len(self.hidden) else 0
+        return np.append(kept[index - 1], np.ones(skipped, bool))
 
     @property
     def linears(self) -> list[nn.Linear]:
@@ -94,12 +98,14 @@ class PrunableMLP(nn.Module):
         values = [self.input(torch.from_numpy(levels).to(self.output.gain.device))]
         for layer in self.hidden:
             values.append(layer(values[-1]))
+        values[-1] = self.read(values[-1], values[0])
         self.train(was_training)
         return [value.cpu().numpy() for value in values]
 
     def neuron_outputs(self, levels: np.ndarray) -> list[np.ndarray]:
         """What the neurons of each hidden layer put out in eval mode; see `layer_inputs`."""
-        return self.layer_inputs(levels)[1:]
+        pairs = zip(self.layer_inputs(levels)[1:], self.hidden, strict=True)
+        return [values[:, : layer.linear.out_features] for values, layer in pairs]
 
     @torch.no_grad()
     def turn(self, index: int, rows) -> None:
@@ -135,9 +141,13 @@ class PrunableMLP(nn.Module):
                 linear.weight_quant.skip_create_quant_tensor = False
         return self
 
+    def read(self, values: Tensor, inputs: Tensor) -> Tensor:
+        """What the output layer reads: values of the last layer, and perhaps input codes."""
+        return values if self.skipped is None else self.skipped(values, inputs)
+
     def forward(self, levels: Tensor) -> Tensor:
         """(n, n_features) integer levels to (n, n_outputs) logits."""
-        x = self.input(levels)
+        x = inputs = self.input(levels)
         for layer in self.hidden:
             x = layer(x)
-        return self.output(x)
+        return self.output(self.read(x, inputs))

@@ -176,7 +176,7 @@ class _Session:
         spec, n_in = self.spec, len(self.encodings[recipe.resolution].feature)
         sums = recipe.n_output_sums
         if sums == "auto":
-            last = (n_in, *recipe.hidden_layer_sizes)[-1]
+            last = (n_in, *recipe.hidden_layer_sizes)[-1] + spec.skips(recipe) * n_in
             n_bits = spec.input_bits(recipe)[-1]
             sums = auto_sums(last, spec.n_w_bits, n_bits, spec.guaranteed_bits)
         return replace(

@@ -46,6 +46,7 @@ class NetworkShape:
     n_a_bits: int | None
     n_rounding_bits: int = 0
     n_output_sums: int = 1
+    skips: bool = False  # whether the output layer reads the input codes, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,7 @@ class TrainingSpec:
     n_jobs: int | None
     quantile: tuple[float, ...] | None = None
     scoring: Any = None
+    skip_connection: bool = False
 
     @property
     def outcome(self) -> str | None:
@@ -114,8 +116,12 @@ class TrainingSpec:
         """The network that a recipe trains."""
         return NetworkShape(
             recipe.hidden_layer_sizes, self.n_outputs, recipe.activation, self.n_w_bits,
-            recipe.n_a_bits, self.n_rounding_bits, recipe.n_output_sums,
+            recipe.n_a_bits, self.n_rounding_bits, recipe.n_output_sums, self.skips(recipe),
         )  # fmt: skip
+
+    def skips(self, recipe: Recipe) -> bool:
+        """Whether the output layer reads the input codes beside the last hidden layer."""
+        return self.skip_connection and bool(recipe.hidden_layer_sizes)
 
     def limits(self, recipe: Recipe, encoding: InputEncoding) -> list[LayerLimits] | None:
         """The two limits of every layer, from the input to the output; None: no pruning."""
@@ -124,6 +130,10 @@ class TrainingSpec:
         hidden_range = np.array(code_range(recipe.n_a_bits), dtype=np.int64)
         ranges = [encoding.input_range]
         ranges += [np.tile(hidden_range, (n, 1)) for n in recipe.hidden_layer_sizes]
+        if self.skips(recipe):
+            varies = np.ptp(encoding.input_range, axis=1, keepdims=True) > 0
+            passed = np.where(varies, hidden_range, hidden_range[0])
+            ranges[-1] = np.concatenate([ranges[-1], passed])
         width, multiplier = self.n_accum_bits, self.multiplier
         return [
             LayerLimits(r, self.guaranteed_bits, weight_budget(self.n_w_bits, b, width, multiplier))

@@ -32,7 +32,7 @@ class TrainingStep:
     """
 
     def __init__(self, network, loss, dropout: float, bits: np.random.BitGenerator):
-        self.encode, self.loss = network.input, loss
+        self.encode, self.loss, self.read = network.input, loss, network.read
         self.dropout, self.bits = dropout, bits
         self.layers = [_Hidden(layer) for layer in network.hidden] + [_Output(network.output)]
 
@@ -53,8 +53,11 @@ class TrainingStep:
         x = self.encode(levels)
         if self.dropout:
             x = self._drop(x)
-        for layer in self.layers:
+        *hidden, output = self.layers
+        inputs = x
+        for layer in hidden:
             x = layer.forward(x)
+        x = output.forward(self.read(x, inputs))
         loss, grad = self.loss(x, y, weight)
         for layer in reversed(self.layers):
             grad = layer.backward(grad, to_input=layer is not self.layers[0])
@@ -118,6 +121,7 @@ class _Hidden:
 
     def backward(self, grad, to_input):
         norm = self.norm
+        grad = grad[:, : self.sum.shape[1]]  # without that of input codes beside
         if self.quantizer is not None:
             grad = self.quantizer.gradient(grad, self.position)
         grad = self.gradient(grad, self.normed, self.active)

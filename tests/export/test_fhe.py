@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 import qnnprune
 from qnnprune import PrunedNeuralNetClassifier
 from qnnprune.exceptions import EncryptedCostWarning, InvalidNetworkFileError
-from qnnprune.export import FheClient, FheServer, compile_fhe
+from qnnprune.export import FheClient, FheServer, compile_fhe, encrypted_cost
 from qnnprune.export.fhe import _cost
 from qnnprune.export.fhe._cost import key_sizes
 from qnnprune.export.fhe._ends import Ends
@@ -154,6 +154,48 @@ def test_a_fitted_estimator_and_no_rows():
     assert np.array_equal(encrypted.predict(X[:20], mode="simulate"), estimator.predict(X[:20]))
     for mode in ("clear", "simulate", "encrypted"):
         assert encrypted.predict(X[:0], mode=mode).shape == (0,)
+
+
+@pytest.mark.parametrize("hidden", [(4,), (3, 2)])
+def test_input_codes_that_skip_layers_cost_no_lookup(hidden, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    estimator = PrunedNeuralNetClassifier(
+        hidden, n_accum_bits=5, n_input_segments=2, skip_connection=True, max_epochs=5,
+        random_state=0,
+    ).fit(X, X.sum(axis=1) > X[:, 0] ** 2)  # fmt: skip
+    encrypted = compile_fhe(estimator)
+    assert encrypted.report.lookups <= sum(hidden) * 2  # a removed bit, and the table
+    assert encrypted.ends.n_copies == 2
+    expected = estimator.integer_network_.decision(X)
+    assert np.array_equal(encrypted.decision(X), expected)
+    assert np.array_equal(encrypted.decision(X[:20], mode="simulate"), expected[:20])
+    cost = encrypted_cost(estimator)
+    assert (cost.lookups, cost.neurons) == (encrypted.report.lookups, encrypted.report.neurons)
+    assert cost.sent_key_bytes == pytest.approx(encrypted.report.sent_key_bytes, rel=0.2)
+    encrypted.save_client(tmp_path / "client")
+    encrypted.save_server(tmp_path / "server")
+    client, server = FheClient.load(tmp_path / "client"), FheServer.load(tmp_path / "server")
+    client.keygen()
+    server.accept_keys(client.evaluation_keys())
+    requests = client.encrypt(X[:2])
+    assert cost.request_bytes == pytest.approx(len(requests[0]), rel=0.05)
+    assert np.array_equal(client.decrypt_decision(map(server.run, requests)), expected[:2])
+
+
+def test_a_network_that_reads_nothing_needs_no_lookup(network):
+    constant = copy.deepcopy(network)
+    constant.layers[-1].weight[:] = 0
+    encrypted = compile_fhe(constant)
+    assert encrypted.report.lookups == 0
+    assert np.array_equal(encrypted.decision(_ROWS, mode="encrypted"), constant.decision(_ROWS))
+
+
+def test_a_request_of_too_few_ciphertexts_is_refused(client, server):
+    keys_id, body = unseal(client.encrypt(_ROWS[:1])[0], REQUEST, client.model_id)
+    for forged, match in ((b"", "ciphertexts"), (body + body, "ciphertexts"), (body[:-1], "cut")):
+        with pytest.raises(ValueError, match=match):
+            server.run(seal(REQUEST, client.model_id, keys_id, forged))
 
 
 def test_the_client_adds_up_the_sums_of_a_logit(tiny_network, tmp_path):
@@ -308,6 +350,8 @@ def test_new_keys_in_the_midst_of_an_encryption(folders, client, server, network
     busy.load_keys(tmp_path / "secret")
 
     class KeysChange:
+        n_copies = client.ends.n_copies
+
         def codes(self, X):
             busy.keygen()
             return client.ends.codes(X)
@@ -684,11 +728,14 @@ def test_a_file_of_another_model_in_a_folder(folders, successor, tmp_path, side)
         ("network.npz", "PK"),
         ("codes.json", "{"),
         ("codes.json", "[]"),
-        ("codes.json", json.dumps({"inputs": _INPUTS})),
-        ("codes.json", json.dumps({"inputs": [0.5], "constant": _CONSTANT})),
-        ("codes.json", json.dumps({"inputs": [99], "constant": _CONSTANT})),
-        ("codes.json", json.dumps({"inputs": [], "constant": _CONSTANT})),
-        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": [0]})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "copies": 1})),
+        ("codes.json", json.dumps({"inputs": [0.5], "constant": _CONSTANT, "copies": 1})),
+        ("codes.json", json.dumps({"inputs": [99], "constant": _CONSTANT, "copies": 1})),
+        ("codes.json", json.dumps({"inputs": [], "constant": _CONSTANT, "copies": 1})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": [0], "copies": 1})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": _CONSTANT})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": _CONSTANT, "copies": 0})),
+        ("codes.json", json.dumps({"inputs": _INPUTS, "constant": _CONSTANT, "copies": 1.5})),
     ],
 )
 def test_damaged_ends(encrypted, tmp_path, name, text):

@@ -70,11 +70,11 @@ def test_no_sum_is_wider_than_proven(tiny_network, seed, n_in_bits):
     codes = _all_codes(network)
     codes = codes[rng.permutation(len(codes))[:500]]
     found = _check(network, codes)
-    codes = codes[:, found.inputs]
+    inputs, codes = codes[:, found.inputs], codes[:, :0]
     for layer, proven in zip(found.layers, network.layers, strict=True):
         assert layer.n_bits <= max(2, proven.accumulator_bits.max(), network.n_w_bits)
         half = 2 ** (layer.n_bits - 1)
-        sums = layer.sums(codes)
+        sums = layer.sums(codes, inputs)
         assert -half <= sums.min() and sums.max() < half
         codes = None if layer.tables is None else layer.look_up(sums)
 
@@ -118,7 +118,7 @@ def test_constant_and_unread_neurons_get_no_table():
     )
     network.layers[1].weight[0, 3] = 0
     found = _check(network, _all_codes(network))
-    assert found.layers[0].weight.tolist() == [[-1]]
+    assert found.layers[0].input_weight.tolist() == [[-1]]
     assert found.inputs.tolist() == [1]
     assert found.constant.tolist() == [1 - 2]
 
@@ -126,7 +126,44 @@ def test_constant_and_unread_neurons_get_no_table():
 def test_something_stays_where_nothing_is_read():
     network = _network([[1, 1], [1, 0]], [[-9, -9, -9], [9, 9, 9]])
     found = _check(network, _all_codes(network))
-    assert [layer.weight.shape for layer in found.layers] == [(1, 1), (1, 1)]
+    assert [layer.input_weight.tolist() for layer in found.layers] == [[[0]]]
+
+
+def test_a_neuron_that_is_an_affine_map_gets_no_table():
+    # Sums of -2 to 1 of the first, to codes of -2 to 1; the second one's table has a step of 2.
+    network = _network([[1, 0], [1, 1]], [[-1, 0, 1], [-1, -1, 1]])
+    network.layers[1].weight[0] = [-1, 1]
+    found = _check(network, _all_codes(network))
+    hidden, output = found.layers
+    assert hidden.input_weight.tolist() == [[1, 1]]
+    assert (output.weight.tolist(), output.input_weight.tolist()) == ([[1]], [[-1, 0]])
+    assert found.n_copies == 2
+
+
+def test_an_affine_neuron_of_inputs_of_one_bit_is_stretched():
+    # Codes of -1 and 0 become -2 and 1.
+    network = _network([[1], [-1]], [[0, 0, 0], [1, 1, 1]], n_in_bits=1)
+    found = _check(network, _all_codes(network))
+    (output,) = found.layers
+    assert output.input_weight.tolist() == [[3 - 3]]
+    assert output.weight.shape == (1, 0)
+
+
+@pytest.mark.parametrize("thresholds", [[-1, 0, 2], [-1, 0, 0], [0, 1, 2], [-2, 0, 1]])
+def test_a_neuron_that_is_not_affine_keeps_its_table(thresholds):
+    network = _network([[1]], [thresholds])
+    found = _check(network, _all_codes(network))
+    assert [layer.tables is None for layer in found.layers] == [False, True]
+
+
+def test_a_neuron_that_reads_a_table_keeps_its_own():
+    network = _network([[1, 1]], [[-2, 0, 2]])
+    second = HiddenLayer(np.array([[1]]), np.array([[-2, 1]]), np.array([[-1, 0, 1]]), -2)
+    layers = [network.layers[0], second, network.layers[1]]
+    network = IntegerNetwork(network.encoding, layers, n_w_bits=3, n_accum_bits=8)
+    found = _check(network, _all_codes(network))
+    assert len(found.layers) == 3
+    assert found.n_copies == 1
 
 
 def test_a_sum_that_is_never_negative_stays_within_its_proven_width():

@@ -150,6 +150,7 @@ def test_hls4ml_computes_the_same_in_accumulators_of_the_proven_width(tiny_netwo
     [
         (PrunedNeuralNetClassifier, {"n_accum_bits": 6}, lambda y: y == 1),
         (PrunedNeuralNetClassifier, {"n_a_bits": 4}, lambda y: np.array([*"abc"])[y]),
+        (PrunedNeuralNetClassifier, {"skip_connection": True}, lambda y: y),
         (PrunedNeuralNetRegressor, {"n_w_bits": 3, "n_in_bits": 1}, lambda y: np.c_[y, -y]),
     ],
 )

@@ -94,11 +94,14 @@ def float_frame(dtype):
     return FRAME.astype(dict.fromkeys(NUMBERS, dtype))
 
 
-@pytest.fixture(scope="module", params=[*ESTIMATORS, "every code"])
+@pytest.fixture(scope="module", params=[*ESTIMATORS, "skip connection", "every code"])
 def straight(request):
     """An estimator fitted on the frame; the last one tells almost any codes apart."""
     if request.param == "every code":
         return EveryCode().fit(with_dates(FRAME))
+    if request.param == "skip connection":
+        skips = PrunedNeuralNetClassifier(**SMALL, skip_connection=True)
+        return skips.fit(with_dates(FRAME), LABELS)
     estimator, y = ESTIMATORS[request.param]
     return estimator(**SMALL).fit(with_dates(FRAME), y)
 

@@ -91,6 +91,25 @@ def test_keys_are_sent_where_they_are_missing():
     assert service.asked.count(("PUT", "/v1/keys/" + Echo.keys_id)) == 1
 
 
+def test_keys_that_others_drive_out_are_sent_again():
+    class Forgetful(Service):
+        def __call__(self, request):
+            if request.method == "PUT" and "jobs" in request.url.path and len(self.asked) < n:
+                self.asked.append("rows")
+                return httpx.Response(409, json={"error": "unknown_keys", "message": "sent?"})
+            return super().__call__(request)
+
+    service, n = Forgetful(), 6
+    with _connect(service) as client:
+        assert client.predict([3]).tolist() == [3]
+    assert (
+        service.asked.count(("PUT", "/v1/keys/" + Echo.keys_id)) == service.asked.count("rows") == 3
+    )
+    n = 10**9
+    with pytest.raises(ServiceError, match="sent?"):
+        _connect(Forgetful(), patience=0).predict([3])
+
+
 def test_what_may_pass_is_tried_again_and_all_else_is_not():
     for status in (429, 503, 507):
         with _connect(Service(refusals=[(status, "later")] * 3)) as client:

@@ -103,6 +103,28 @@ def test_clients_beside_each_other(running, deployed, new_client):
         assert all(threads.map(ask, range(4)))
 
 
+def test_clients_that_drive_out_each_others_keys(deployed, new_client, tmp_path):
+    def ask(client):
+        with client.connect(serving.url, token=serving.token) as service:
+            return [service.decision(ROWS).tolist() for _ in range(6)]
+
+    with Serving(deployed.models, tmp_path / "state", ("--owner-keys", 1)) as serving:
+        with ThreadPoolExecutor(2) as threads:
+            found = list(threads.map(ask, [new_client(), new_client()]))
+        assert found == [[deployed.networks["sums"].decision(ROWS).tolist()] * 6] * 2
+
+
+def test_a_batch_that_is_sent_twice_at_once_is_one_job(running, new_client, raw):
+    client = new_client()
+    raw.put_keys(client)
+    batch, job = pack_rows(client.encrypt(ROWS[[0] * 60])), token_hex(16)
+    with ThreadPoolExecutor(4) as threads:
+        sent = list(threads.map(lambda _: Raw(running).put_rows(batch, job), range(4)))
+    assert [response.status_code for response in sent] == [202] * 4
+    assert len(raw.all_outcomes(job)) == 60
+    raw.http.delete(f"/v1/jobs/{job}")
+
+
 def test_keys_travel_once(running, new_client, raw):
     client = new_client()
     refused(raw.http.get(f"/v1/keys/{client.keys_id}"), 409, "unknown_keys")
@@ -393,6 +415,8 @@ def test_rows_and_keys_outlive_the_service(deployed, new_client, tmp_path):
         job, token = raw.job, serving.token
         serving.process.kill()
     (tmp_path / "state" / "keys" / "client" / "half.tmp").write_bytes(b"cut off")
+    # A process that is killed while it notes an outcome leaves such a file.
+    (tmp_path / "state" / "jobs" / "client" / job / "outcome-8.0a1b2c3d.tmp").write_bytes(b"cut")
     with Serving(deployed.models, tmp_path / "state") as serving:
         assert serving.token == token
         raw = Raw(serving)

@@ -32,11 +32,14 @@ def build(
     hidden=(12, 8),
     n_rounding_bits=0,
     n_output_sums=1,
+    skips=False,
 ):
     """A pruned network with slopes of either sign, and the levels of real rows."""
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=n_in_bits)
     torch.manual_seed(0)
-    shape = NetworkShape(hidden, 3, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums)
+    shape = NetworkShape(
+        hidden, 3, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums, skips
+    )
     network = PrunableMLP(encoding, shape)
     levels = torch.from_numpy(encoding.levels(X))
     with torch.no_grad():
@@ -49,6 +52,10 @@ def build(
         for _ in range(40):  # until the running statistics fit the rows
             network(levels)
     ranges = [encoding.input_range, *(np.tile(code_range(n_a_bits), (n, 1)) for n in hidden)]
+    if skips:
+        passed = np.tile(code_range(n_a_bits), (len(encoding.feature), 1))
+        passed[np.ptp(encoding.input_range, axis=1) == 0] = -1
+        ranges[-1] = np.concatenate([ranges[-1], passed])
     Pruner([LayerLimits(r, n_accum_bits) for r in ranges]).prune(network, 1.0)
     return network.eval(), encoding, levels
 
@@ -251,3 +258,24 @@ def test_nan_is_refused():
     torch.nn.init.constant_(network.hidden[0].norm.bias, float("nan"))
     with pytest.raises(AccumulatorProofError):
         compiled(network, encoding)
+
+
+@pytest.mark.parametrize("n_rounding_bits", [0, 3])
+@pytest.mark.parametrize("hidden", [(12,), (9, 8, 7)])
+@pytest.mark.parametrize(("n_in_bits", "n_a_bits"), [(1, 1), (1, 3), (2, 2), (2, 3), (3, 8)])
+def test_input_codes_go_through_hidden_layers(n_in_bits, n_a_bits, hidden, n_rounding_bits):
+    network, encoding, levels = build(
+        "relu", 3, n_a_bits, n_in_bits, n_accum_bits=8, hidden=hidden, n_output_sums=2,
+        n_rounding_bits=n_rounding_bits, skips=True,
+    )  # fmt: skip
+    layers = compiled(network, encoding)
+    codes, stride = encoding.codes(levels.numpy()), (2**n_a_bits - 1) // (2**n_in_bits - 1)
+    expected = code_range(n_a_bits)[0] + stride * (codes.astype(int) - code_range(n_in_bits)[0])
+    last = list(integer_codes(layers, codes))
+    for found, n_own in zip(last, hidden, strict=True):
+        np.testing.assert_array_equal(found[:, n_own:], expected)
+    assert layers[-1].weight[:, hidden[-1] :].any()
+    assert len(np.unique(encoding.input_range, axis=0)) > 1, "all inputs have all codes"
+    decision = layers[-1].decision(layers[-1].accumulate(last[-1]))
+    with torch.no_grad():
+        np.testing.assert_allclose(decision, network.double()(levels).numpy(), atol=1e-9)

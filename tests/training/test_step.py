@@ -27,12 +27,13 @@ def make(
     hidden=(12, 7),
     n_rounding_bits=0,
     n_output_sums=1,
+    skips=False,
 ):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(N_ROWS, 4)), np.arange(N_ROWS) % 2])
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=2)
     shape = NetworkShape(
-        hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums
+        hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums, skips
     )
     network = PrunableMLP(encoding, shape).seed(0).train()
     with torch.no_grad():
@@ -59,12 +60,14 @@ def step(network, loss, levels, y, weight, dropout=0.0, seed=0):
 
 
 @pytest.mark.parametrize("dense_gradient", [False, True])
-@pytest.mark.parametrize("n_sums", [1, 3])
+@pytest.mark.parametrize(("n_sums", "skips"), [(1, False), (3, False), (3, True)])
 @pytest.mark.parametrize("bits", [(2, 1), (2, 2), (3, 4), (8, 8), (None, None)])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_step_equals_autograd_through_the_module(activation, bits, n_sums, dense_gradient):
-    network, levels = make(activation, *bits, n_output_sums=n_sums)
-    same, _ = make(activation, *bits, n_output_sums=n_sums)
+def test_step_equals_autograd_through_the_module(activation, bits, n_sums, skips, dense_gradient):
+    if skips and bits == (2, 1):
+        bits = (2, 5)  # input codes have 2 bits
+    network, levels = make(activation, *bits, n_output_sums=n_sums, skips=skips)
+    same, _ = make(activation, *bits, n_output_sums=n_sums, skips=skips)
     same.load_state_dict(network.state_dict())
     if bits[0] is not None:
         for linear in (*network.linears, *same.linears):
@@ -86,10 +89,10 @@ def test_step_equals_autograd_through_the_module(activation, bits, n_sums, dense
 @pytest.mark.parametrize(
     ("loss", "n_outputs"), [(binary_loss, 1), (multiclass_loss, 4), (squared_loss, 2)]
 )
-@pytest.mark.parametrize("n_sums", [1, 3])
-def test_gradients_are_those_of_finite_differences(loss, n_outputs, n_sums):
+@pytest.mark.parametrize(("n_sums", "skips"), [(1, False), (3, False), (2, True)])
+def test_gradients_are_those_of_finite_differences(loss, n_outputs, n_sums, skips):
     # Without quantization the loss is smooth, so that differences tell.
-    network, levels = make("tanh", None, None, n_outputs, n_output_sums=n_sums)
+    network, levels = make("tanh", None, None, n_outputs, n_output_sums=n_sums, skips=skips)
     network = network.double()
     y, weight = targets(loss, n_outputs)
     weight = weight.double()

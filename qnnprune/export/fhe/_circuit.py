@@ -10,6 +10,7 @@ clear.
 from __future__ import annotations
 
 from functools import cached_property
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,12 +24,12 @@ from ._ends import Ends
 from ._graph_circuit import graph_function
 from ._graph_ends import GraphEnds
 from ._graph_lookups import LookupGraph, lookup_graph
-from ._lookups import LookupNetwork, lookup_network
+from ._lookups import LookupLayer, LookupNetwork, lookup_network
 from ._messages import digest
 from ._rows import Row, row_of_graph, row_of_network
 from ._server import FheServer
 
-__all__ = ["EncryptedNetwork", "compile_fhe"]
+__all__ = ["EncryptedNetwork", "compile_fhe", "compile_lookups"]
 
 _MODES = ("clear", "simulate", "encrypted")
 
@@ -105,7 +106,7 @@ class EncryptedNetwork:
         if mode == "clear":
             return self.lookups.run(codes)
         run = self.circuit.simulate if mode == "simulate" else self.circuit.encrypt_run_decrypt
-        sums = [run(row) for row in codes]
+        sums = [run(*[row] * self.ends.n_copies) for row in codes]
         return np.array(sums, dtype=np.int64).reshape(len(codes), *self.ends.constant.shape)
 
     @cached_property
@@ -217,8 +218,7 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
 def _compiled_network(model, p_error: float) -> EncryptedNetwork:
     network = integer_network_of(model)
     lookups = lookup_network(network)
-    fhe = require("concrete.fhe", "fhe")
-    circuit = _circuit(fhe, _network_function(fhe, lookups), p_error)
+    circuit = compile_lookups(require("concrete.fhe", "fhe"), lookups, p_error)
     report = _report(circuit, row_of_network(lookups), network.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
@@ -231,24 +231,32 @@ def _compiled_graph(graph: IntegerGraph, p_error: float) -> EncryptedNetwork:
     return EncryptedNetwork(circuit, lookups, GraphEnds.of(graph, lookups), report)
 
 
-def _circuit(fhe, function, p_error: float):
+def compile_lookups(fhe, lookups: LookupNetwork, p_error: float, **options):
+    """The circuit of a fully connected network, with options of Concrete's configuration."""
+    return _circuit(fhe, _network_function(fhe, lookups), p_error, **options)
+
+
+def _circuit(fhe, function, p_error: float, **options):
     """The circuit, by Concrete's direct definition: all types are given, none is observed."""
     configuration = fhe.Configuration(
-        p_error=p_error, compress_input_ciphertexts=True, compress_evaluation_keys=True
+        p_error=p_error,
+        compress_input_ciphertexts=True,
+        compress_evaluation_keys=True,
+        **options,
     )
-    return fhe.circuit({"codes": "encrypted"}, configuration)(function)
+    encrypted = dict.fromkeys(signature(function).parameters, "encrypted")
+    return fhe.circuit(encrypted, configuration)(function)
 
 
 def _network_function(fhe, lookups: LookupNetwork):
-    """What Concrete compiles: a function of the ``codes`` of one row, with its types."""
+    """What Concrete compiles: a function of one row's codes, for each layer that reads them."""
     types = [getattr(fhe, f"int{layer.n_bits}") for layer in lookups.layers]
     tables = [_tables(fhe, *pair) for pair in zip(lookups.layers, types[1:], strict=False)]
 
-    def network(codes):
-        for layer, table in zip(lookups.layers, [*tables, None], strict=True):
-            sums = codes @ layer.weight.T
-            if layer.offset.any():
-                sums = sums + layer.offset
+    def network(**inputs):
+        codes = None
+        for name, layer, table in zip(names, lookups.layers, [*tables, None], strict=True):
+            sums = _sums(layer, codes, inputs.get(name))
             if table is None:
                 return sums
             if layer.n_removed_bits:
@@ -256,8 +264,22 @@ def _network_function(fhe, lookups: LookupNetwork):
             codes = table[sums]
 
     # A sum is computed in the type of its terms, so codes have the type of the next sum.
-    network.__annotations__["codes"] = fhe.tensor[types[0], len(lookups.inputs)]
+    names = [f"codes_{index}" for index in range(len(types))]
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=fhe.tensor[one, len(lookups.inputs)])
+        for name, one, layer in zip(names, types, lookups.layers, strict=True)
+        if layer.reads_inputs
+    ]
+    network.__signature__ = Signature(parameters)
     return network
+
+
+def _sums(layer: LookupLayer, codes, inputs):
+    """Encrypted sums of a layer; `codes` or `inputs` may be None."""
+    terms = [(codes, layer.weight), (inputs, layer.input_weight)]
+    first, *others = [value @ weight.T for value, weight in terms if value is not None]
+    constant = [layer.offset] if layer.offset.any() else []
+    return sum([*others, *constant], start=first)
 
 
 def _tables(fhe, layer, output_type):

@@ -26,6 +26,7 @@ from ._messages import (
     RESPONSE,
     SECRET_KEYS,
     digest,
+    joined,
     parameters_id,
     refusals,
     seal,
@@ -261,8 +262,13 @@ class FheClient(Saved):
             If there are no keys yet, or a column is not what was fitted; it is named.
         """
         keys = self._keys
-        rows = [keys.client.encrypt(row).serialize() for row in self.ends.codes(X)]
-        return [seal(REQUEST, self.model_id, keys.id, row) for row in rows]
+        bodies = [self._encrypted(row, keys) for row in self.ends.codes(X)]
+        return [seal(REQUEST, self.model_id, keys.id, body) for body in bodies]
+
+    def _encrypted(self, row, keys: _Keys) -> bytes:
+        values = keys.client.encrypt(*[row] * self.ends.n_copies)
+        values = values if isinstance(values, tuple) else (values,)
+        return joined(value.serialize() for value in values)
 
     def decrypt(self, responses: Iterable[bytes]) -> np.ndarray:
         """Decrypt and decode.

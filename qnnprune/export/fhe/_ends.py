@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,14 @@ class Ends:
         The input codes that are sent.
     constant : int64 array of shape (n_out,)
         What the sums that come back lack of the output layer's accumulators.
+    n_copies : int
+        How often these codes are sent: once for each layer that reads them.
     """
 
     network: IntegerNetwork
     inputs: np.ndarray
     constant: np.ndarray
+    n_copies: int
 
     @staticmethod
     def of(network: IntegerNetwork, lookups: LookupNetwork) -> Ends:
@@ -47,7 +51,7 @@ class Ends:
             feature_names=network.feature_names,
             outcome=network.outcome,
         )
-        return Ends(hollow, lookups.inputs, lookups.constant)
+        return Ends(hollow, lookups.inputs, lookups.constant, lookups.n_copies)
 
     def codes(self, X) -> np.ndarray:
         """What is encrypted, int64: (n_samples, n_features) to (n_samples, n_sent)."""
@@ -68,7 +72,8 @@ class Ends:
     def save(self, folder: Path) -> None:
         """Write ``network.npz`` and ``codes.json``."""
         self.network.save(folder / "network.npz")
-        text = json.dumps({"inputs": self.inputs.tolist(), "constant": self.constant.tolist()})
+        found = {"inputs": self.inputs.tolist(), "constant": self.constant.tolist()}
+        text = json.dumps(found | {"copies": self.n_copies})
         (folder / "codes.json").write_text(text, encoding="utf-8")
 
     @staticmethod
@@ -86,7 +91,8 @@ class Ends:
         text = (folder / "codes.json").read_bytes()
         try:
             found = json.loads(text)
-            ends = Ends(network, *(np.array(found[key]) for key in ("inputs", "constant")))
+            arrays = [np.array(found[key]) for key in ("inputs", "constant")]
+            ends = Ends(network, *arrays, index(found["copies"]))
             ends._check()
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidNetworkFileError(f"{folder / 'codes.json'!s} is damaged.") from error
@@ -99,3 +105,5 @@ class Ends:
             raise ValueError("not integers of the right number")
         if self.inputs.min() < 0 or self.inputs.max() >= n_in:
             raise ValueError("an input that the network does not have")
+        if self.n_copies < 1:
+            raise ValueError("nothing is sent")

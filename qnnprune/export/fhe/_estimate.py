@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...integer import IntegerGraph
@@ -12,16 +10,15 @@ from .._common import integer_network_of
 from ._cost import out_of_reach, size_text
 from ._graph_lookups import lookup_graph
 from ._lookups import lookup_network
-from ._prices import Keys, Price, price
-from ._rows import LookupKind, Row, row_of_graph, row_of_network
+from ._rows import Row, row_of_graph, row_of_network
 from ._speed import EncryptedSpeed
+from ._work import lookups_by_bits, work_of
 
 __all__ = ["EncryptedCost", "encrypted_cost", "encrypted_seconds"]
 
-_MESSAGE_BYTES = 354  # of every message, beside its ciphertexts
+_MESSAGE_BYTES = 106  # of every message, beside its ciphertexts
+_VALUE_BYTES = 248  # of every tensor of ciphertexts, beside them
 _INPUT_BYTES = 24  # of each input: a seed, and what it does not give
-# Dimension of a ciphertext that no lookup reads, by the precision that it needs.
-_DIMENSION, _DIMENSION_PER_BIT = 294, 38.9
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,9 @@ def encrypted_cost(
     """Estimate what an encrypted prediction costs, without compiling anything.
 
     Lookups are exact, and sizes of keys and messages within a fifth, at the usual ``p_error`` of
-    `compile_fhe`.  Times are counts of operations at the speed that `EncryptedSpeed.measure` found
-    on the machine, which other programs slow down.  Needs neither Concrete nor keys.
+    `compile_fhe`.  Times are processor times: counts of operations, key bytes and products at the
+    speed that `EncryptedSpeed.measure` found on the machine, which other programs slow down.  Needs
+    neither Concrete nor keys.
 
     Parameters
     ----------
@@ -127,23 +125,19 @@ def encrypted_cost(
         raise ValueError(f"n_cores={n_cores!r} must be 1 or more.")
     speed = EncryptedSpeed.known() if speed is None else speed
     row = _row(model)
-    prices = _prices(row.kinds)
-    keys = _different(row.kinds, prices)
-    core_seconds = sum(
-        kind.count * count * speed._seconds(key)
-        for kind, one in zip(row.kinds, prices, strict=True)
-        for key, count in one.lookups
-    )
+    work, sent = work_of(row), _INPUT_BYTES * row.n_sent
+    core_seconds, sent_keys = speed.seconds(work), sum(key.sent_bytes for key in work.keys)
+    received = 8 * row.n_returned * (work.output_dimension + 1)
     return EncryptedCost(
         neurons=row.neurons,
-        lookups_by_bits=_lookups_by_bits(row.kinds),
+        lookups_by_bits=lookups_by_bits(row),
         core_seconds_row=core_seconds,
         seconds_row=core_seconds / (n_cores or os.cpu_count() or 1),
-        keygen_seconds=speed.keygen * sum(key.sent_bytes for key in keys),
-        sent_key_bytes=sum(key.sent_bytes for key in keys),
-        held_key_bytes=sum(key.held_bytes for key in keys),
-        request_bytes=_MESSAGE_BYTES + _INPUT_BYTES * row.n_sent,
-        response_bytes=_MESSAGE_BYTES + 8 * row.n_returned * (_dimension(row, prices) + 1),
+        keygen_seconds=speed.keygen * sent_keys,
+        sent_key_bytes=sent_keys,
+        held_key_bytes=sum(key.held_bytes for key in work.keys),
+        request_bytes=_MESSAGE_BYTES + row.n_copies * (_VALUE_BYTES + 8 + sent),
+        response_bytes=_MESSAGE_BYTES + _VALUE_BYTES + received,
         measured=speed.measured,
     )
 
@@ -169,36 +163,3 @@ def _row(model) -> Row:
     if isinstance(model, IntegerGraph):
         return row_of_graph(lookup_graph(model))
     return row_of_network(lookup_network(integer_network_of(model)))
-
-
-def _prices(kinds: Sequence[LookupKind]) -> list[Price]:
-    """Of each kind.  Tables of one width share keys: those of the most precise output."""
-    widths: dict[int, float] = {}
-    for kind in kinds:
-        widths[kind.table_bits] = max(widths.get(kind.table_bits, 0), kind.precision)
-    return [price(kind.table_bits, kind.n_removed_bits, widths[kind.table_bits]) for kind in kinds]
-
-
-def _different(kinds: Sequence[LookupKind], prices: Sequence[Price]) -> list[Keys]:
-    """Keys of a client: one pair per width of tables, and one for removed bits."""
-    found: dict[int, Keys] = {}
-    for kind, one in zip(kinds, prices, strict=True):
-        pairs = {kind.table_bits: one.table, 0: one.bit}
-        for place, keys in pairs.items():
-            if keys is not None:
-                found[place] = max(keys, found.get(place, keys), key=lambda each: each.sent_bytes)
-    return list(found.values())
-
-
-def _lookups_by_bits(kinds: Sequence[LookupKind]) -> dict[int, int]:
-    found: Counter = Counter()
-    for kind in kinds:
-        found[kind.table_bits] += kind.count
-        found[1] += kind.count * kind.n_removed_bits
-    return {bits: count for bits, count in sorted(found.items()) if count}
-
-
-def _dimension(row: Row, prices: Sequence[Price]) -> int:
-    """Of the ciphertexts that come back: that of tables, or what the precision asks for."""
-    ends = [one.table.output for kind, one in zip(row.kinds, prices, strict=True) if kind.ends]
-    return max(ends, default=round(_DIMENSION + _DIMENSION_PER_BIT * row.precision))

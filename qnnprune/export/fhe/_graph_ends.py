@@ -40,6 +40,11 @@ class GraphEnds:
     constant: np.ndarray
     classes: np.ndarray | None = None
 
+    @property
+    def n_copies(self) -> int:
+        """How often codes are sent: once, as what reads them has one width."""
+        return 1
+
     @staticmethod
     def of(graph: IntegerGraph, lookups: LookupGraph) -> GraphEnds:
         """The ends of `graph`, whose middle is `lookups`."""

@@ -9,7 +9,7 @@ bytes    hold
 10-41    id of the model; of keys, of their parameters
 42-73    id of the keys
 74-105   SHA-256 of all other bytes
-106-     what Concrete serialized; of keys, after `NONCE_SIZE` random bytes
+106-     what Concrete serialized; of keys, after `NONCE_SIZE` random bytes; of a request, `joined`
 =======  ==========================================
 
 Concrete checks little of what it reads: keys of another circuit bring the process down, and
@@ -38,11 +38,13 @@ __all__ = [
     "RESPONSE",
     "SECRET_KEYS",
     "digest",
+    "joined",
     "parameters_id",
     "parse",
     "refusals",
     "seal",
     "short",
+    "taken_apart",
     "unseal",
 ]
 
@@ -55,6 +57,7 @@ EVALUATION_KEYS, REQUEST, RESPONSE, SECRET_KEYS = KINDS = (
 
 _MAGIC, _VERSION = b"qnnprune", 2
 _LABEL = struct.Struct(f"{len(_MAGIC)}sBB32s32s")
+_SIZE = struct.Struct("<Q")
 _DIGEST_SIZE = 32
 NONCE_SIZE = 32
 
@@ -147,6 +150,30 @@ def parse(data) -> tuple[str, str, str, memoryview]:
     if kind >= len(KINDS):
         raise ValueError(f"The bytes are of kind {kind}, which this package does not know.")
     return KINDS[kind], belongs_to.hex(), keys.hex(), body
+
+
+def joined(parts) -> bytes:
+    """Several byte strings as one, each after its size in 8 bytes, little-endian."""
+    return b"".join(piece for part in parts for piece in (_SIZE.pack(len(part)), part))
+
+
+def taken_apart(data: bytes) -> list[bytes]:
+    """What `joined` made one of.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not fit the bytes.
+    """
+    parts, place = [], 0
+    while place < len(data):
+        begin = place + _SIZE.size
+        size = _SIZE.unpack(data[place:begin])[0] if begin <= len(data) else len(data)
+        place = begin + size
+        parts.append(data[begin:place])
+    if place != len(data):
+        raise ValueError("The body of the message is cut off.")
+    return parts
 
 
 @contextmanager

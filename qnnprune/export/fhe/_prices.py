@@ -63,6 +63,11 @@ class Keys:
         return self.small * self.polynomial * (transforms + products) + switch
 
     @property
+    def bootstrap_bytes(self) -> int:
+        """Memory of the unpacked bootstrap key."""
+        return 8 * self.small * self.levels * (self.glwe + 1) ** 2 * self.polynomial
+
+    @property
     def sent_bytes(self) -> int:
         """Size of the keys, whose random part a seed stands for."""
         rows = self.small * self.levels * (self.glwe + 1)
@@ -71,9 +76,8 @@ class Keys:
     @property
     def held_bytes(self) -> int:
         """Memory of the keys as they were sent, and unpacked."""
-        rows = self.small * self.levels * (self.glwe + 1) ** 2
         switch = self.large * self.switch_levels * (self.small + 1)
-        return self.sent_bytes + 8 * (rows * self.polynomial + switch)
+        return self.sent_bytes + self.bootstrap_bytes + 8 * switch
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -32,15 +33,17 @@ class LookupKind:
     precision : float
         Width of the sums that noise of their results must not reach, and what weights make of that
         noise, in bits.
-    ends : bool
-        Whether their results enter what is sent back.
+    source, target : int
+        The parts of the row that they look at and that their results enter: what meets in sums, and so
+        has one width and one size of ciphertexts.
     """
 
     count: int
     table_bits: int
     n_removed_bits: int
     precision: float
-    ends: bool
+    source: int
+    target: int
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,12 @@ class Row:
     Attributes
     ----------
     kinds : tuple of LookupKind
-    n_sent, n_returned : int
-        Encrypted numbers, there and back.
+    products : dict of int to int
+        Products of weights and encrypted numbers, zeros among them, by the part of the numbers.
+    n_sent, n_copies, n_returned : int
+        Encrypted numbers of a copy of the input codes, such copies, and numbers that come back.
+    last : int
+        The part of what is sent back.
     n_bits : int
         Width of what is sent back.
     precision : float
@@ -59,8 +66,11 @@ class Row:
     """
 
     kinds: tuple[LookupKind, ...]
+    products: dict[int, int]
     n_sent: int
+    n_copies: int
     n_returned: int
+    last: int
     n_bits: int
     precision: float
 
@@ -84,16 +94,31 @@ def row_of_network(lookups: LookupNetwork) -> Row:
             table_bits=layer.n_bits - layer.n_removed_bits,
             n_removed_bits=layer.n_removed_bits,
             precision=_precision(reader),
-            ends=reader is output,
+            source=part,
+            target=part + 1,
         )
-        for layer, reader in zip(hidden, lookups.layers[1:], strict=True)
+        for part, (layer, reader) in enumerate(zip(hidden, lookups.layers[1:], strict=True))
     ]
-    ends = len(lookups.inputs), len(output.weight), output.n_bits
-    return Row(tuple(kinds), *ends, _precision(output))
+    return Row(
+        kinds=tuple(kinds),
+        products=dict(enumerate(map(_products, lookups.layers))),
+        n_sent=len(lookups.inputs),
+        n_copies=lookups.n_copies,
+        n_returned=len(output.weight),
+        last=len(hidden),
+        n_bits=output.n_bits,
+        precision=_precision(output),
+    )
+
+
+def _products(layer: LookupLayer) -> int:
+    return layer.weight.size + layer.reads_inputs * layer.input_weight.size
 
 
 def _precision(layer: LookupLayer) -> float:
-    squares = int((layer.weight**2).sum(axis=1).max())
+    # Fresh ciphertexts have less noise than those of tables: they count where there are no others.
+    weight = layer.weight if layer.weight.size else layer.input_weight
+    squares = int((weight**2).sum(axis=1).max())
     return _bits_of(layer.n_bits, squares, layer.tables is not None)
 
 
@@ -119,12 +144,25 @@ def row_of_graph(lookups: LookupGraph) -> Row:
             table_bits=kind.n_bits - kind.n_removed_bits,
             n_removed_bits=kind.n_removed_bits,
             precision=wanted[parts[place]],
-            ends=parts[place] == parts[-1],
+            source=parts[operations[place - 1].inputs[0]],
+            target=parts[place],
         )
         for place, kind in zip(places, lookups.kinds, strict=True)
     ]
-    ends = prod(graph.shapes[0]), prod(graph.shapes[-1]), n_bits[-1]
-    return Row(tuple(kinds), *ends, last)
+    products: Counter = Counter()
+    for place, operation in enumerate(operations, start=1):
+        if isinstance(operation, Sums):
+            products[parts[place]] += operation.weight.size * prod(graph.shapes[place][1:])
+    return Row(
+        kinds=tuple(kinds),
+        products=dict(products),
+        n_sent=prod(graph.shapes[0]),
+        n_copies=1,
+        n_returned=prod(graph.shapes[-1]),
+        last=parts[-1],
+        n_bits=n_bits[-1],
+        precision=last,
+    )
 
 
 def _squares(operations: Sequence[Operation]) -> list[float]:

@@ -6,6 +6,7 @@ of its model and of its keys; what does not match is refused.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from .._common import require
@@ -21,6 +22,7 @@ from ._messages import (
     refusals,
     seal,
     short,
+    taken_apart,
     unseal,
 )
 
@@ -51,6 +53,7 @@ class FheServer(Saved):
     def __init__(self, server, model_id: str):
         self._server, self.model_id = server, model_id
         self.parameters_id = parameters_id(server.client_specs)
+        self._n_inputs = len(json.loads(server.client_specs.serialize())["circuits"][0]["inputs"])
         self._keys: dict[str, object] = {}  # by id; each access is one atomic operation
 
     @staticmethod
@@ -158,6 +161,16 @@ class FheServer(Saved):
                 "client's evaluation_keys() to accept_keys first."
             )
         with refusals():
-            value = require("concrete.fhe", "fhe").Value.deserialize(body)
-            result = self._server.run(value, evaluation_keys=keys)
+            value = require("concrete.fhe", "fhe").Value
+            values = [value.deserialize(part) for part in self._parts(body)]
+            result = self._server.run(*values, evaluation_keys=keys)
         return seal(RESPONSE, self.model_id, keys_id, result.serialize())
+
+    def _parts(self, body: bytes) -> list[bytes]:
+        """Each ciphertext of a request; Concrete would not survive one too few."""
+        parts = taken_apart(body)
+        if len(parts) != self._n_inputs:
+            raise ValueError(
+                f"The request holds {len(parts)} ciphertexts, but this model takes {self._n_inputs}."
+            )
+        return parts
