@@ -37,7 +37,7 @@ module(train[:100])  # lets the quantizers see values
 print(accumulator_report(module, n_accum_bits=8).summary)
 
 # %%
-# Train and prune. `keep_zeros` keeps what is pruned at 0 between two calls of `step`.
+# Train and prune. ``keep_zeros`` keeps what is pruned at 0 between two calls of ``step``.
 
 pruner = AccumulatorPruner(module, n_accum_bits=8)
 optimizer = torch.optim.Adam(module.parameters(), lr=0.01)

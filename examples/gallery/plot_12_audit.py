@@ -2,7 +2,7 @@
 Can this ONNX model overflow?
 =============================
 
-A model that somebody else made: one layer of int8 weights on uint8 pixels, in a file. `prove` reads
+A model that somebody else made: one layer of int8 weights on uint8 pixels, in a file. ``prove`` reads
 it, computes what its sums can reach for every input, and gives an image that reaches it.
 """
 
