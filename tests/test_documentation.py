@@ -38,6 +38,7 @@ NEEDS = {
     "getting_started.md": ["pandas"],
     "pictures.md": ["matplotlib", "pandas"],
     "pipelines.md": ["pandas"],
+    "pytorch.md": ["onnx"],
     "service.md": ["concrete.fhe", "starlette", "uvicorn", "httpx", "cryptography"],
     "tradeoff.md": ["matplotlib", "optuna", "pandas"],
 }

@@ -1,14 +1,17 @@
 """Torch modules of Brevitas layers, as sums and as something to search through.
 
 A module is run once on random rows.  Its layers say what enters them: Brevitas tensors carry
-scale, zero point, width and sign.  Sums of products outside those layers are noticed by torch's
-own dispatcher, and reported as unknown.
+scale, zero point, width and sign.  Layers of torch with weights get plain tensors, as some take no
+others; where a forward method takes no Brevitas tensors either, layers hand on what they are set to.
+Sums of products outside Brevitas layers are noticed by torch's own dispatcher, and reported as
+unknown.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,8 @@ _SUMMING = {
     "_scaled_dot_product_flash_attention_for_cpu", "addbmm", "addmm", "addmv", "addr", "baddbmm",
     "bmm", "convolution", "dot", "einsum", "linear", "matmul", "mkldnn_convolution", "mm", "mv",
 }  # fmt: skip
+# Parts of the names of whole layers that torch runs as one operation, and of its kinds of devices.
+_SUMMING_PARTS = ("attention", "convolution", "gru", "lstm", "rnn", "transformer", "trilinear")
 
 
 def module_subject(module, input_range, input_shape):
@@ -49,12 +54,8 @@ def module_subject(module, input_range, input_shape):
         )
     low, high = _box(input_range, tuple(input_shape))
     rows = np.random.RandomState(0).uniform(np.maximum(low, -1), np.minimum(high, 1))
-    try:
-        calls, outside = _run(module, rows)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(
-            f"The module does not run on input_shape={tuple(input_shape)}: {error}"
-        ) from error
+    take = _runner(module, rows)
+    calls, outside = take(rows)
     sums, unknown = (
         [],
         [(name, op, "a sum of products outside Brevitas layers") for name, op in outside],
@@ -66,10 +67,22 @@ def module_subject(module, input_range, input_shape):
             unknown.append((call.name, call.op, str(reason)))
 
     def run(inputs, n_sums):
-        return list(_known_sums(_run(module, inputs["input"])[0]))
+        return list(_known_sums(take(inputs["input"])[0]))
 
     n_products = sum(layer.totals[0].size * layer.n_terms for layer in sums)
     return sums, unknown, Subject({"input": (low, high)}, run, input_shape[0] == 1, n_products)
+
+
+def _runner(module, rows: np.ndarray):
+    """The function `_run` of a module, with Brevitas tensors between layers if it takes them."""
+    for quantized in (True, False):
+        run = partial(_run, module, quantized=quantized)
+        try:
+            run(rows)
+            return run
+        except Exception as error:  # whatever user code does
+            failure = error
+    raise ValueError(f"The module does not run on input_shape={rows.shape}: {failure}") from failure
 
 
 def _box(input_range, shape):
@@ -204,8 +217,11 @@ class _Record:
     inside: int = 0
 
 
-def _run(module, rows: np.ndarray) -> tuple[list[_Call], list[tuple[str, str]]]:
-    """Uses of Brevitas layers, and sums of products outside them."""
+def _run(module, rows: np.ndarray, quantized: bool) -> tuple[list[_Call], list[tuple[str, str]]]:
+    """Uses of Brevitas layers, and sums of products outside them.
+
+    `quantized` says whether layers hand on Brevitas tensors, also where they are not asked to.
+    """
     import torch
 
     record = _Record()
@@ -214,7 +230,7 @@ def _run(module, rows: np.ndarray) -> tuple[list[_Call], list[tuple[str, str]]]:
     dtype = torch.float32 if parameter is None else parameter.dtype
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        stack.enter_context(_evaluating(module))
+        stack.enter_context(_evaluating(module, quantized))
         for name, layer in module.named_modules():
             for handle in _hooks(record, name or type(module).__name__, layer):
                 stack.callback(handle.remove)
@@ -227,13 +243,16 @@ def _run(module, rows: np.ndarray) -> tuple[list[_Call], list[tuple[str, str]]]:
 
 
 @contextmanager
-def _evaluating(module):
-    """Eval mode and Brevitas tensors between layers, for a while."""
+def _evaluating(module, quantized: bool):
+    """Eval mode, and perhaps Brevitas tensors between layers, for a while."""
     training = [(layer, layer.training) for layer in module.modules()]
     plain = [
         layer
         for layer in module.modules()
-        if hasattr(layer, "act_quant") and getattr(layer, "return_quant_tensor", True) is False
+        if quantized
+        and hasattr(layer, "act_quant")
+        and layer.act_quant.is_quant_enabled
+        and getattr(layer, "return_quant_tensor", True) is False
     ]
     module.eval()
     try:
@@ -253,21 +272,39 @@ def _is_layer(layer) -> bool:
     )
 
 
+def _is_plain(layer) -> bool:
+    """Whether a layer is torch's own and has weights, none of them in a layer of Brevitas."""
+    kinds = (type(part).__module__.partition(".")[0] for part in layer.modules())
+    return next(layer.parameters(), None) is not None and set(kinds) == {"torch"}
+
+
+def _unwrapped(value):
+    """The tensor inside a Brevitas tensor; what else there is as it is."""
+    return value.value if hasattr(value, "bit_width") else value
+
+
 def _hooks(record: _Record, name: str, layer):
     """Handles of hooks that note what enters a layer."""
 
-    def enter(*_):
+    def enter(_, args, kwargs):
         record.stack.append(name)
         if _is_layer(layer):
             record.inside += 1
             record.calls.append(_Call(name, type(layer).__name__, layer))
+        if _is_plain(layer):
+            plain = {name: _unwrapped(value) for name, value in kwargs.items()}
+            return tuple(map(_unwrapped, args)), plain
+        return None
 
     def leave(_, inputs, output):
         record.stack.pop()
         record.inside -= _is_layer(layer)
         return inputs[0] if "Dropout" in type(layer).__name__ else None
 
-    handles = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(leave)]
+    handles = [
+        layer.register_forward_pre_hook(enter, with_kwargs=True),
+        layer.register_forward_hook(leave),
+    ]
     if _is_layer(layer):
 
         def note(attribute):
@@ -301,6 +338,10 @@ def _kind(quant) -> tuple:
     return tuple(quant.scale.flatten().tolist()), int(quant.bit_width), bool(quant.signed)
 
 
+def _is_summing(op: str) -> bool:
+    return op in _SUMMING or any(part in op for part in _SUMMING_PARTS)
+
+
 def _dispatch_mode(record: _Record):
     """A mode of torch that notes sums of products outside Brevitas layers."""
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -308,7 +349,7 @@ def _dispatch_mode(record: _Record):
     class Noting(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             op = func.overloadpacket.__name__
-            if op in _SUMMING and not record.inside:
+            if _is_summing(op) and not record.inside:
                 record.outside.append((record.stack[-1], op))
             return func(*args, **(kwargs or {}))
 

@@ -32,8 +32,8 @@ def integer_network_of(model) -> IntegerNetwork:
         return model
     if isinstance(model, IntegerGraph):
         raise TypeError(
-            f"An IntegerGraph has no form here: its operations, from '{model.operations[0].name}' "
-            "on, go to to_onnx and to_c alone."
+            f"An IntegerGraph is not taken here: its operations, from '{model.operations[0].name}' on, "
+            "go to to_onnx, to_qonnx, to_c, compile_fhe and encrypted_cost alone."
         )
     if isinstance(getattr(model, "integer_network_", None), IntegerNetwork):
         return model.integer_network_

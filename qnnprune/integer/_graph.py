@@ -19,7 +19,7 @@ from ._graph_arrays import arrays_of, check_proof, parts_from
 from ._graph_checks import check_graph
 from ._inputs import CodedInput
 from ._operations import Operation, Sums, Weights
-from ._outcome import decode
+from ._outcome import decode, scaled
 from ._simulation import SimulationResult, Watch, check_register
 from ._storage import load_parsed, pack, unpack
 
@@ -177,8 +177,7 @@ class IntegerGraph:
         result = np.empty((len(codes), *self.shapes[-1]))
         for rows in row_blocks(len(codes), self._widest, _BLOCK_VALUES):
             values = self.values(codes[rows], watch, rows.start)[-1]
-            scale, bias = (v.reshape(-1, *[1] * (values.ndim - 2)) for v in (self.scale, self.bias))
-            result[rows] = values * scale + bias
+            result[rows] = scaled(values, self.scale, self.bias)
         return result
 
     @property

@@ -35,7 +35,7 @@ from ._operations import Add, Concat, Flatten, MaxPool, Operation, Sums, Thresho
 from ._storage import check_arrays
 from ._windows import Window
 
-__all__ = ["arrays_of", "check_proof", "parts_from"]
+__all__ = ["arrays_of", "arrays_of_ends", "check_proof", "ends_from", "parts_from"]
 
 _INT, _INTS, _PAIRS, _STR = ("<i8", 0), ("<i8", 1), ("<i8", 2), ("U", 0)
 _STEPS = {"thresholds": _PAIRS, "first": _INTS, "slope": _INTS}
@@ -61,18 +61,34 @@ def arrays_of(graph) -> dict[str, np.ndarray]:
     ValueError
         If labels are not bool, int, float or str.
     """
-    arrays = _numbers("input.", vars(graph.input))
+    arrays = arrays_of_ends(graph)
     for index, operation in enumerate(graph.operations):
         prefix = f"operations.{index}."
         arrays |= _numbers(prefix, vars(operation))
         arrays[prefix + "kind"] = np.array(type(operation).__name__)
         arrays[prefix + "name"] = np.array(operation.name)
         arrays[prefix + "range"] = graph.ranges[index + 1].astype("<i8")
-    arrays |= {"scale": graph.scale.astype("<f8"), "bias": graph.bias.astype("<f8")}
-    if graph.classes is not None:
-        labels = plain_labels(graph.classes)
+    return arrays
+
+
+def arrays_of_ends(ends) -> dict[str, np.ndarray]:
+    """The arrays that stand for what comes before and after the operations.
+
+    Parameters
+    ----------
+    ends : IntegerGraph, or anything else with input, scale, bias and classes
+
+    Raises
+    ------
+    ValueError
+        If labels are not bool, int, float or str.
+    """
+    arrays = _numbers("input.", vars(ends.input))
+    arrays |= {"scale": ends.scale.astype("<f8"), "bias": ends.bias.astype("<f8")}
+    if ends.classes is not None:
+        labels = plain_labels(ends.classes)
         if labels is None:
-            raise ValueError(f"classes are not all bool, int, float or str: {graph.classes!r}")
+            raise ValueError(f"classes are not all bool, int, float or str: {ends.classes!r}")
         arrays["classes"] = labels.astype(labels.dtype.newbyteorder("<"))
     return arrays
 
@@ -111,20 +127,46 @@ def parts_from(arrays: dict[str, np.ndarray]) -> dict:
     n_operations = sum(key.endswith(".kind") for key in arrays)
     kinds, optional = _expected(arrays, n_operations)
     check_arrays(arrays, kinds, optional)
+    operations = [_operation(arrays, index) for index in range(n_operations)]
+    return _ends(arrays) | {"operations": operations}
+
+
+def ends_from(arrays: dict[str, np.ndarray], **kinds) -> dict:
+    """What `arrays_of_ends` was given: input, scale, bias and, where there are any, classes.
+
+    Parameters
+    ----------
+    arrays : dict of str to array
+    **kinds
+        Dtype and number of dimensions of other arrays that must be there.
+
+    Raises
+    ------
+    InvalidNetworkFileError
+        If a key is missing or unknown, or an array has another dtype or number of dimensions.
+    """
+    expected, optional = _expected_of_ends(arrays)
+    check_arrays(arrays, expected | kinds, optional)
+    return _ends(arrays)
+
+
+def _ends(arrays: dict) -> dict:
     parts = {key: arrays[key] for key in ("scale", "bias", "classes") if key in arrays}
-    return {
-        "input": _input(arrays),
-        "operations": [_operation(arrays, index) for index in range(n_operations)],
-        **parts,
-    }
+    return {"input": _input(arrays), **parts}
 
 
-def _expected(arrays: dict, n_operations: int) -> tuple[dict, dict]:
+def _expected_of_ends(arrays: dict) -> tuple[dict, dict]:
     """Dtype and number of dimensions by key; of those that must and of those that may be there."""
     kinds: dict = {f"input.{name}": kind for name, kind in _INPUT.items()} | _ENDS
     optional: dict = {"classes": (None, 1)}
     steps = {"input.thresholds": ("<f4", 2), "input.first": _INTS, "input.slope": _INTS}
     (kinds if "input.thresholds" in arrays else optional).update(steps)
+    return kinds, optional
+
+
+def _expected(arrays: dict, n_operations: int) -> tuple[dict, dict]:
+    """The same of a whole graph."""
+    kinds, optional = _expected_of_ends(arrays)
     for index in range(n_operations):
         prefix = f"operations.{index}."
         name = str(arrays.get(prefix + "kind"))

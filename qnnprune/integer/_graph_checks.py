@@ -7,7 +7,7 @@ import numpy as np
 from ._inputs import CodedInput
 from ._operations import Add, Concat, Flatten, MaxPool, Operation, Sums, Thresholds
 
-__all__ = ["check_graph"]
+__all__ = ["check_ends", "check_graph"]
 
 _LARGEST = 2**53  # up to here float64 holds all integers
 
@@ -40,6 +40,23 @@ def check_graph(graph) -> None:
         _require(all(n > 0 for n in shapes[-1]), f"'{operation.name}' puts out nothing")
     _check_ranges(graph)
     _check_output(graph, shapes[-1])
+
+
+def check_ends(ends, shape: tuple[int, ...]) -> None:
+    """Refuse an input and an output that contradict themselves.
+
+    Parameters
+    ----------
+    ends : IntegerGraph, or anything else with input, scale, bias and classes
+    shape : tuple of int
+        Of one row of the output.
+
+    Raises
+    ------
+    ValueError
+    """
+    _check_input(ends.input)
+    _check_output(ends, shape)
 
 
 def _require(condition, otherwise: str) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["LOG_RANGE", "OUTCOMES", "decode", "default_outcome", "log_probabilities"]
+__all__ = ["LOG_RANGE", "OUTCOMES", "decode", "default_outcome", "log_probabilities", "scaled"]
 
 OUTCOMES = ("class", "labels", "value", "log", "quantiles")
 
@@ -78,6 +78,29 @@ def _values(decision: np.ndarray, outcome: str | None) -> np.ndarray:
         return np.exp(np.clip(decision, *LOG_RANGE))
     decision = np.clip(decision, np.finfo(np.float64).min, np.finfo(np.float64).max)
     return np.sort(decision, axis=1) if outcome == "quantiles" else decision
+
+
+def scaled(values: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """``value * scale + bias`` of every channel.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_channels, ...)
+        Integers in any type.
+    scale, bias : float64 arrays of shape (n_channels,)
+
+    Returns
+    -------
+    float64 array of the shape of `values`
+
+    Examples
+    --------
+    >>> scaled(np.array([[[1, 2], [3, 4]]]), np.array([10.0, 0.5]), np.array([0.0, 1.0]))
+    array([[[10. , 20. ],
+            [ 2.5,  3. ]]])
+    """
+    scale, bias = (part.reshape(-1, *[1] * (values.ndim - 2)) for part in (scale, bias))
+    return values * scale + bias
 
 
 def log_probabilities(

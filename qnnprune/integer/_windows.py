@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -49,6 +50,33 @@ class Window:
         """How many windows there are on each axis of an input of that size."""
         sides = zip(shape, self.padding, self.spans, self.stride, strict=True)
         return tuple((n + 2 * padding - span) // step + 1 for n, padding, span, step in sides)
+
+    def slices(self, positions: Sequence[int]) -> list[tuple[slice, ...]]:
+        """Where all windows have their first value, their second one, and so on.
+
+        Parameters
+        ----------
+        positions : sequence of int
+            How many windows there are on each axis.
+
+        Returns
+        -------
+        list of tuples of slice
+            One slice per axis of the input, whose border is part of it.
+
+        Examples
+        --------
+        >>> window = Window(size=(2,), stride=(2,), padding=(0,), dilation=(1,))
+        >>> [[1, 2, 3, 4][index] for (index,) in window.slices((2,))]
+        [[1, 3], [2, 4]]
+        """
+        axes = [
+            [slice(k * dilation, k * dilation + (n - 1) * stride + 1, stride) for k in range(size)]
+            for n, size, stride, dilation in zip(
+                positions, self.size, self.stride, self.dilation, strict=True
+            )
+        ]
+        return list(product(*axes))
 
     def view(self, values: np.ndarray, outside) -> np.ndarray:
         """All windows.

@@ -33,6 +33,8 @@ def trace(module: nn.Module, example: Tensor | None = None) -> Trace:
     ------
     UnsupportedModuleError
         If the forward method cannot be followed, or a layer has no integer form.
+    ValueError
+        If the module does not run on the example.
     """
     root = nn.Sequential(module) if _is_leaf(module) else module
     before = set(vars(root))
@@ -45,10 +47,23 @@ def trace(module: nn.Module, example: Tensor | None = None) -> Trace:
                 f"({error}). Leave control flow that depends on data out of it, or move it into "
                 "the training loop."
             ) from error
-        shapes = {} if example is None else _Shapes(fx.GraphModule(root, graph)).of(example)
+        shapes, failure = _shapes(fx.GraphModule(root, graph), example)
     # torch.fx leaves constant tensors of the forward method on the module.
     constants = {name: vars(root).pop(name) for name in set(vars(root)) - before}
-    return Walk(root, graph, shapes, constants).trace()
+    steps = Walk(root, graph, shapes, constants).trace()  # names a layer that has no integer form
+    if example is not None and failure is not None:
+        raise ValueError(
+            f"The module does not run on rows of shape {tuple(example.shape)}: {failure}"
+        ) from failure
+    return steps
+
+
+def _shapes(module: fx.GraphModule, example: Tensor | None) -> tuple[dict, Exception | None]:
+    """Shapes of all values by the name of the node, or what the module raises on the example."""
+    try:
+        return {} if example is None else _Shapes(module).of(example), None
+    except Exception as error:  # whatever user code does with rows
+        return {}, error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from ..exceptions import UnsupportedModuleError
 from ._evaluation import constant_part, evaluator
+from ._refusals import unsupported_function, unsupported_layer
 from ._steps import (
     Add,
     Concat,
@@ -145,11 +146,7 @@ class Walk:
         if kind.startswith("AdaptiveAvgPool"):
             self._require(set(_pair(module.output_size, 1)) == {1}, name, "keeps several positions")
             return self._mean(node, name, sources, keep=True)
-        raise UnsupportedModuleError(
-            f"Layer '{name}' is a {kind}, which has no integer form here. Use Brevitas's QuantLinear, "
-            "QuantConv1d, QuantConv2d and activations, batch normalisation, pooling, flattening, "
-            "addition and concatenation."
-        )
+        raise unsupported_layer(name, kind)
 
     def _layer(self, name, layer, source: int) -> int:
         source = self._quantized(f"{name}.input_quant", layer.input_quant, source)
@@ -234,10 +231,7 @@ class Walk:
             right = sorted(axes) in ([2], [2, 3], [-1], [-2, -1])
             self._require(right, label, f"takes the mean of axes {axes}, not of all positions")
             return self._mean(node, label, sources, keep=bool(_argument(node, 2, "keepdim", False)))
-        raise UnsupportedModuleError(
-            f"'{label}' calls {name}, which has no integer form here. Use Brevitas layers, batch "
-            "normalisation, pooling, flattening, addition and concatenation, or do it outside."
-        )
+        raise unsupported_function(label, name)
 
     def _mean(self, node, name, sources, *, keep: bool) -> int:
         """A mean over all positions, as many as the example has."""

@@ -142,3 +142,59 @@ def test_exports_of_brevitas_have_the_same_ranges(name, tmp_path):
     for found, layer in zip(proof.accumulators, wanted.accumulators, strict=True):
         assert (found.sum_range == layer.sum_range).all()
         assert (found.partial_range == layer.partial_range).all()
+
+
+class Around(nn.Module):
+    """A proven layer, and another one of which the first result counts."""
+
+    def __init__(self, layer, n_inputs=1):
+        super().__init__()
+        self.quant, self.known = qnn.QuantIdentity(bit_width=4), qnn.QuantLinear(4, 4, bias=False)
+        self.again, self.inner, self.n_inputs = qnn.QuantIdentity(bit_width=4), layer, n_inputs
+
+    def forward(self, x):
+        result = self.inner(*[self.again(self.known(self.quant(x)))] * self.n_inputs)
+        return result[0] if isinstance(result, tuple) else result
+
+
+SUMMING = {
+    "LSTM": Around(nn.LSTM(4, 3)),
+    "GRU": Around(nn.GRU(4, 3)),
+    "MultiheadAttention": Around(nn.MultiheadAttention(4, 2), 3),
+    "TransformerEncoderLayer": Around(nn.TransformerEncoderLayer(4, 2, 8)),
+    "Linear": Around(nn.Linear(4, 3)),
+    "ConvTranspose1d": Around(nn.ConvTranspose1d(5, 3, 2)),
+    "Bilinear": Around(nn.Bilinear(4, 4, 3), 2),
+    "QuantConvTranspose1d": Around(qnn.QuantConvTranspose1d(5, 3, 2)),
+    "QuantLSTM": Around(qnn.QuantLSTM(4, 3)),
+}
+
+
+@pytest.mark.parametrize("kind", SUMMING)
+def test_layers_that_are_not_read_are_unknown_by_name(kind):
+    module = SUMMING[kind]
+    module(torch.randn(20, 5, 4))
+    proof = prove(module.eval(), 16, input_shape=(1, 5, 4), n_tries=0)
+    assert proof.holds is None
+    assert {unknown.name.split(".")[0] for unknown in proof.unknown} == {"inner"}
+    assert "known" in [layer.name for layer in proof.accumulators]
+
+
+def test_products_of_computed_values_are_unknown():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant = qnn.QuantIdentity(bit_width=4)
+
+        def forward(self, x):
+            x = self.quant(x)
+            return x @ x.transpose(1, 2)  # which Brevitas tensors do not have
+
+    proof = prove(Net().eval(), 16, input_shape=(1, 5, 4))
+    assert proof.holds is None and [unknown.op for unknown in proof.unknown] == ["bmm"]
+
+
+def test_layers_without_products_have_nothing_to_prove():
+    module = nn.Sequential(qnn.QuantIdentity(bit_width=4), nn.GroupNorm(2, 4)).eval()
+    with pytest.raises(ValueError, match="sums no products"):
+        prove(module, 16, input_shape=(1, 4))

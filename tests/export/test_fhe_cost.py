@@ -22,6 +22,7 @@ from qnnprune.export import (
 from qnnprune.export.fhe._calibration import Calibration
 from qnnprune.export.fhe._client import FheClient
 from qnnprune.export.fhe._lookups import lookup_network
+from qnnprune.export.fhe._rows import row_of_network
 from qnnprune.export.fhe._work import work_of
 from qnnprune.integer import HiddenLayer, IntegerNetwork, OutputLayer
 
@@ -194,7 +195,7 @@ class _FalseClock:
         self.speed, self.last = speed, 0.0
 
     def compiled(self, fhe, network, p_error, **options):
-        work = work_of(network)
+        work = work_of(row_of_network(network))
 
         def keygen(force):
             self.last = self.speed.keygen * sum(keys.sent_bytes for keys in work.keys)
@@ -211,7 +212,7 @@ class _FalseClock:
 
 def test_what_a_row_consists_of(network):
     # One layer of 4-bit tables, and sums of 8 codes for each of 3 outputs.
-    work = work_of(lookup_network(network((8,), 15)))
+    work = work_of(row_of_network(lookup_network(network((8,), 15))))
     (keys,) = work.keys
     assert work.operations == {keys.polynomial: 8 * keys.operations}
     assert work.key_bytes == 8 * keys.small * keys.levels * (keys.glwe + 1) ** 2 * keys.polynomial

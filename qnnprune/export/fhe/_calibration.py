@@ -9,6 +9,7 @@ import numpy as np
 
 from ._circuit import compile_lookups
 from ._lookups import LookupLayer, LookupNetwork
+from ._rows import row_of_network
 from ._work import work_of
 
 __all__ = ["Calibration"]
@@ -36,7 +37,7 @@ class Calibration:
         for network in self.networks:
             circuit = compile_lookups(fhe, network, 2.0**-40, loop_parallelize=False)
             seconds = _cpu_seconds(lambda: circuit.keygen(force=True))  # noqa: B023
-            sent = sum(key.sent_bytes for key in work_of(network).keys)
+            sent = sum(key.sent_bytes for key in work_of(row_of_network(network)).keys)
             self._keygen += [seconds / sent] if sent else []
             row = circuit.encrypt(np.zeros(len(network.inputs), dtype=np.int64))
             circuit.run(row)  # unpacks the keys
@@ -62,7 +63,7 @@ class Calibration:
         rounds = [
             [_cpu_seconds(partial(c.run, row)) for c, row in self._rows] for _ in range(n_rounds)
         ]
-        counts = [work_of(network) for network in self.networks]
+        counts = [work_of(row_of_network(network)) for network in self.networks]
         sizes = sorted({size for work in counts for size in work.operations})
         terms = [
             [*(work.operations.get(size, 0.0) for size in sizes), work.key_bytes, work.products]

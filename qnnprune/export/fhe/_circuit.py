@@ -10,19 +10,23 @@ clear.
 from __future__ import annotations
 
 from functools import cached_property
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ...integer import IntegerNetwork
+from ...integer import IntegerGraph
 from .._common import integer_network_of, require
 from ._client import FheClient
-from ._cost import CircuitReport, key_sizes, warn_of_cost
+from ._cost import ADVICE_ON_GRAPHS, CircuitReport, key_sizes, warn_of_cost
 from ._ends import Ends
+from ._graph_circuit import graph_function
+from ._graph_ends import GraphEnds
+from ._graph_lookups import LookupGraph, lookup_graph
 from ._lookups import LookupLayer, LookupNetwork, lookup_network
 from ._messages import digest
+from ._rows import Row, row_of_graph, row_of_network
 from ._server import FheServer
 
 __all__ = ["EncryptedNetwork", "compile_fhe", "compile_lookups"]
@@ -33,20 +37,27 @@ _MODES = ("clear", "simulate", "encrypted")
 class EncryptedNetwork:
     """An integer network compiled for encrypted data, client and server in one.
 
-    Made by `compile_fhe`.
+    Made by `compile_fhe`.  Of an `IntegerGraph` rows are what its ``decision`` takes, and values have
+    the shape of its output.
 
     Parameters
     ----------
     circuit : concrete.fhe.Circuit
-    lookups : LookupNetwork
+    lookups : LookupNetwork or LookupGraph
         The same steps in numpy.
-    ends : Ends
+    ends : Ends or GraphEnds
         What happens in the clear, before and after.
     report : CircuitReport
         What a row costs, and the keys; known before there are any.
     """
 
-    def __init__(self, circuit, lookups: LookupNetwork, ends: Ends, report: CircuitReport):
+    def __init__(
+        self,
+        circuit,
+        lookups: LookupNetwork | LookupGraph,
+        ends: Ends | GraphEnds,
+        report: CircuitReport,
+    ):
         self.circuit, self.lookups, self.ends, self.report = circuit, lookups, ends, report
 
     def keygen(self) -> None:
@@ -96,7 +107,7 @@ class EncryptedNetwork:
             return self.lookups.run(codes)
         run = self.circuit.simulate if mode == "simulate" else self.circuit.encrypt_run_decrypt
         sums = [run(*[row] * self.ends.n_copies) for row in codes]
-        return np.array(sums, dtype=np.int64).reshape(len(codes), len(self.ends.constant))
+        return np.array(sums, dtype=np.int64).reshape(len(codes), *self.ends.constant.shape)
 
     @cached_property
     def model_id(self) -> str:
@@ -158,9 +169,10 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, Pipeline or \
+            IntegerGraph
         Fitted.  Other steps of a pipeline are folded into the network, so that clients take the
-        pipeline's raw rows.
+        pipeline's raw rows.  Convolutions of an `IntegerGraph` stay convolutions.
     p_error : float
         Bound on the chance that one table lookup errs, between 0 and 1.  At the default
         a network of 100 lookups errs once in ten thousand million rows.  At 2**-30 a row
@@ -179,7 +191,7 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
         If the estimator is not fitted.
     ValueError
         If a sum is wider than the 16 bits that table lookups take, or `p_error` is not
-        between 0 and 1.
+        between 0 and 1.  Of an `IntegerGraph` the message names the layer.
 
     Warns
     -----
@@ -192,18 +204,52 @@ def compile_fhe(model, *, p_error: float = 2.0**-40) -> EncryptedNetwork:
     >>> encrypted = compile_fhe(estimator)              # doctest: +SKIP
     >>> encrypted.predict(X_test[:3], mode="encrypted")  # doctest: +SKIP
     """
-    network = integer_network_of(model)
     if not 0 < p_error < 1:
         raise ValueError(f"p_error={p_error!r} must lie between 0 and 1.")
+    if isinstance(model, IntegerGraph):
+        encrypted = _compiled_graph(model, p_error)
+        warn_of_cost(encrypted.report, stacklevel=2, advice=ADVICE_ON_GRAPHS)
+        return encrypted
+    encrypted = _compiled_network(model, p_error)
+    warn_of_cost(encrypted.report, stacklevel=2)
+    return encrypted
+
+
+def _compiled_network(model, p_error: float) -> EncryptedNetwork:
+    network = integer_network_of(model)
     lookups = lookup_network(network)
     circuit = compile_lookups(require("concrete.fhe", "fhe"), lookups, p_error)
-    report = _report(circuit, network, lookups, p_error)
-    warn_of_cost(report, stacklevel=2)
+    report = _report(circuit, row_of_network(lookups), network.proven_bits, p_error)
     return EncryptedNetwork(circuit, lookups, Ends.of(network, lookups), report)
 
 
+def _compiled_graph(graph: IntegerGraph, p_error: float) -> EncryptedNetwork:
+    lookups = lookup_graph(graph)
+    fhe = require("concrete.fhe", "fhe")
+    circuit = _circuit(fhe, graph_function(fhe, lookups), p_error)
+    report = _report(circuit, row_of_graph(lookups), graph.proven_bits, p_error)
+    return EncryptedNetwork(circuit, lookups, GraphEnds.of(graph, lookups), report)
+
+
 def compile_lookups(fhe, lookups: LookupNetwork, p_error: float, **options):
+    """The circuit of a fully connected network, with options of Concrete's configuration."""
+    return _circuit(fhe, _network_function(fhe, lookups), p_error, **options)
+
+
+def _circuit(fhe, function, p_error: float, **options):
     """The circuit, by Concrete's direct definition: all types are given, none is observed."""
+    configuration = fhe.Configuration(
+        p_error=p_error,
+        compress_input_ciphertexts=True,
+        compress_evaluation_keys=True,
+        **options,
+    )
+    encrypted = dict.fromkeys(signature(function).parameters, "encrypted")
+    return fhe.circuit(encrypted, configuration)(function)
+
+
+def _network_function(fhe, lookups: LookupNetwork):
+    """What Concrete compiles: a function of one row's codes, for each layer that reads them."""
     types = [getattr(fhe, f"int{layer.n_bits}") for layer in lookups.layers]
     tables = [_tables(fhe, *pair) for pair in zip(lookups.layers, types[1:], strict=False)]
 
@@ -225,13 +271,7 @@ def compile_lookups(fhe, lookups: LookupNetwork, p_error: float, **options):
         if layer.reads_inputs
     ]
     network.__signature__ = Signature(parameters)
-    configuration = fhe.Configuration(
-        p_error=p_error,
-        compress_input_ciphertexts=True,
-        compress_evaluation_keys=True,
-        **options,
-    )
-    return fhe.circuit({one.name: "encrypted" for one in parameters}, configuration)(network)
+    return network
 
 
 def _sums(layer: LookupLayer, codes, inputs):
@@ -251,16 +291,15 @@ def _tables(fhe, layer, output_type):
     return tables
 
 
-def _report(circuit, network: IntegerNetwork, lookups: LookupNetwork, p_error) -> CircuitReport:
-    layers = lookups.layers
+def _report(circuit, row: Row, proven_bits: int, p_error: float) -> CircuitReport:
     sent, held = key_sizes(circuit.client.specs)
     return CircuitReport(
-        neurons=tuple(len(layer.weight) for layer in layers),
-        sum_bits=tuple(layer.n_bits for layer in layers),
-        table_bits=tuple(layer.n_bits - layer.n_removed_bits for layer in layers[:-1]),
+        neurons=row.neurons,
+        sum_bits=row.sum_bits,
+        table_bits=tuple(kind.table_bits for kind in row.kinds),
         lookups=circuit.programmable_bootstrap_count,
         max_bits=circuit.graph.maximum_integer_bit_width(),
-        proven_bits=network.proven_bits,
+        proven_bits=proven_bits,
         p_error=p_error,
         complexity=circuit.complexity,
         sent_key_bytes=sent,

@@ -18,6 +18,7 @@ import numpy as np
 from .._common import require
 from ._ends import Ends
 from ._files import Saved, checked_folder, write_secret
+from ._graph_ends import GraphEnds
 from ._messages import (
     EVALUATION_KEYS,
     NONCE_SIZE,
@@ -68,7 +69,7 @@ class FheClient(Saved):
 
     Parameters
     ----------
-    ends : Ends
+    ends : Ends or GraphEnds
         What happens in the clear, before and after.
     specs : concrete.fhe.ClientSpecs
         What keys and ciphertexts are made of.
@@ -76,7 +77,7 @@ class FheClient(Saved):
         Digest of the network; a server must have the same.
     """
 
-    def __init__(self, ends: Ends, specs, model_id: str):
+    def __init__(self, ends: Ends | GraphEnds, specs, model_id: str):
         self.ends, self.model_id = ends, model_id
         self.parameters_id = parameters_id(specs)
         self._specs = specs
@@ -106,7 +107,8 @@ class FheClient(Saved):
         fhe, folder = require("concrete.fhe", "fhe"), Path(folder)
         model_id = checked_folder(folder)
         specs = fhe.Client.load(folder / "client.zip").specs
-        return FheClient(Ends.load(folder), specs, model_id)
+        kind = GraphEnds if GraphEnds.are_in(folder) else Ends
+        return FheClient(kind.load(folder), specs, model_id)
 
     def _write(self, folder: Path) -> None:
         self.ends.save(folder)
@@ -312,7 +314,7 @@ class FheClient(Saved):
             raise TypeError("Pass a list of responses, one per row: [response] for a single one.")
         keys = self._keys
         sums = [self._decrypted(response, keys) for response in responses]
-        return np.array(sums, dtype=np.int64).reshape(len(sums), len(self.ends.constant))
+        return np.array(sums, dtype=np.int64).reshape(len(sums), *self.ends.constant.shape)
 
     def _decrypted(self, response, keys: _Keys):
         keys_id, body = unseal(response, RESPONSE, self.model_id)

@@ -8,7 +8,24 @@ from dataclasses import dataclass
 
 from ...exceptions import EncryptedCostWarning
 
-__all__ = ["CircuitReport", "key_sizes", "out_of_reach", "size_text", "warn_of_cost"]
+__all__ = [
+    "ADVICE_ON_GRAPHS",
+    "CircuitReport",
+    "key_sizes",
+    "out_of_reach",
+    "size_text",
+    "warn_of_cost",
+]
+
+ADVICE_ON_NETWORKS = (
+    "n_rounding_bits removes low bits before the lookup, so that tables have n_accum_bits - "
+    "n_rounding_bits; 4 to 6 bits are practical. Time falls in proportion to hidden_layer_sizes."
+)
+ADVICE_ON_GRAPHS = (
+    "AccumulatorPruner makes sums narrower; 4 to 6 bits are practical. Time falls in proportion to "
+    "channels and positions. An average needs no lookup, the largest value of a window one for each "
+    "value but the first."
+)
 
 # Seconds of one core for one operation of Concrete's count.  Measured: 1.5e-10 to 2.1e-10 over
 # circuits of 4 to 8 bits, on a server core with AVX-512; lookups of more than 12 bits, which
@@ -29,7 +46,8 @@ class CircuitReport:
     Attributes
     ----------
     neurons : tuple of int
-        Sums in each layer, from the first hidden one to the output.
+        Sums in each layer, from the first hidden one to the output.  Of an `IntegerGraph`, tables
+        that each quantizer and each maximum looks up, and its outputs.
     sum_bits : tuple of int
         Width of these sums, in bits.
     table_bits : tuple of int
@@ -127,15 +145,13 @@ def out_of_reach(held_key_bytes: float, core_seconds_row: float) -> bool:
     return held_key_bytes > _MOST_KEY_BYTES or core_seconds_row > _MOST_SECONDS
 
 
-def warn_of_cost(report: CircuitReport, stacklevel: int) -> None:
-    """Warn where keys or time are out of practical reach."""
+def warn_of_cost(report: CircuitReport, stacklevel: int, advice: str = ADVICE_ON_NETWORKS) -> None:
+    """Warn where keys or time are out of practical reach, with advice on what makes them less."""
     if not out_of_reach(report.held_key_bytes, report.core_seconds_row):
         return
     warnings.warn(
         f"This network is hardly practical on encrypted rows. {report}. Keys and time fall 2 to "
-        "3 times with each bit that tables lose: n_rounding_bits removes low bits before the "
-        "lookup, so that tables have n_accum_bits - n_rounding_bits; 4 to 6 bits are practical. "
-        "Time falls in proportion to hidden_layer_sizes.",
+        f"3 times with each bit that tables lose: {advice}",
         EncryptedCostWarning,
         stacklevel=stacklevel + 1,
     )

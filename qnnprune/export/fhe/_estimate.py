@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from ...integer import IntegerGraph
 from .._common import integer_network_of
 from ._cost import out_of_reach, size_text
+from ._graph_lookups import lookup_graph
 from ._lookups import lookup_network
+from ._rows import Row, row_of_graph, row_of_network
 from ._speed import EncryptedSpeed
 from ._work import lookups_by_bits, work_of
 
@@ -27,7 +30,8 @@ class EncryptedCost:
     Attributes
     ----------
     neurons : tuple of int
-        Neurons of each hidden layer that need a table, and sums of the output layer.
+        Neurons of each hidden layer that need a table, and sums of the output layer.  Of an
+        `IntegerGraph`, tables that each quantizer and each maximum looks up, and its outputs.
     lookups_by_bits : dict of int to int
         Programmable bootstraps per row by the width of what they look at, in bits.  The lookup that
         removes a low bit looks at 1 bit.
@@ -89,7 +93,8 @@ def encrypted_cost(
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, Pipeline or \
+            IntegerGraph
         Fitted.
     speed : EncryptedSpeed, optional
         By default ``EncryptedSpeed.known()``.
@@ -119,20 +124,19 @@ def encrypted_cost(
     if n_cores is not None and n_cores < 1:
         raise ValueError(f"n_cores={n_cores!r} must be 1 or more.")
     speed = EncryptedSpeed.known() if speed is None else speed
-    lookups = lookup_network(integer_network_of(model))
-    *hidden, output = lookups.layers
-    work, sent = work_of(lookups), _INPUT_BYTES * len(lookups.inputs)
+    row = _row(model)
+    work, sent = work_of(row), _INPUT_BYTES * row.n_sent
     core_seconds, sent_keys = speed.seconds(work), sum(key.sent_bytes for key in work.keys)
-    received = 8 * len(output.weight) * (work.output_dimension + 1)
+    received = 8 * row.n_returned * (work.output_dimension + 1)
     return EncryptedCost(
-        neurons=tuple(len(layer.weight) for layer in lookups.layers),
-        lookups_by_bits=lookups_by_bits(hidden),
+        neurons=row.neurons,
+        lookups_by_bits=lookups_by_bits(row),
         core_seconds_row=core_seconds,
         seconds_row=core_seconds / (n_cores or os.cpu_count() or 1),
         keygen_seconds=speed.keygen * sent_keys,
         sent_key_bytes=sent_keys,
         held_key_bytes=sum(key.held_bytes for key in work.keys),
-        request_bytes=_MESSAGE_BYTES + lookups.n_copies * (_VALUE_BYTES + 8 + sent),
+        request_bytes=_MESSAGE_BYTES + row.n_copies * (_VALUE_BYTES + 8 + sent),
         response_bytes=_MESSAGE_BYTES + _VALUE_BYTES + received,
         measured=speed.measured,
     )
@@ -143,7 +147,8 @@ def encrypted_seconds(model) -> float:
 
     Parameters
     ----------
-    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor or Pipeline
+    model : IntegerNetwork, PrunedNeuralNetClassifier, PrunedNeuralNetRegressor, Pipeline or \
+            IntegerGraph
         Fitted.
 
     Returns
@@ -152,3 +157,9 @@ def encrypted_seconds(model) -> float:
         ``encrypted_cost(model).seconds_row``.
     """
     return encrypted_cost(model).seconds_row
+
+
+def _row(model) -> Row:
+    if isinstance(model, IntegerGraph):
+        return row_of_graph(lookup_graph(model))
+    return row_of_network(lookup_network(integer_network_of(model)))

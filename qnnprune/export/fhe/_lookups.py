@@ -18,13 +18,9 @@ import numpy as np
 
 from ...integer import HiddenLayer, IntegerLayer, IntegerNetwork
 from ...integer._simplify import simplify
+from ._tables import FEWEST_BITS, MOST_BITS, counting_tables, offsets
 
 __all__ = ["LookupLayer", "LookupNetwork", "lookup_network"]
-
-# The cheapest tables: removing one more bit costs as much as a narrower table saves.
-_TABLE_BITS = 4
-_FEWEST_BITS = 2  # of a signed sum
-_MOST_BITS = 16  # that Concrete's table lookups take
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +144,7 @@ def lookup_network(network: IntegerNetwork) -> LookupNetwork:
     weights = codes.weights_of(output)
     n_bits = _width(output, *weights)
     no_shift = np.zeros(len(output.weight), dtype=np.int64)
-    offset, _ = _offsets(output.accumulator_range, n_bits, no_shift, 1)
+    offset, _ = offsets(output.accumulator_range, n_bits, no_shift, 1)
     layers.append(LookupLayer(*weights, offset + codes.constant_of(output), n_bits))
     return LookupNetwork(inputs, tuple(layers), simplified.constant - offset)
 
@@ -195,10 +191,10 @@ class _Codes:
 
 def _check_widths(layers: Sequence[IntegerLayer]) -> None:
     widest = max(map(_width, layers))
-    if widest > _MOST_BITS:
+    if widest > MOST_BITS:
         raise ValueError(
             f"The network has sums of {widest} bits, but lookups on encrypted values take at most "
-            f"{_MOST_BITS}: fit with accumulator_guarantee=True and n_accum_bits={_MOST_BITS} or "
+            f"{MOST_BITS}: fit with accumulator_guarantee=True and n_accum_bits={MOST_BITS} or "
             "less. Each bit makes a lookup 2 to 3 times dearer: 4 to 6 bits are practical."
         )
 
@@ -208,40 +204,12 @@ def _width(layer: IntegerLayer, *weights: np.ndarray) -> int:
     low, high = layer.accumulator_range.T
     span = int((high - low).max()).bit_length()
     largest = max((int(np.abs(weight).max(initial=0)) for weight in weights), default=0)
-    return max(span, largest.bit_length() + 1, _FEWEST_BITS)
+    return max(span, largest.bit_length() + 1, FEWEST_BITS)
 
 
 def _hidden_layer(layer: HiddenLayer, codes: _Codes) -> LookupLayer:
     weights = codes.weights_of(layer)
     n_bits = _width(layer, *weights)
-    low, high = layer.accumulator_range.T[:, :, None]
-    below = layer.thresholds <= low  # reached by every sum
-    within = ~below & (layer.thresholds <= high)
-    first = np.take_along_axis(layer.thresholds, within.argmax(axis=1)[:, None], axis=1)
-    gaps = np.where(within, layer.thresholds - first, 0)
-    for n_removed in range(max(0, n_bits - _TABLE_BITS), -1, -1):
-        step = 2**n_removed
-        offset, fits = _offsets(layer.accumulator_range, n_bits, -first[:, 0], step)
-        if fits and not (gaps % step).any():
-            break
-    half = 2 ** (n_bits - 1)
-    cells = np.arange(-half, half, step)
-    thresholds = np.where(below, -half, layer.thresholds + offset[:, None])
-    reached = (thresholds[:, :, None] <= cells).sum(axis=1)
+    offset, n_removed, counts = counting_tables(layer.accumulator_range, layer.thresholds, n_bits)
     offset = offset + codes.constant_of(layer)
-    return LookupLayer(*weights, offset, n_bits, n_removed, layer.output_low + reached)
-
-
-def _offsets(sum_range, n_bits, wanted, step) -> tuple[np.ndarray, bool]:
-    """Smallest shifts, equal to `wanted` modulo `step`, that bring all sums into `n_bits`.
-
-    And whether there are any: a shift that must hit a grid may find no room.
-    """
-    half = 2 ** (n_bits - 1)
-    least, most = -half - sum_range[:, 0], half - 1 - sum_range[:, 1]
-    nearest = np.clip(0, least, most)
-    above = nearest + (wanted - nearest) % step
-    below = above - step
-    use_below = (below >= least) & ((above > most) | (np.abs(below) < np.abs(above)))
-    offset = np.where(use_below, below, above)
-    return offset, bool(((offset >= least) & (offset <= most)).all())
+    return LookupLayer(*weights, offset, n_bits, n_removed, layer.output_low + counts)

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...integer import IntegerGraph
 from ...integer._operations import Add, Concat, Flatten, MaxPool, Operation, Sums, Thresholds
+from ...integer._windows import Window
+from .._float32 import check_sums_of_graph
 from ._graph import Graph
 from ._operators import count_reached
 
-__all__ = ["add_decision"]
-
-_LARGEST_SUM = 2**24
+__all__ = ["add_decision", "pads_of_all_axes", "per_channel", "window_attributes"]
 
 
 def add_decision(graph: Graph, network: IntegerGraph, x: str) -> str:
@@ -38,33 +38,20 @@ def add_decision(graph: Graph, network: IntegerGraph, x: str) -> str:
     ValueError
         If a sum of products could leave the integers that float32 holds.
     """
+    check_sums_of_graph(network)
     names = [_add_codes(graph, network, x)]
     for place, operation in enumerate(network.operations, start=1):
         ranges = [network.ranges[i] for i in operation.inputs]
-        _check_sums(operation, ranges)
         n_axes = len(network.shapes[place]) - 1
         names.append(_add(graph, operation, [names[i] for i in operation.inputs], ranges, n_axes))
     exact = graph.add("Cast", names[-1], to=np.dtype(np.float64))
-    scale, bias = (_per_channel(v, n_axes) for v in (network.scale, network.bias))
+    scale, bias = (per_channel(v, n_axes) for v in (network.scale, network.bias))
     return graph.add("Add", graph.add("Mul", exact, scale), bias)
 
 
-def _per_channel(values: np.ndarray, n_axes: int) -> np.ndarray:
+def per_channel(values: np.ndarray, n_axes: int) -> np.ndarray:
     """(n, n_channels) or (n_channels,) values so that they meet the channels of a result."""
     return values.reshape(*values.shape, *[1] * n_axes)
-
-
-def _check_sums(operation: Operation, ranges) -> None:
-    if not isinstance(operation, Sums):
-        return
-    largest = np.abs(operation.input_range(ranges[0])).max(axis=2)
-    parts = np.abs(operation.matrix).reshape(operation.groups, -1, operation.matrix.shape[1])
-    bound = int(np.einsum("gow,gw->go", parts.astype(np.int64), largest).max())
-    if bound > _LARGEST_SUM:
-        raise ValueError(
-            f"The sums of layer '{operation.name}' could reach {bound}, and float32, in which ONNX's "
-            f"Conv computes, holds integers up to {_LARGEST_SUM}. Use narrower weights or codes."
-        )
 
 
 def _add_codes(graph: Graph, network: IntegerGraph, x: str) -> str:
@@ -79,7 +66,7 @@ def _add_steps(graph: Graph, value: str, steps, thresholds: np.ndarray, n_axes: 
     parts = [thresholds, steps.first[:, None], steps.slope[:, None]]
     if all((part == part[:1]).all() for part in parts):
         parts = [part[:1] for part in parts]
-    thresholds, first, slope = (_per_channel(part.T.astype(np.float32), n_axes) for part in parts)
+    thresholds, first, slope = (per_channel(part.T.astype(np.float32), n_axes) for part in parts)
     count = graph.add("Cast", count_reached(graph, value, thresholds), to=np.dtype(np.float32))
     return graph.add("Add", graph.add("Mul", count, slope[0]), first[0])
 
@@ -93,7 +80,7 @@ def _add(graph: Graph, operation: Operation, names, ranges, n_axes: int) -> str:
         reachable = np.clip(operation.thresholds, low, high + 1)
         return _add_steps(graph, value, operation, reachable, n_axes)
     if isinstance(operation, MaxPool):
-        return graph.add("MaxPool", value, **_window(operation.window))
+        return graph.add("MaxPool", value, **window_attributes(operation.window))
     if isinstance(operation, Flatten):
         return graph.add("Flatten", value, axis=1)
     if isinstance(operation, Concat):
@@ -111,18 +98,20 @@ def _add_sums(graph: Graph, operation: Sums, value: str) -> str:
     weight, window = operation.weight.astype(np.float32), operation.window
     if window is None:
         return graph.add("MatMul", value, weight.T)
-    options = _window(window)
+    options = window_attributes(window)
     if window.is_padded and operation.outside:
-        value = graph.add("Pad", value, _pads_of_all_axes(window), np.float32(operation.outside))
+        value = graph.add("Pad", value, pads_of_all_axes(window), np.float32(operation.outside))
         options["pads"] = [0] * len(options["pads"])
     return graph.add("Conv", value, weight, group=operation.groups, **options)
 
 
-def _pads_of_all_axes(window) -> np.ndarray:
+def pads_of_all_axes(window: Window) -> np.ndarray:
+    """Of ``Pad``: rows and channels have none."""
     return np.array([0, 0, *window.padding] * 2)
 
 
-def _window(window) -> dict:
+def window_attributes(window: Window) -> dict:
+    """Of ``Conv`` and ``MaxPool``."""
     return {
         "kernel_shape": list(window.size),
         "strides": list(window.stride),
