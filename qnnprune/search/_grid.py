@@ -73,7 +73,8 @@ class PrunedNeuralNetSearchCV(GridSearchCV):
     Notes
     -----
     These train alone, with the same result: networks with callbacks, early stopping, rounding,
-    ``verbose``, a device other than the CPU, no hidden layer or an optimizer of one's own.
+    ``verbose``, a device other than the CPU, a skip connection, no hidden layer or an optimizer of
+    one's own.
 
     References
     ----------

@@ -45,6 +45,7 @@ class Stack:
         hidden = zip(*(net.module_.hidden for net in nets), strict=True)
         network = SimpleNamespace(
             input=nets[0].module_.input,
+            read=nets[0].module_.read,
             hidden=[self._hidden(blocks, first=index == 0) for index, blocks in enumerate(hidden)],
             output=self._output([net.module_.output for net in nets]),
         )

@@ -148,6 +148,7 @@ def _kind(net) -> tuple | None:
         and net.optimizer in OPTIMIZERS.values()
         and net.device == "cpu"
         and module.hidden
+        and module.skipped is None
         and all(block.cell == 1 for block in module.hidden)
         # A product with a vector is rounded in another way than one with a matrix.
         and all(min(block.linear.weight.shape) > 1 for block in module.hidden)

@@ -132,6 +132,7 @@ def test_only_alike_nets_train_as_one(sizes):
         classifier(early_stopping=True), classifier(n_rounding_bits=1), classifier(n_a_bits=3),
         classifier(hidden_layer_sizes=()), classifier(hidden_layer_sizes=(1,)),
         classifier(callbacks=[LRScheduler(StepLR, step_size=1)]), classifier(optimizer="sgd"),
+        classifier(skip_connection=True), classifier(skip_connection=True, lr=0.1),
     ]  # fmt: skip
     own = [clone(net).fit(X, THREE) for net in nets]
     beside = run_together(fits(nets, THREE))
