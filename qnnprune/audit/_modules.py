@@ -150,6 +150,12 @@ class _Call:
 
     def weight(self) -> tuple[np.ndarray, int]:
         """Integers with the zero point subtracted, and the zero point."""
+        proxy = self.layer.weight_quant
+        if proxy.requires_quant_input and proxy._cached_act is None:
+            raise Unreadable(
+                "its weights depend on the width of its input, as those of A2Q do: "
+                "weight_quant.cache_inference_quant_act must be True while it runs"
+            )
         quant = self.layer.quant_weight()
         zero = quant.zero_point
         scale = _array(quant.scale)

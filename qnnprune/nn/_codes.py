@@ -15,6 +15,7 @@ __all__ = [
     "ActivationCodes",
     "activation_codes",
     "bit_width",
+    "bounds_sums",
     "scale_of",
     "weight_codes",
     "zero_of",
@@ -64,8 +65,14 @@ def weight_codes(name: str, layer) -> np.ndarray:
     Raises
     ------
     UnsupportedModuleError
-        If a scale is neither that of the layer nor of an output channel.
+        If a scale is neither that of the layer nor of an output channel, or weights depend on a
+        width of inputs that the layer has not seen.
     """
+    if bounds_sums(layer) and layer.weight_quant._cached_act is None:
+        raise UnsupportedModuleError(
+            f"The weights of '{name}' depend on the width of its input, as those of A2Q do: set its "
+            "weight_quant.cache_inference_quant_act to True, and run the module once in eval mode."
+        )
     quantized = layer.quant_weight()
     if not _is_output_scale(quantized.scale, layer):
         raise UnsupportedModuleError(
@@ -74,6 +81,11 @@ def weight_codes(name: str, layer) -> np.ndarray:
         )
     codes = torch.round(quantized.value / quantized.scale)
     return codes.detach().cpu().numpy().astype(np.int64)
+
+
+def bounds_sums(layer) -> bool:
+    """Whether the layer's quantizer bounds its sums itself, as that of A2Q does."""
+    return bool(layer.weight_quant.requires_quant_input)
 
 
 def _is_output_scale(scale, layer) -> bool:

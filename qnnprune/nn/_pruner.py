@@ -11,7 +11,7 @@ from ..exceptions import UnsupportedModuleError
 from ..integer import AccumulatorReport
 from ..pruning import CRITERIA, SCHEDULES, Pruner, keep_what_fits
 from ..pruning.schedules import PRUNING_ENDS
-from ._codes import bit_width
+from ._codes import bit_width, bounds_sums
 from ._layers import ModuleNetwork
 from ._limits import limits_of
 from ._report import report_of
@@ -102,7 +102,7 @@ class AccumulatorPruner:
         _check_choice("criterion", criterion, CRITERIA)
         self.module, self.n_accum_bits, self.input_range = module, n_accum_bits, input_range
         self._network = ModuleNetwork(module, trace(module, None if rows is None else rows[:2]))
-        _refuse_binary(self._network)
+        _refuse_others(self._network)
         self._options = {
             "n_accum_bits": n_accum_bits,
             "multiplier": multiplier,
@@ -183,8 +183,13 @@ def _check_choice(name: str, value, choices) -> None:
         raise ValueError(f"{name}={value!r} must be one of {sorted(choices)}.")
 
 
-def _refuse_binary(network: ModuleNetwork) -> None:
+def _refuse_others(network: ModuleNetwork) -> None:
     for layer in network.layers:
+        if bounds_sums(layer.layer):
+            raise UnsupportedModuleError(
+                f"'{layer.name}' cannot be pruned: its quantizer bounds its sums by itself, as A2Q does. "
+                "Give it another weight_quant, or leave pruning out."
+            )
         if bit_width(layer.layer.weight_quant) < 2:
             raise UnsupportedModuleError(
                 f"'{layer.name}' has weights of 1 bit, which have no 0 and cannot be pruned. Use 2 "

@@ -1,11 +1,14 @@
 """Layers without an integer form: refused by name, with a way out, wherever a module is taken."""
 
 import brevitas.nn as qnn
+import numpy as np
 import pytest
 import torch
+from brevitas.quant import Int8AccumulatorAwareZeroCenterWeightQuant
 from torch import nn
 from torch.nn import functional as F
 
+from qnnprune import prove
 from qnnprune.exceptions import UnsupportedModuleError
 from qnnprune.nn import (
     AccumulatorPruner,
@@ -140,3 +143,40 @@ def test_a_module_that_does_not_run_on_the_example():
     module = nn.Sequential(qnn.QuantIdentity(bit_width=4), qnn.QuantLinear(4, 2, False))
     with pytest.raises(ValueError, match=r"does not run on rows of shape \(1, 5\)"):
         to_integer_network(module.eval(), torch.zeros(2, 5))
+
+
+class BoundedSums(nn.Module):
+    """A linear layer of A2Q+, whose sums fit 9 bits."""
+
+    def __init__(self):
+        super().__init__()
+        self.quant = qnn.QuantIdentity(bit_width=4, return_quant_tensor=True)
+        self.out = qnn.QuantLinear(
+            6, 3, False, weight_quant=Int8AccumulatorAwareZeroCenterWeightQuant,
+            weight_bit_width=4, weight_accumulator_bit_width=9,
+        )  # fmt: skip
+
+    def forward(self, x):
+        return self.out(self.quant(x))
+
+
+def test_weights_that_depend_on_the_width_of_the_input_are_taken_once_it_is_known():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module, rows = BoundedSums(), torch.randn(40, 6)
+    module(rows)
+    module.eval()
+    for convert in (to_integer_network, accumulator_report):
+        with pytest.raises(UnsupportedModuleError, match="'out'.*cache_inference_quant_act"):
+            convert(module, example=rows[:1])
+    with pytest.raises(UnsupportedModuleError, match="'out' cannot be pruned.*weight_quant"):
+        AccumulatorPruner(module, 9)
+    unknown = prove(module, 9, input_shape=(1, 6)).unknown
+    assert [(each.name, "cache_inference" in each.reason) for each in unknown] == [("out", True)]
+
+    module.out.weight_quant.cache_inference_quant_act = True
+    expected = module(rows).detach().numpy()
+    network = to_integer_network(module, rows[:1])
+    assert network.proven_bits <= 9
+    np.testing.assert_allclose(network.decision(rows.numpy()), expected, rtol=1e-5, atol=1e-6)
+    assert prove(module, 9, input_shape=(1, 6)).holds
