@@ -525,7 +525,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
     def module_(self):
         """The trained Brevitas module, in eval mode; rebuilt on demand after unpickling."""
         check_is_fitted(self)
-        return training.session.module_of(self._trained)
+        return training.state.module_of(self._trained)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

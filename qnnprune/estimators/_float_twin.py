@@ -59,5 +59,5 @@ class Float:
             block = numbers(X[rows].toarray()) if sparse else X[rows]
             levels = trained.encoding.levels(block)
             with np.errstate(over="ignore"):
-                result[rows] = training.session.float_decision(trained, levels)
+                result[rows] = training.state.float_decision(trained, levels)
         return result

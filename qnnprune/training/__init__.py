@@ -8,6 +8,6 @@ from importlib import import_module
 
 
 def __getattr__(name):
-    if name in ("compilation", "session"):
+    if name in ("compilation", "session", "state"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

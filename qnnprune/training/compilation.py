@@ -17,8 +17,8 @@ from ..integer._consistency import check_network
 from ..integer._proof import verify_layers
 from ..integer._simplify import simplify
 from .blocks import quantizer as quantizer_of
-from .session import module_of
 from .spec import Trained
+from .state import module_of
 from .threads import one_thread
 
 __all__ = ["compile_layers", "compile_network", "thresholds_of"]

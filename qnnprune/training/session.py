@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils import user_stacklevel
@@ -41,13 +38,12 @@ from .scores import check_scoring
 from .shared import shared
 from .shown import ShownRows, View
 from .spec import Mode, Trained, TrainingSpec, UserRows, ValidationRows
+from .state import build_module, finished, load_state, reset, to_numpy, to_torch
 from .threads import one_thread
 from .together import train_net
 from .user_callbacks import check_callbacks, trial_callbacks
 
-__all__ = ["float_decision", "module_of", "train"]
-
-_GLOBAL_GENERATOR = threading.Lock()
+__all__ = ["train"]
 
 
 def train(
@@ -255,12 +251,12 @@ class _Session:
         """A module with new weights, or those to go on from."""
         previous = self.previous
         if previous is None:
-            return _build_module(encoding, shape).seed(self.seed)
+            return build_module(encoding, shape).seed(self.seed)
         # Nobody else knows it; if this training fails, another is made from the state.
         module = previous.cache.pop("spare", None)
         if module is None or previous.shape != shape:
-            return _load_state(_build_module(encoding, shape), previous.state)
-        return _reset(module, previous.state)
+            return load_state(build_module(encoding, shape), previous.state)
+        return reset(module, previous.state)
 
     def pruner(self, module, limits) -> Pruner | None:
         spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
@@ -300,10 +296,10 @@ class _Session:
             output_mean=rows.output_mean,
             output_scale=rows.output_scale,
             pruning_seed=self.pruning_seed,
-            state=_to_numpy(net.module_.state_dict()),
-            moments=_to_numpy(net.optimizer_.state_dict()["state"]),
+            state=to_numpy(net.module_.state_dict()),
+            moments=to_numpy(net.optimizer_.state_dict()["state"]),
             history=earlier + _epoch_records(net, after=len(earlier)),
-            cache=cache or {"module": _finished(net.module_)},
+            cache=cache or {"module": finished(net.module_)},
             best_epoch=len(earlier) + net.kept_epoch_,
         )
 
@@ -326,7 +322,7 @@ def _restore_moments(net, spec, previous):
     """Hand over the optimizer's moments of the last training, not its settings."""
     if same(previous.spec.optimizer, spec.optimizer):
         settings = net.optimizer_.state_dict()["param_groups"]
-        state = {"state": _to_torch(previous.moments), "param_groups": settings}
+        state = {"state": to_torch(previous.moments), "param_groups": settings}
         net.optimizer_.load_state_dict(state)
 
 
@@ -339,73 +335,3 @@ def _epoch_records(net, after: int) -> list[dict]:
         | {"epoch": number}
         for number, epoch in enumerate(epochs, start=after + 1)
     ]
-
-
-def _build_module(encoding, shape) -> PrunableMLP:
-    # Layers draw from torch's global generator as they are built.
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        return PrunableMLP(encoding, shape).float()  # whatever torch's default type
-
-
-def _load_state(module, state):
-    module.load_state_dict(_to_torch(state))
-    return module
-
-
-@torch.no_grad()
-def _reset(module, state):
-    """Copy a state into a module that has such tensors: loading makes Brevitas build anew."""
-    for name, tensor in module.state_dict().items():
-        tensor.copy_(torch.from_numpy(state[name]))
-    return module
-
-
-def module_of(trained: Trained) -> PrunableMLP:
-    """The module of a finished training, in eval mode and on the CPU; built if need be."""
-    if "module" not in trained.cache:
-        module = _build_module(trained.encoding, trained.shape)
-        trained.cache["module"] = _finished(_load_state(module, trained.state))
-    return trained.cache["module"]
-
-
-def float_decision(trained: Trained, levels: np.ndarray) -> np.ndarray:
-    """What the module itself predicts, in float64 and in the target's units.
-
-    Parameters
-    ----------
-    trained : Trained
-    levels : unsigned integer array of shape (n_samples, n_features)
-
-    Returns
-    -------
-    float64 array of shape (n_samples, n_outputs)
-    """
-    with one_thread(), torch.no_grad():  # converting takes threads, too
-        output = module_of(trained).double()(torch.from_numpy(levels)).numpy()
-    return output * trained.output_scale + trained.output_mean
-
-
-def _finished(module) -> PrunableMLP:
-    return module.cpu().eval().show_codes()
-
-
-def _to_numpy(value):
-    """A copy of nested containers with arrays for tensors, which unpickle without torch."""
-    if isinstance(value, torch.Tensor):
-        return np.array(value.detach().cpu().numpy())
-    return _mapped(_to_numpy, value)
-
-
-def _to_torch(value):
-    """The way back from `_to_numpy`, again a copy."""
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    return _mapped(_to_torch, value)
-
-
-def _mapped(function, value):
-    if isinstance(value, dict):
-        return {key: function(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(function, value))
-    return deepcopy(value)

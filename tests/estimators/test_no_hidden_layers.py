@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
-from qnnprune.training.session import float_decision
+from qnnprune.training.state import float_decision
 
 SETTINGS = {"hidden_layer_sizes": (), "max_epochs": 15, "random_state": 0}
 

@@ -9,7 +9,7 @@ from samples import DIABETES, X, Y, classifier, regressor
 
 from qnnprune import IntegerNetwork
 from qnnprune.estimators import FloatTwinClassifier
-from qnnprune.training.session import float_decision
+from qnnprune.training.state import float_decision
 
 SETTINGS = {"skip_connection": True, "max_epochs": 8}
 MODELS = {
