@@ -37,7 +37,8 @@ COLUMNS = {
     },
     "custom": {
         "module": "{case}",
-        "pruned to, bits": "{bits:.0f}",
+        "method": "{method}",
+        "limit, bits": "{bits:.0f}",
         "score": "{score:.3f}",
         "proven bits": "{proven_bits:.0f}",
         "nonzero weights": "{nonzeros:.0f}",
