@@ -171,6 +171,7 @@ CASES = {
     "sensors, engines": (sensors, engines, 12, None),
     "TFC, MNIST": (example([64] * 3), mnist, 12, None),
     "SFC, MNIST": (example([256] * 3), mnist, 12, None),
+    "LFC, MNIST": (example([1024] * 3), mnist, 6, None),
     "LeNet-300-100, MNIST": (lenet_300_100, flat_mnist, 12, None),
     "LeNet-300-100 at Han's sparsity, MNIST": (lenet_300_100, flat_mnist, 12, HAN_300),
     "LeNet-5, MNIST": (lambda: Flat(lenet_5(), 9), mnist, 6, None),
