@@ -10,7 +10,7 @@ from .._version import __version__
 from ._errors import InputError
 from ._formats import DATE_ORDERS, DECIMALS
 
-__all__ = ["JOBS", "Parser", "parse", "parse_job", "program", "width"]
+__all__ = ["JOBS", "command_parser", "parse", "parse_job", "program", "width"]
 
 # Jobs on a saved network, by the first argument.
 JOBS = ("predict", "inspect")
@@ -53,6 +53,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         raise InputError(f"{message} (--help explains the options)")
+
+
+def command_parser(command: str, description: str, epilog: str) -> Parser:
+    """A parser of the words after a command, such as "serve"."""
+    return Parser(
+        prog=f"{program()} {command}",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

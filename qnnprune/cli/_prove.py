@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ._arguments import Parser, program, width
+from ._arguments import command_parser, width
 from ._errors import InputError
 
 __all__ = ["prove_file"]
@@ -81,12 +81,7 @@ def _input_range(words):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=f"{program()} prove",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("prove", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
     add("model", metavar="MODEL", help="file: .onnx or .npz")
     add(

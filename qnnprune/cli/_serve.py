@@ -7,7 +7,7 @@ import ipaddress
 import logging
 from pathlib import Path
 
-from ._arguments import Parser, program, width
+from ._arguments import command_parser, width
 from ._errors import InputError
 
 __all__ = ["serve_folder"]
@@ -132,12 +132,7 @@ def _number(kind: type):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=f"{program()} serve",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("serve", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
     add("models", metavar="FOLDER", help="what save_server wrote, or many as NAME/VERSION")
     add(

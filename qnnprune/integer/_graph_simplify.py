@@ -14,7 +14,7 @@ import numpy as np
 from ._graph import IntegerGraph
 from ._operations import Concat, Flatten, MaxPool, Operation, Sums, Thresholds
 
-__all__ = ["simplify_graph"]
+__all__ = ["simplify_graph", "with_operations"]
 
 
 def simplify_graph(graph: IntegerGraph) -> IntegerGraph:
@@ -35,10 +35,13 @@ def simplify_graph(graph: IntegerGraph) -> IntegerGraph:
         _narrowed(operation, kept[place], [kept[i] for i in operation.inputs])
         for place, operation in enumerate(graph.operations, start=1)
     ]
-    return _with(graph, operations)
+    return with_operations(graph, operations)
 
 
-def _with(graph: IntegerGraph, operations: Sequence[Operation], bias=None) -> IntegerGraph:
+def with_operations(
+    graph: IntegerGraph, operations: Sequence[Operation], bias=None
+) -> IntegerGraph:
+    """The same network but for its operations, and perhaps its bias."""
     bias = graph.bias if bias is None else bias
     return IntegerGraph(
         graph.input, operations, scale=graph.scale, bias=bias, classes=graph.classes
@@ -75,7 +78,9 @@ def _constants_moved(graph: IntegerGraph, place: int, operation: Sums) -> Intege
     for reader in readers or ():
         operations[reader - 1] = _moved(operations[reader - 1], shift)
     is_output = place == len(graph.operations)
-    return _with(graph, operations, graph.bias + graph.scale * shift if is_output else None)
+    return with_operations(
+        graph, operations, graph.bias + graph.scale * shift if is_output else None
+    )
 
 
 def _moved(operation: Operation, shift: np.ndarray) -> Operation:

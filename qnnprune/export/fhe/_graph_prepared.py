@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...integer import IntegerGraph
+from ...integer._graph_simplify import with_operations
 from ...integer._operations import MaxPool, Operation, Thresholds
 from ._graph_widths import graph_widths
 
@@ -35,17 +36,11 @@ def prepared(graph: IntegerGraph) -> IntegerGraph:
     """
     place = _pool_of_sums(graph)
     while place is not None:
-        graph = _with(graph, _swapped(graph.operations, place))
+        graph = with_operations(graph, _swapped(graph.operations, place))
         place = _pool_of_sums(graph)
     for place in reversed(_places_of_pools(graph)):  # those before it keep their places
         graph = _narrowed(graph, place)
     return graph
-
-
-def _with(graph: IntegerGraph, operations: Sequence[Operation]) -> IntegerGraph:
-    return IntegerGraph(
-        graph.input, operations, scale=graph.scale, bias=graph.bias, classes=graph.classes
-    )
 
 
 def _places_of_pools(graph: IntegerGraph) -> list[int]:
@@ -108,6 +103,6 @@ def _narrowed(graph: IntegerGraph, place: int) -> IntegerGraph:
     thresholds = low[:, None] + np.arange(1, n_thresholds + 1)
     name = graph.operations[place - 1].name
     same = Thresholds(name, (place,), thresholds, low, np.ones_like(low))
-    narrowed = _with(graph, _inserted(list(graph.operations), place, same))
+    narrowed = with_operations(graph, _inserted(list(graph.operations), place, same))
     pays = graph_widths(narrowed)[place] < graph_widths(graph)[place]
     return narrowed if pays else graph
