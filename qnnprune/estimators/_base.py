@@ -29,8 +29,8 @@ from ..encoding._frames import is_frame, names_of
 from ..encoding._rows import numbers_of
 from ..integer._simulation import MODES
 from ..pruning import CRITERIA, SCHEDULES
-from ..pruning.pruner import check_methods
-from ..training.auto import Recipe, auto_recipes
+from ..pruning.pruner import check_methods, removes_neurons
+from ..training.auto import DENSE, Recipe, auto_recipes
 from ..training.given import same
 from ..training.rows import merge_rows
 from ..training.shared import shared
@@ -53,9 +53,9 @@ _CHOSEN_BY_FIT = (
 )  # fmt: skip
 # Parameters that training takes as they are.
 _HANDED_ON = (
-    "pruning_schedule", "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer",
-    "alpha", "early_stopping", "validation_fraction", "n_iter_no_change", "tol", "callbacks",
-    "device", "verbose", "scoring", "n_jobs",
+    "pruning_criterion", "neuron_sparsity", "batch_size", "lr", "optimizer", "alpha",
+    "early_stopping", "validation_fraction", "n_iter_no_change", "tol", "callbacks", "device",
+    "verbose", "scoring", "n_jobs",
 )  # fmt: skip
 _ACTIVATIONS = {
     "relu", "sigmoid", "tanh", "hardtanh", "identity", "leaky_relu", "elu", "selu", "softplus",
@@ -136,7 +136,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "n_hidden_neurons_multiplier": [Interval(Real, 0, None, closed="neither"), None],
         "accumulator_guarantee": ["boolean"],
-        "pruning_schedule": [StrOptions(set(SCHEDULES))],
+        "pruning_schedule": [StrOptions({"auto", *SCHEDULES})],
         "pruning_criterion": [StrOptions(set(CRITERIA))],
         "neuron_sparsity": [Interval(Real, 0, 1, closed="neither")],
         "accumulator_mode": [StrOptions(set(MODES))],
@@ -178,7 +178,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
-        pruning_schedule="gradual",
+        pruning_schedule="auto",
         pruning_criterion="l1",
         neuron_sparsity=0.5,
         accumulator_mode="exact",
@@ -334,7 +334,8 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
 
     def _validate_rows(self, X, y, sample_weight, previous: Trained | None):
         """Rows as numbers, targets, weights, and what the columns hold."""
-        check_methods(self.pruning_schedule, self.pruning_criterion)
+        if self.pruning_schedule != "auto":
+            check_methods(self.pruning_schedule, self.pruning_criterion)
         kinds = self._column_kinds(X, sample_weight, previous)
         return *self._plain_rows(X, y, sample_weight, kinds, reset=previous is None), kinds
 
@@ -441,6 +442,8 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         asked = Recipe(**given | {"hidden_layer_sizes": self._hidden_sizes()})
         if asked.n_in_bits is None or (asked.n_in_bits == "auto" != asked.n_a_bits):
             asked = replace(asked, n_in_bits=asked.n_a_bits)
+        if asked.pruning_schedule == "auto" and removes_neurons(self.pruning_criterion):
+            asked = replace(asked, pruning_schedule=DENSE)
         return asked
 
     @property
@@ -480,7 +483,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         self.history_ = list(trained.history)
         self.n_iter_ = len(trained.history)
         taken = trained.taken
-        for name in (*_CHOSEN_BY_FIT, "dropout"):
+        for name in (*_CHOSEN_BY_FIT, "dropout", "pruning_schedule"):
             setattr(self, f"{name}_", getattr(taken, name))
         self.categories_ = list(trained.encoding.categories)
 

@@ -54,7 +54,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         categorical_features="from_dtype",
         n_hidden_neurons_multiplier=None,
         accumulator_guarantee=True,
-        pruning_schedule="gradual",
+        pruning_schedule="auto",
         pruning_criterion="l1",
         neuron_sparsity=0.5,
         accumulator_mode="exact",
@@ -238,7 +238,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, int or "auto", default="auto"
-        Neurons of each hidden layer.  "auto" is (256, 128), below 6 guaranteed bits (512, 128), or
+        Neurons of each hidden layer.  "auto" is (256, 128), below 8 guaranteed bits (512, 256), or
         () where `fit` finds hidden layers no better.
         Without any, (), logits are sums of the input codes: an additive model of the features.
     activation : str or callable, default="auto"
@@ -264,7 +264,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Proven sums that are added to one logit, or target value, 1 to 64.  Each respects
         `n_accum_bits` by itself.  They are added where scale and bias are applied: by the client
         after decryption, by the host of an FPGA, in a wider register on a controller.  "auto"
-        is 4, and 1 where one sum has room for the last hidden layer 4 times over.
+        is 4, and 1 where one sum has room for the last hidden layer 4 times over; where sizes are
+        "auto", too, 16 below 8 guaranteed bits.
     skip_connection : bool, default=False
         Let the output layer read the input codes, too, beside the last hidden layer: a linear
         model of the codes, which the hidden neurons correct.  Worth it where they are few: 16
@@ -289,9 +290,12 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Prune every neuron until the exact worst-case range of its sum fits
         `n_accum_bits`, for every input.  False leaves only the count, and above a
         multiplier of 1 an overflow becomes possible; the report says so.
-    pruning_schedule : str, default="gradual"
+    pruning_schedule : str, default="auto"
         When weights go.  The limits hold after 60 % of the epochs; fine-tuning follows.
 
+        - "auto": "set" below 8 guaranteed bits, where few weights are left and do not make up for
+          many that go late; else, where a criterion removes whole neurons, and in further
+          training "gradual".
         - "gradual": along a cubic curve from 10 % of the epochs on [1]_.
         - "one_shot": dense training, then one cut.
         - "after_training": the same, but either part has a learning-rate schedule of
@@ -323,14 +327,14 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
     max_epochs : int or "auto", default="auto"
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
-        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error on
-        the other rows is taken; the first, only unless another is better by a standard
-        error.  From 8 bits on recipes are coarse inputs with dropout, coarse ones without, and
-        fine ones without; below 8 guaranteed bits, coarse inputs and activations of 2 bits, and
-        coarse and fine ones of 1 bit.  There the final training of a first `fit` has 2.5 times
-        as many epochs.  A given number saves the trials, and the first recipe is taken.
-        `n_iter_`, `dropout_`, `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_` and
-        `n_output_sums_` tell the outcome; further training keeps to it.
+        is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error
+        on the other rows is taken.  From 8 bits on recipes are coarse inputs with dropout, and fine
+        ones without; below 8 guaranteed bits, fine inputs and activations of 1 bit with dropout,
+        the same without, and coarse ones of 2 bits with dropout.  There the final training of a
+        first `fit` has twice as many epochs.  A given number saves the trials, and the first
+        recipe is taken.
+        `n_iter_`, `dropout_`, `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_`,
+        `pruning_schedule_` and `n_output_sums_` tell the outcome; further training keeps to it.
     batch_size : int or "auto", default="auto"
         Rows in a batch; "auto" is a twentieth of the rows, from 32 to 256.
     lr : float, default=1e-2
@@ -420,6 +424,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         What was given, or chosen.
     activation_ : str or callable
         What was given, or follows from `n_a_bits_`.
+    pruning_schedule_ : str
+        What was given, or chosen.
     n_features_in_ : int
     feature_names_in_ : array of str
         Where X had column names.

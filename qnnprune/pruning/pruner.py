@@ -27,7 +27,7 @@ from .criteria import CRITERIA, NeuronCriterion, Seen
 from .limits import LayerLimits, keep_what_fits, largest, register_bounds
 from .schedules import SCHEDULES, SparseSchedule
 
-__all__ = ["Pruner", "check_methods"]
+__all__ = ["Pruner", "check_methods", "removes_neurons"]
 
 # Dense schedules change masks at most this often on the way to the limits.
 _STAGES = 20
@@ -43,12 +43,17 @@ def check_methods(schedule: str, criterion: str) -> None:
     ValueError
         If the schedule regrows weights, but the criterion removes whole neurons.
     """
-    if SCHEDULES[schedule].rewires and isinstance(CRITERIA[criterion], NeuronCriterion):
+    if SCHEDULES[schedule].rewires and removes_neurons(criterion):
         raise ValueError(
             f"pruning_schedule={schedule!r} moves single weights from epoch to epoch, but "
             f"pruning_criterion={criterion!r} removes whole neurons. Use another schedule, for "
             "instance 'gradual', or a criterion for weights, for instance 'l1'."
         )
+
+
+def removes_neurons(criterion: str) -> bool:
+    """Whether a criterion removes whole neurons."""
+    return isinstance(CRITERIA[criterion], NeuronCriterion)
 
 
 class Pruner:

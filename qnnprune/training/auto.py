@@ -14,6 +14,7 @@ from ..encoding._fit import auto_n_input_segments
 from .rows import TrainingTable
 
 __all__ = [
+    "DENSE",
     "FEWEST_EPOCHS",
     "MOST_EPOCHS",
     "Recipe",
@@ -34,11 +35,13 @@ _MANY_INPUTS = 64  # of fewer, fewer are left out
 _FRACTION = 0.2  # of the rows are held back to choose by
 _LEAST_ROWS = 200  # of fewer, too few are held back to tell recipes apart
 _MOST_ROWS = 10_000  # that a race looks at
-_WIDE_BITS, _NARROW_BITS = 8, 6
-_LONGER = 2.5
-_SHORTER = 0.5  # a trial; not where registers are narrow
-_SUMS = 4
-_USUAL, _MORE = (256, 128), (512, 128)  # hidden layers
+_WIDE_BITS = 8
+_LONGER = float(__import__("os").environ.get("LONG", "2"))
+_SHORTER = 0.5  # a trial
+_SUMS, _MORE_SUMS = 4, 16
+_USUAL, _MORE = (256, 128), (512, 256)  # hidden layers
+# Few weights do not make up for the many that went away late.
+DENSE, _SPARSE = "gradual", "set"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Recipe:
     max_epochs : int
     dropout : float
         Share of the input codes that each step leaves out.
+    pruning_schedule : str
+        When weights go.
     """
 
     n_input_segments: Any = "auto"
@@ -67,6 +72,7 @@ class Recipe:
     hidden_layer_sizes: Any = "auto"
     max_epochs: Any = "auto"
     dropout: Any = "auto"
+    pruning_schedule: Any = "auto"
 
     def given(self, asked: Recipe) -> Recipe:
         """The recipe with what is asked for, where that is not "auto"."""
@@ -88,7 +94,7 @@ class Recipe:
 
 # No hidden layer: a sum of functions of one column each, which noise cannot lead far astray.  Its
 # many sums grade the weights.
-_ADDITIVE = Recipe("coarse", 2, 2, n_output_sums=16, hidden_layer_sizes=(), dropout=0.3)
+_ADDITIVE = Recipe("coarse", 2, 2, n_output_sums=_MORE_SUMS, hidden_layer_sizes=(), dropout=0.3)
 
 # The first is taken where nothing is tried.  Dropout is that of many inputs.
 _WIDE = (
@@ -97,11 +103,10 @@ _WIDE = (
 )
 # Codes of 1 bit let three times as many weights into a register.
 _NARROW = (
-    Recipe("coarse", 2, 2, dropout=0.3),
-    Recipe("coarse", 1, 1, dropout=0.15),
+    Recipe("fine", 1, 1, dropout=0.15),
     Recipe("fine", 1, 1, dropout=0.0),
+    Recipe("coarse", 2, 2, dropout=0.3),
 )
-_NARROWEST = (*_NARROW[1:], _NARROW[0])
 
 
 def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
@@ -119,9 +124,7 @@ def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
         Epochs are "auto", dropout is that of many inputs, whatever is asked for: `settled` and
         `Recipe.given` see to them.  Sums may be "auto".
     """
-    usual = _WIDE
-    if is_narrow(n_accum_bits):
-        usual = _NARROW if n_accum_bits >= _NARROW_BITS else _NARROWEST
+    usual = _NARROW if is_narrow(n_accum_bits) else _WIDE
     asked = replace(asked, max_epochs="auto", dropout="auto")
     if asked.hidden_layer_sizes == "auto":
         usual = (*usual, _ADDITIVE)
@@ -130,12 +133,15 @@ def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
 
 
 def _with_shape(recipe: Recipe, n_accum_bits: int | None) -> Recipe:
-    """A recipe whose activation and sizes are those that go with its widths."""
+    """A recipe whose activation, schedule and sizes are those that go with its widths."""
+    narrow, free = is_narrow(n_accum_bits), recipe.hidden_layer_sizes == "auto"
     found = Recipe(
         # A single threshold splits the middle of a window best, and relu's is one-sided.
         activation="tanh" if recipe.n_a_bits == 1 else "relu",
+        pruning_schedule=_SPARSE if narrow else DENSE,
         # The fewer weights each neuron has, the more neurons it takes.
-        hidden_layer_sizes=_MORE if n_accum_bits and n_accum_bits < _NARROW_BITS else _USUAL,
+        hidden_layer_sizes=_MORE if narrow else _USUAL,
+        n_output_sums=_MORE_SUMS if narrow and free else "auto",
     )
     return found.given(recipe)
 
@@ -163,15 +169,13 @@ def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | Non
     return 1 if room >= _SUMS * n_last else _SUMS
 
 
-def trial_recipe(recipe: Recipe, asked: Recipe, n_accum_bits: int | None) -> Recipe:
+def trial_recipe(recipe: Recipe, asked: Recipe) -> Recipe:
     """The recipe of a trial: half of the epochs, and half of the neurons if not asked for.
 
     Fewer neurons choose no worse: on 47 sets the choice was worth .1 points more at 8 bits (two
-    seeds) and at 6 (one).  All epochs are trained below 8 guaranteed bits, as shorter trials do
-    not see there which recipes overfit.
+    seeds) and at 6 (one).
     """
-    if not is_narrow(n_accum_bits):
-        recipe = replace(recipe, max_epochs=math.ceil(_SHORTER * recipe.max_epochs))
+    recipe = replace(recipe, max_epochs=math.ceil(_SHORTER * recipe.max_epochs))
     if asked.hidden_layer_sizes == "auto":
         recipe = replace(
             recipe, hidden_layer_sizes=tuple(n // 2 for n in recipe.hidden_layer_sizes)

@@ -17,6 +17,7 @@ from ..pruning import Pruner
 from .activations import check_activation
 from .assembly import build_net, check_device
 from .auto import (
+    DENSE,
     MOST_EPOCHS,
     Recipe,
     auto_batch_size,
@@ -195,7 +196,7 @@ class _Session:
         label = f"trial {self.n_tried} of {n_trials}"
         span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
         rows = shared(TrainingTable.recoded, rows, self.encodings[recipe.resolution])
-        short = trial_recipe(recipe, self.spec.asked, self.spec.guaranteed_bits)
+        short = trial_recipe(recipe, self.spec.asked)
         task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
         net = self.net(
             rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)
@@ -223,7 +224,7 @@ class _Session:
             module,
             View(self.user, rows.encoding, rows.output_mean, rows.output_scale, spec.outcome, loss),
             criterion=loss,
-            pruner=self.pruner(module, spec.limits(recipe, rows.encoding)),
+            pruner=self.pruner(module, recipe, rows.encoding),
             valid=held,
             scoring=spec.scoring,
             lr=spec.lr,
@@ -258,12 +259,16 @@ class _Session:
             return load_state(build_module(encoding, shape), previous.state)
         return reset(module, previous.state)
 
-    def pruner(self, module, limits) -> Pruner | None:
+    def pruner(self, module, recipe, encoding) -> Pruner | None:
         spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
+        limits = spec.limits(recipe, encoding)
         if limits is None:
             return None
+        schedule = recipe.pruning_schedule
+        if self.previous is not None and spec.asked.pruning_schedule == "auto":
+            schedule = DENSE  # few weights go, of a network that is sparse already
         pruner = Pruner(
-            limits, spec.pruning_schedule, spec.pruning_criterion,
+            limits, schedule, spec.pruning_criterion,
             neuron_sparsity=spec.neuron_sparsity, regrow=partial, seed=self.pruning_seed,
         )  # fmt: skip
         if partial:

@@ -86,7 +86,6 @@ class TrainingSpec:
     n_accum_bits: int
     guaranteed_bits: int | None
     categorical_features: str | tuple | None
-    pruning_schedule: str
     pruning_criterion: str
     neuron_sparsity: float
     batch_size: int | str

@@ -37,9 +37,22 @@ def names_of(recipes) -> list[tuple]:
 def test_recipes_by_hand():
     wide = [("coarse", 2, 2, "relu", 0.3), ("fine", 2, 2, "relu", 0)]
     assert names_of(auto_recipes(ANY, 8)) == names_of(auto_recipes(ANY, None)) == wide
-    narrow = [wide[0], ("coarse", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)]
-    assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
-    assert names_of(auto_recipes(ANY, 5)) == [*narrow[1:], narrow[0]]
+    narrow = [("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0), wide[0]]
+    assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 4)) == narrow
+
+
+def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_and_sums():
+    found = {
+        bits: {(r.pruning_schedule, r.hidden_layer_sizes, r.n_output_sums) for r in hidden}
+        for bits in (None, 8, 7, 5)
+        if (hidden := [r for r in auto_recipes(ANY, bits) if r.hidden_layer_sizes])
+    }
+    assert found[None] == found[8] == {("gradual", (256, 128), "auto")}
+    assert found[7] == found[5] == {("set", (512, 256), 16)}
+    given = auto_recipes(replace(ANY, hidden_layer_sizes=(9,)), 5)
+    assert {(r.pruning_schedule, r.n_output_sums) for r in given} == {("set", "auto")}
+    given = auto_recipes(replace(ANY, pruning_schedule="one_shot"), 5)
+    assert {r.pruning_schedule for r in given} == {"one_shot"}
 
 
 @pytest.mark.parametrize("n_bits", [None, 16, 8, 7, 6, 5, 4])
@@ -58,7 +71,7 @@ def test_what_is_asked_for_is_not_chosen():
     assert {recipe.n_output_sums for recipe in found} == {7}
     assert auto_recipes(replace(ANY, activation="sigmoid"), 5)[0].activation == "sigmoid"
     sizes = [auto_recipes(ANY, bits)[0].hidden_layer_sizes for bits in (None, 8, 6, 5)]
-    assert sizes == [(256, 128)] * 3 + [(512, 128)]
+    assert sizes == [(256, 128)] * 2 + [(512, 256)] * 2
     # Dropout and epochs replace those of a recipe only where one trains by it.
     assert found[0].given(given).dropout == 0.4
 
@@ -66,16 +79,12 @@ def test_what_is_asked_for_is_not_chosen():
 RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
 
 
-def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_given():
-    found = [trial_recipe(RECIPES[0], ANY, bits) for bits in (None, 8, 7)]
-    assert [(r.max_epochs, r.hidden_layer_sizes) for r in found] == [
-        (20, (128, 64)),
-        (20, (128, 64)),
-        (40, (128, 64)),
-    ]
-    assert trial_recipe(RECIPES[-1], ANY, 8).hidden_layer_sizes == ()
+def test_trials_are_half_as_long_and_wide_unless_sizes_are_given():
+    found = trial_recipe(RECIPES[0], ANY)
+    assert (found.max_epochs, found.hidden_layer_sizes) == (20, (128, 64))
+    assert trial_recipe(RECIPES[-1], ANY).hidden_layer_sizes == ()
     given = replace(RECIPES[0], hidden_layer_sizes=(9,), max_epochs=25)
-    assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,)), 8) == replace(
+    assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,))) == replace(
         given, max_epochs=13
     )
 
