@@ -196,7 +196,7 @@ class _Session:
         label = f"trial {self.n_tried} of {n_trials}"
         span = earlier / (n_trials + 1), self.n_tried / (n_trials + 1)
         rows = shared(TrainingTable.recoded, rows, self.encodings[recipe.resolution])
-        short = trial_recipe(recipe, self.spec.asked)
+        short = trial_recipe(recipe, self.spec.asked, self.spec.guaranteed_bits)
         task = self.tasks and self.tasks.training(label, short.max_epochs, n_trials)
         net = self.net(
             rows, short, label=label, span=span, trial=True, tasks=task and EpochTasks(task)

@@ -79,12 +79,16 @@ def test_what_is_asked_for_is_not_chosen():
 RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
 
 
-def test_trials_are_half_as_long_and_wide_unless_sizes_are_given():
-    found = trial_recipe(RECIPES[0], ANY)
-    assert (found.max_epochs, found.hidden_layer_sizes) == (20, (128, 64))
-    assert trial_recipe(RECIPES[-1], ANY).hidden_layer_sizes == ()
+def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_given():
+    found = [trial_recipe(RECIPES[0], ANY, bits) for bits in (None, 8, 7)]
+    assert [(r.max_epochs, r.hidden_layer_sizes) for r in found] == [
+        (20, (128, 64)),
+        (20, (128, 64)),
+        (40, (128, 64)),
+    ]
+    assert trial_recipe(RECIPES[-1], ANY, 8).hidden_layer_sizes == ()
     given = replace(RECIPES[0], hidden_layer_sizes=(9,), max_epochs=25)
-    assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,))) == replace(
+    assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,)), 8) == replace(
         given, max_epochs=13
     )
 
