@@ -37,7 +37,7 @@ def check_device(device) -> None:
 def build_net(
     module, view: View, *, criterion, pruner: Pruner | None, valid: ShownRows | None, scoring, lr, alpha, optimizer,
     max_epochs, batch_size, dropout, n_iter_no_change, tol, callbacks, verbose, label, span, device, seed,
-    usual_epochs, always_prune=False, constant_lr=False, tasks=None,
+    always_prune=False, constant_lr=False, tasks=None,
 ) -> TrainingNet:  # fmt: skip
     """Assemble the skorch net from an estimator's parameters.
 
@@ -54,8 +54,6 @@ def build_net(
         How they are scored.
     label, span
         Of this training, for progress bars.
-    usual_epochs : int
-        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     always_prune : bool
         Train at the final limits from the first epoch on.
     constant_lr : bool
@@ -101,7 +99,6 @@ def build_net(
         dropout=dropout,
         seed=seed,
         stoppable=any(stops_training(c) for _, c in callbacks),
-        usual_epochs=usual_epochs,
         label=label,
         span=span,
         **optimizer_options(optimizer),

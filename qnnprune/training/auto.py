@@ -25,7 +25,6 @@ __all__ = [
     "hold_back",
     "race",
     "trial_recipe",
-    "whole_training",
 ]
 
 _STEPS = 2000
@@ -36,7 +35,6 @@ _FRACTION = 0.2  # of the rows are held back to choose by
 _LEAST_ROWS = 200  # of fewer, too few are held back to tell recipes apart
 _MOST_ROWS = 10_000  # that a race looks at
 _WIDE_BITS = 8
-_LONGER = float(__import__("os").environ.get("LONG", "2"))
 _SHORTER = 0.5  # a trial; not where registers are narrow
 _SUMS, _MORE_SUMS = 4, 16
 _USUAL, _MORE = (256, 128), (512, 256)  # hidden layers
@@ -183,11 +181,6 @@ def trial_recipe(recipe: Recipe, asked: Recipe, n_accum_bits: int | None) -> Rec
             recipe, hidden_layer_sizes=tuple(n // 2 for n in recipe.hidden_layer_sizes)
         )
     return recipe
-
-
-def whole_training(max_epochs: int, n_accum_bits: int | None) -> int:
-    """Epochs of the final training: below 8 guaranteed bits twice the usual ones."""
-    return int(_LONGER * max_epochs) if is_narrow(n_accum_bits) else max_epochs
 
 
 def race(

@@ -15,6 +15,7 @@ from skorch.callbacks import (
 )
 from skorch.utils import TeeGenerator
 
+from .auto import MOST_EPOCHS
 from .batches import BatchLoader
 from .callbacks import OwnCallback, ValidationScore, WholeEpoch
 from .clock import Clock
@@ -46,8 +47,6 @@ class TrainingNet(Face):
     stoppable : bool
         Whether callbacks may stop training by a KeyboardInterrupt between two epochs, as those
         of skorch do.
-    usual_epochs : int
-        Epochs of a training whose pace the rest of a longer one takes on once it is shortened.
     label : str
         What this training is, for people who watch.
     span : pair of float
@@ -56,11 +55,11 @@ class TrainingNet(Face):
 
     def __init__(
         self, *args, view=None, pruner=None, always_prune=False, dropout=0.0, seed=(0,),
-        stoppable=False, usual_epochs=40, label="training", span=(0.0, 1.0), **kwargs,
+        stoppable=False, label="training", span=(0.0, 1.0), **kwargs,
     ):  # fmt: skip
         self.view, self.pruner, self.always_prune = view, pruner, always_prune
         self.dropout, self.seed = dropout, seed
-        self.stoppable, self.usual_epochs = stoppable, usual_epochs
+        self.stoppable = stoppable
         self.label, self.span = label, span
         super().__init__(*args, **kwargs)
 
@@ -78,7 +77,7 @@ class TrainingNet(Face):
 
     def shorten(self, *, halve=False) -> None:
         """Let the rest of the schedule take fewer epochs, if the limits do not hold yet."""
-        self.clock_.shorten(self.epoch_, self.usual_epochs, halve=halve)
+        self.clock_.shorten(self.epoch_, MOST_EPOCHS, halve=halve)
 
     # ------------------------------------------------------------------ epochs
 

@@ -18,7 +18,6 @@ from .activations import check_activation
 from .assembly import build_net, check_device
 from .auto import (
     DENSE,
-    MOST_EPOCHS,
     Recipe,
     auto_batch_size,
     auto_dropout,
@@ -27,7 +26,6 @@ from .auto import (
     hold_back,
     race,
     trial_recipe,
-    whole_training,
 )
 from .callbacks import EpochTasks
 from .given import same
@@ -166,9 +164,7 @@ class _Session:
         held = self.valid and self.valid.table_for(rows)
         # Reports of progress stay in this process.
         n_jobs = None if self.tasks else spec.n_jobs
-        chosen = recipes[race(self.trials, rows, self.seed, self.held_back_error, held, n_jobs)]
-        epochs = whole_training(chosen.max_epochs, spec.guaranteed_bits)
-        return replace(chosen, max_epochs=epochs)
+        return recipes[race(self.trials, rows, self.seed, self.held_back_error, held, n_jobs)]
 
     def settled(self, recipe, rows) -> Recipe:
         """A recipe whose epochs, dropout and sums are those of these rows."""
@@ -244,7 +240,6 @@ class _Session:
             seed=[self.seed, len(previous.history) if previous else 0],
             always_prune=partial or self.mode is Mode.WARM_START,
             constant_lr=partial,
-            usual_epochs=whole_training(MOST_EPOCHS, spec.guaranteed_bits),
             tasks=tasks,
         ).initialize()
 
