@@ -117,20 +117,21 @@ def test_max_epochs_may_be_a_bound_that_is_never_reached():
 def test_a_plateau_before_the_limits_hold_begins_pruning():
     recorder = Recorder()
     model = make(
-        max_epochs=500, early_stopping=True, n_iter_no_change=3, tol=2.0, callbacks=[recorder]
-    )
+        max_epochs=500, early_stopping=True, n_iter_no_change=3, tol=2.0, callbacks=[recorder],
+        pruning_schedule="gradual",
+    )  # fmt: skip
     silent_fit(model)
     # No score can rise by 2.  Dense training ends with the third epoch after the first; a training
-    # of 100 epochs prunes in 50 of them; then the first pruned epoch and three more.
+    # of 40 epochs prunes in 20 of them; then the first pruned epoch and three more.
     left = [record["weights_left"] for record in model.history_]
     assert left[:4] == [1.0] * 4 and 1 > left[9] > left[20] > left[-1]
-    assert [pruned for pruned, _ in recorder.epochs] == [False] * (4 + 50) + [True] * 4
+    assert [pruned for pruned, _ in recorder.epochs] == [False] * (4 + 20) + [True] * 4
     assert_proven(model)
 
 
 def test_trainings_of_a_usual_length_are_not_shortened():
-    impatient = make(max_epochs=100, early_stopping=True, n_iter_no_change=40, tol=2.0).fit(X, Y)
-    assert impatient.n_iter_ == 100
+    impatient = make(max_epochs=40, early_stopping=True, n_iter_no_change=20, tol=2.0).fit(X, Y)
+    assert impatient.n_iter_ == 40
 
 
 # --------------------------------------------------------------- callbacks
