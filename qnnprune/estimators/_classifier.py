@@ -111,6 +111,7 @@ class BaseClassifier(ClassifierMixin, BaseNeuralNet):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train one epoch on a batch, then prune to the limits.
 
+        What a `fit` has pruned stays pruned.  Without one, pruned weights may come back.
         The integer network is compiled and verified when it is first needed.
 
         Parameters

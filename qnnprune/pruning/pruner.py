@@ -124,7 +124,7 @@ class Pruner:
         ]
 
     def start_regrowth(self, network) -> None:
-        """Let pruned weights learn from the first batch on.
+        """Let pruned weights learn from the first batch on, where they may come back.
 
         Parameters
         ----------

@@ -110,6 +110,7 @@ class _Session:
         self.encodings, self.recipes, self.previous = encodings, recipes, previous
         self.valid, self.tasks = valid, tasks
         self.pruning_seed = seed if previous is None else previous.pruning_seed
+        self.regrows = mode is Mode.PARTIAL_FIT and (previous is None or previous.regrows)
         self.n_tried = 0
 
     def run(self, rows_of) -> Trained:
@@ -255,7 +256,7 @@ class _Session:
         return reset(module, previous.state)
 
     def pruner(self, module, recipe, encoding) -> Pruner | None:
-        spec, partial = self.spec, self.mode is Mode.PARTIAL_FIT
+        spec = self.spec
         limits = spec.limits(recipe, encoding)
         if limits is None:
             return None
@@ -264,11 +265,11 @@ class _Session:
             schedule = DENSE  # few weights go, of a network that is sparse already
         pruner = Pruner(
             limits, schedule, spec.pruning_criterion,
-            neuron_sparsity=spec.neuron_sparsity, regrow=partial, seed=self.pruning_seed,
+            neuron_sparsity=spec.neuron_sparsity, regrow=self.regrows, seed=self.pruning_seed,
         )  # fmt: skip
-        if partial:
+        if self.mode is Mode.PARTIAL_FIT:
             pruner.start_regrowth(module)
-        elif self.previous is not None:
+        if self.previous is not None and not self.regrows:
             pruner.adopt(module, narrower=self.mode is Mode.PRUNE)
         return pruner
 
@@ -296,6 +297,7 @@ class _Session:
             output_mean=rows.output_mean,
             output_scale=rows.output_scale,
             pruning_seed=self.pruning_seed,
+            regrows=self.regrows,
             state=to_numpy(net.module_.state_dict()),
             moments=to_numpy(net.optimizer_.state_dict()["state"]),
             history=earlier + _epoch_records(net, after=len(earlier)),

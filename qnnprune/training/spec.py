@@ -217,6 +217,8 @@ class Trained:
         "module"; under "spare" one that the next `partial_fit` may change.
     best_epoch : int or None
         The epoch of `history`, counted from 1, whose weights these are; None is the last one.
+    regrows : bool
+        Whether pruned weights may come back in `partial_fit`: where it is all there was.
     """
 
     spec: TrainingSpec
@@ -231,6 +233,7 @@ class Trained:
     history: Sequence[dict]
     cache: dict = field(default_factory=dict)
     best_epoch: int | None = None
+    regrows: bool = False
 
     @property
     def shape(self) -> NetworkShape:

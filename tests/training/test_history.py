@@ -19,7 +19,7 @@ def test_history_has_one_record_an_epoch():
 
 
 def test_history_shows_how_pruning_goes():
-    model = make(max_epochs=20).fit(X, Y)
+    model = make(max_epochs=20, pruning_schedule="gradual").fit(X, Y)
     left = [record["weights_left"] for record in model.history_]
     kept = sum(int(q.mask.sum()) for q in quantizers(model))
     assert left[0] == 1.0 and left[-1] == kept / sum(q.mask.numel() for q in quantizers(model))

@@ -88,9 +88,9 @@ def test_every_trial_has_a_progress_bar(capfd):
 
 def test_the_progress_bar_knows_of_a_shorter_rest(capfd):
     model = make(max_epochs=500, early_stopping=True, n_iter_no_change=2, tol=2.0, verbose=1)
-    model.fit(X, Y)
-    # Patience ends with the third epoch; a training of 100 epochs has 90 more.
-    assert f" {model.n_iter_}/93 " in capfd.readouterr().err
+    model.set_params(pruning_schedule="gradual").fit(X, Y)
+    # Patience ends with the third epoch; a training of 40 epochs has 36 more.
+    assert f" {model.n_iter_}/39 " in capfd.readouterr().err
 
 
 def test_progress_bar_is_closed_after_an_interrupt(capfd):

@@ -23,7 +23,7 @@ REAL = X @ RNG.normal(size=(5, 2)) + RNG.normal(size=(150, 2))
 GRID = [
     {"lr": 0.01},
     {"lr": 0.03, "alpha": 0.1},
-    {"n_accum_bits": 7},
+    {"n_accum_bits": 9},
     {"pruning_criterion": "activation"},
 ]
 

@@ -233,7 +233,8 @@ def test_a_training_goes_on_from_a_checkpoint(tmp_path):
     checkpoint = Checkpoint("train_loss_best", dirname=tmp_path)
     losses = []
     for _ in range(2):
-        model = make(callbacks=[checkpoint, LoadInitState(checkpoint)], lr=1e-3).fit(X, Y)
+        callbacks = [checkpoint, LoadInitState(checkpoint)]
+        model = make(callbacks=callbacks, lr=1e-3, pruning_schedule="gradual").fit(X, Y)
         losses.append([record["train_loss"] for record in model.history_])
     n_loaded = len(losses[1]) - 10
     assert losses[1][:n_loaded] == losses[0][:n_loaded]
