@@ -1,5 +1,6 @@
 """Fits on a GPU: proven, the same bits each time, and as good as on the CPU."""
 
+import gc
 import os
 import pickle
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 import torch
 from samples import assert_same_network, check_limits, classifier, regressor
@@ -97,15 +99,20 @@ def test_large_batches_repeat(task):
         {"skip_connection": True, "n_a_bits": 4, "n_in_bits": 2},
         {"n_rounding_bits": 2},
         {"hidden": ()},
-        {"n_w_bits": 4, "n_a_bits": 4, "n_in_bits": 4, "activation": "tanh"},
+        {"n_w_bits": 4, "n_a_bits": 4, "n_in_bits": 4, "activation": "tanh", "n_accum_bits": 12},
         {"activation": torch.nn.Softplus(), "n_output_sums": 3},
         {"pruning_schedule": "set", "pruning_criterion": "activation"},
         {"pruning_criterion": "neuron_redundancy", "n_accum_bits": 6},
-        {"pruning_criterion": "neuron_activation", "pruning_schedule": "one_shot"},
+        {
+            "pruning_criterion": "neuron_activation",
+            "pruning_schedule": "one_shot",
+            "max_epochs": 20,
+        },
         {"optimizer": "sgd", "batch_size": 77},
         {"optimizer": torch.optim.RMSprop},
         {"dropout": 0.3, "class_weight": "balanced"},
         {"hidden": "auto", "max_epochs": "auto", "early_stopping": True},
+        {"n_a_bits": "auto", "n_in_bits": "auto", "max_epochs": 4},
         {"accumulator_guarantee": False},
     ],
     ids=str,
@@ -116,6 +123,19 @@ def test_settings(settings):
     assert abs(own.score(X, DIGIT) - model.score(X, DIGIT)) < 0.05
     assert_right(model, model.n_accum_bits if model.accumulator_guarantee else 32)
     assert_same_network(model, clone(model).fit(X, DIGIT))
+
+
+def test_raw_rows():
+    rows = pd.DataFrame({f"x{i}": X[:, i] for i in range(20, 44)})
+    rows["town"] = np.array(["Ulm", "Bonn", None])[RNG.integers(0, 3, len(X))]
+    rows.loc[::7, "x30"] = np.nan
+    rows["even"] = pd.Categorical(np.where(DIGIT % 2, "odd", "even"))
+    model = digits(device=DEVICE).fit(rows, DIGIT)
+    assert any(table is not None for table in model.integer_network_.encoding.tables)
+    assert_same_network(model, clone(model).fit(rows, DIGIT))
+    own = clone(model).set_params(device="cpu").fit(rows, DIGIT)
+    assert abs(own.score(rows, DIGIT) - model.score(rows, DIGIT)) < 0.05
+    assert_same_network(model.partial_fit(rows, DIGIT), model)
 
 
 @pytest.mark.parametrize("task", ["10 classes", "labels", "3 targets"])
@@ -131,6 +151,26 @@ def test_torchs_generator_on_the_gpu_is_left_alone():
     before = torch.cuda.get_rng_state()
     digits(device=DEVICE, early_stopping=True, dropout=0.2).fit(X, DIGIT)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+def test_nothing_is_left_on_the_gpu():
+    digits(device=DEVICE).fit(X, DIGIT)  # libraries keep what they work in
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    model = digits(device=DEVICE, early_stopping=True).fit(X, DIGIT)
+    gc.collect()
+    assert torch.cuda.memory_allocated() == before
+    assert model.score(X, DIGIT) > 0.9
+
+
+def test_products_of_fewer_bits():
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        model = digits(device=DEVICE, n_rounding_bits=2).fit(X, DIGIT)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = False
+    assert_right(model, 8)
+    assert model.score(X, DIGIT) > 0.9
 
 
 def test_torchs_deterministic_mode():
@@ -209,6 +249,15 @@ def test_callbacks(tmp_path):
     model = digits(device=DEVICE, early_stopping=True, callbacks=callbacks).fit(X, DIGIT)
     assert_right(model, 8)
     assert model.history_[-1]["f1"] > 0.8 and model.history_[-1]["log"] < 0
+
+
+def test_callbacks_of_scikit_learn():
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    watched = digits(device=DEVICE).set_callbacks(monitor).fit(X, DIGIT)
+    assert_same_network(watched, digits(device=DEVICE).fit(X, DIGIT))
+    scores = monitor.get_logs().data["accuracy"]
+    assert len(scores) == watched.n_iter_ and scores.iloc[-1] == watched.score(X, DIGIT)
 
 
 class KeepsTheNet(EpochScoring):

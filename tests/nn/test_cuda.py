@@ -124,6 +124,37 @@ def test_weights_that_bound_their_sums():
     assert accumulator_report(module, n_accum_bits=16).rows
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_lightning():
+    pytest.importorskip("pytorch_lightning")
+    from qnnprune.nn import LightningPruning, _lightning
+
+    package = _lightning.Callback.__module__.rpartition(".callbacks")[0]
+    lightning = pytest.importorskip(package)
+
+    class Lit(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = LeNet()
+
+        def training_step(self, batch, index):
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    rows, labels = torch.randn(64, 1, 12, 12), torch.arange(64) % 4
+    batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows, labels), 16)
+    module = Lit()
+    pruning = LightningPruning(8, module="net", criterion="activation", rows=rows)
+    trainer = lightning.Trainer(
+        max_epochs=5, callbacks=[pruning], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="gpu", devices=1,
+    )  # fmt: skip
+    trainer.fit(module, batches)
+    assert max(pruning.pruner.report().to_dict()["proven_bits"]) <= 8
+
+
 def test_skorch():
     torch.manual_seed(0)
     X = torch.randn(200, 1, 12, 12).numpy()
