@@ -30,6 +30,7 @@ from trainings import Interrupt
 from qnnprune.exceptions import FewWeightsWarning
 from qnnprune.integer import IntegerNetwork
 from qnnprune.search import PrunedNeuralNetSearchCV
+from qnnprune.training.losses import loss_of
 from qnnprune.training.state import float_decision
 
 DEVICE = "cuda"
@@ -91,6 +92,14 @@ def test_large_batches_repeat(task):
     model = make(device=DEVICE, batch_size=10_000, max_epochs=12, dropout=0.1)
     model.fit(many, y, sample_weight=weight)
     assert_same_network(model, clone(model).fit(many, y, sample_weight=weight))
+
+
+def test_the_delta_of_huber_repeats():
+    """A GPU adds up numbers this many in another order each time."""
+    output = torch.randn(2_000_000, 1, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    y, weight = torch.zeros_like(output), output[:, 0].abs() + 0.01
+    gradients = [loss_of("huber")(output, y, weight)[1] for _ in range(30)]
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
 
 
 @pytest.mark.parametrize(
