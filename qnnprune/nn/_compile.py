@@ -25,7 +25,7 @@ def to_integer_network(
     module : torch.nn.Module
         Trained; it is left as it was.
     example : tensor or array of shape (n_rows, ...)
-        Inputs as the module takes them; their shape matters.
+        Inputs as the module takes them, on any device; their shape matters.
     input_range : array-like of int of shape (2,) or (n_channels, 2), optional
         Smallest and largest code that comes in, inclusive; see `AccumulatorPruner`.
     classes : array-like of shape (n_classes,), optional

@@ -25,6 +25,7 @@ from ._precision import double_precision
 from ._ranges import input_codes, quantized_codes, unquantized
 from ._steps import Add, Concat, Flatten, Input, MaxPool, MeanPool, Pointwise, Quantize, Sum, Trace
 from ._thresholds import float_thresholds, integer_thresholds
+from ._trace import device_of
 from ._values import Value, affine_map, falls
 
 __all__ = ["Compiler", "SumScale"]
@@ -91,6 +92,9 @@ class Compiler:
         uses = sum(o.name.split("#")[0] == name for o in self.operations if isinstance(o, Sums))
         return name if not uses else f"{name}#{uses + 1}"
 
+    def _value(self, *what) -> Value:
+        return Value(*what, device=device_of(self.module))
+
     def _affine_map(self, value: Value):
         with double_precision(self.module):
             return affine_map(value, self._channel_range(value))
@@ -101,7 +105,7 @@ class Compiler:
     # ------------------------------------------------------- inputs and functions
 
     def _input(self, step: Input) -> Value:
-        return Value(step.name, None, self.shape)
+        return self._value(step.name, None, self.shape)
 
     def _pointwise(self, step: Pointwise, source: Value) -> Value:
         functions = (*source.functions, step.apply)
@@ -141,7 +145,7 @@ class Compiler:
 
     def _coded(self, name: str, place: int, scale: np.ndarray, zero: int) -> Value:
         functions = (affine(scale, -scale * zero),)
-        return Value(name, place, self.shapes[place], functions, (scale, zero))
+        return self._value(name, place, self.shapes[place], functions, (scale, zero))
 
     # ------------------------------------------------------------------- sums
 
@@ -168,7 +172,7 @@ class Compiler:
         bias = bias_of(layer, source) - scales * zero * operation.matrix.sum(axis=1)
         scales = np.broadcast_to(scales, bias.shape)
         self.sums.append(SumScale(operation.name, layer, scales, bias, self.ranges[place]))
-        return Value(step.name, place, self.shapes[place], (affine(scales, bias),))
+        return self._value(step.name, place, self.shapes[place], (affine(scales, bias),))
 
     def _added(self, step: Sum, source: Value) -> Value:
         if source.place is None and self.input_range is not None and not source.functions:
@@ -197,7 +201,7 @@ class Compiler:
             place = self._emit(FlattenOperation(step.name, (place,)))
         if source.codes:
             return self._coded(step.name, place, source.codes[0] / n, zero * n)
-        return Value(step.name, place, self.shapes[place], (affine(scale / n, bias),))
+        return self._value(step.name, place, self.shapes[place], (affine(scale / n, bias),))
 
     # ----------------------------------------------------------- shapes and branches
 

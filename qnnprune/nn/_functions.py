@@ -18,7 +18,8 @@ def affine(scale: np.ndarray, bias: np.ndarray):
 
     def apply(x: Tensor) -> Tensor:
         ends = [1] * (x.dim() - 2)
-        return x * scale.reshape(1, -1, *ends) + bias.reshape(1, -1, *ends)
+        factor, offset = (t.to(x.device).reshape(1, -1, *ends) for t in (scale, bias))
+        return x * factor + offset
 
     return apply
 
@@ -44,13 +45,10 @@ def bias_of(layer, source: Value) -> np.ndarray:
         return np.zeros(len(layer.weight))
     bias = layer.bias
     if layer.bias_quant.is_quant_enabled:
-        scale, zero = (
-            torch.tensor(v, dtype=bias.dtype) for v in (source.codes[0][0], source.codes[1])
-        )
-        width = torch.tensor(8.0)  # of a quantizer of biases it does not matter
-        codes = IntQuantTensor(
-            torch.zeros(1, *source.shape), scale, zero, width, signed=True, training=False
-        )
+        # Of a quantizer of biases the width of its input does not matter.
+        scale, zero, width = map(bias.new_tensor, (source.codes[0][0], source.codes[1], 8.0))
+        values = bias.new_zeros(1, *source.shape)
+        codes = IntQuantTensor(values, scale, zero, width, signed=True, training=False)
         bias = layer.bias_quant(bias, codes, layer.quant_weight())
         bias = bias if isinstance(bias, Tensor) else bias.value
     return bias.detach().double().cpu().numpy()

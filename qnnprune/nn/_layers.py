@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ._codes import weight_codes
 from ._ranges import Integers, integers_of
 from ._steps import Concat, Flatten, Quantize, Sum, Trace
-from ._trace import evaluation_mode
+from ._trace import device_of, evaluation_mode
 
 __all__ = ["ModuleLayer", "ModuleNetwork"]
 
@@ -167,7 +167,7 @@ class ModuleNetwork:
         Parameters
         ----------
         rows : tensor of shape (n, ...)
-            What the module takes.
+            What the module takes; on any device.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class ModuleNetwork:
         hooks = [part.register_forward_hook(keep) for part in modules]
         try:
             with evaluation_mode(self.module):
-                self.module(rows)
+                self.module(rows.to(device_of(self.module)))
         finally:
             for hook in hooks:
                 hook.remove()

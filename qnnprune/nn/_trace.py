@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,7 +12,7 @@ from ..exceptions import UnsupportedModuleError
 from ._steps import Trace
 from ._walk import Walk
 
-__all__ = ["evaluation_mode", "trace"]
+__all__ = ["device_of", "evaluation_mode", "trace"]
 
 _LEAVES = ("torch.nn.", "torch.ao.", "brevitas.")
 
@@ -23,7 +24,7 @@ def trace(module: nn.Module, example: Tensor | None = None) -> Trace:
     ----------
     module : torch.nn.Module
     example : tensor of shape (n_rows, ...), optional
-        Inputs, which tell how many positions a mean over all of them has.
+        Inputs, on any device, which tell how many positions a mean over all of them has.
 
     Returns
     -------
@@ -61,9 +62,15 @@ def trace(module: nn.Module, example: Tensor | None = None) -> Trace:
 def _shapes(module: fx.GraphModule, example: Tensor | None) -> tuple[dict, Exception | None]:
     """Shapes of all values by the name of the node, or what the module raises on the example."""
     try:
-        return {} if example is None else _Shapes(module).of(example), None
+        return {} if example is None else _Shapes(module).of(example.to(device_of(module))), None
     except Exception as error:  # whatever user code does with rows
         return {}, error
+
+
+def device_of(module: nn.Module) -> torch.device | None:
+    """Where the tensors of a module are; None if it has none."""
+    tensors = chain(module.parameters(), module.buffers())
+    return next((tensor.device for tensor in tensors), None)
 
 
 @contextmanager

@@ -40,6 +40,8 @@ class Value:
         Maxima of values that are still to be taken, once they are codes.
     fell : bool array of shape (n_channels,), or None
         Where values fell as integers rose when the first of these maxima was to be taken.
+    device : torch.device or None
+        Where the functions are; None is the CPU.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Value:
     codes: tuple[np.ndarray, int] | None = None
     pools: tuple[Window, ...] = ()
     fell: np.ndarray | None = None
+    device: torch.device | None = None
 
 
 def evaluate(value: Value, integers: np.ndarray, dtype=torch.float64) -> Tensor:
@@ -64,7 +67,7 @@ def evaluate(value: Value, integers: np.ndarray, dtype=torch.float64) -> Tensor:
     tensor of shape (n, n_channels, 1, ...)
     """
     rows = integers.T.reshape(integers.shape[1], -1, *[1] * (len(value.shape) - 1))
-    result = torch.from_numpy(np.ascontiguousarray(rows)).to(dtype)
+    result = torch.from_numpy(np.ascontiguousarray(rows)).to(value.device, dtype)
     for function in value.functions:
         result = function(result)
         result = result if isinstance(result, Tensor) else result.value
@@ -73,7 +76,7 @@ def evaluate(value: Value, integers: np.ndarray, dtype=torch.float64) -> Tensor:
 
 def as_columns(result: Tensor) -> np.ndarray:
     """Results of `evaluate` as an array of shape (n_channels, n)."""
-    return result.reshape(len(result), -1).double().numpy().T
+    return result.reshape(len(result), -1).double().cpu().numpy().T
 
 
 def falls(value: Value, ranges: np.ndarray) -> np.ndarray:

@@ -19,17 +19,18 @@ __all__ = ["build_net", "check_device"]
 
 
 def check_device(device) -> None:
-    """Refuse a device that torch does not have here.
+    """Refuse a device that torch does not have here, or that holds no numbers, as "meta".
 
     Raises
     ------
     ValueError
     """
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+        reason = str(error).partition("\n")[0]  # hints for those who write kernels follow
         raise ValueError(
-            f"device={device!r} is not available ({error}). Use device='cpu', or install a torch "
+            f"device={device!r} is not available ({reason}). Use device='cpu', or install a torch "
             "that supports it."
         ) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from brevitas.nn import QuantIdentity, QuantLinear
@@ -58,7 +60,8 @@ class InputCodes(nn.Module):
         return self.low + self.steps / 2
 
     def forward(self, levels: Tensor) -> Tensor:
-        """(n, n_features) integer levels to (n, n_in) values."""
+        """(n, n_features) integer levels, on any device, to (n, n_in) values."""
+        levels = levels.to(self.offset.device)
         risen = levels.to(self.offset.dtype)
         if self.n_segments is None:
             risen = risen.index_select(1, self.feature).sub_(self.offset)
@@ -113,7 +116,7 @@ class HiddenBlock(nn.Module):
         Parameters
         ----------
         value : float64 tensor of shape (n_out, n)
-            One row a neuron.
+            One row a neuron; on the CPU, wherever the module is.
         """
         norm = self.norm
         mean, var, gain, offset = (
@@ -121,7 +124,9 @@ class HiddenBlock(nn.Module):
             for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         value = (value - mean) / torch.sqrt(var + norm.eps) * gain + offset
-        return self.quantizer.codes(self.activation(value))
+        # A function of the user's own may have tensors, where the module is.
+        activation = deepcopy(self.activation).cpu()
+        return self.quantizer.codes(activation(value))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) values."""

@@ -70,7 +70,7 @@ class Face(NeuralNet):
 
     def infer(self, x, **fit_params):
         """Class probabilities or targets for rows like those of `fit`."""
-        return self.view.prediction(self.module_(self.view.levels(x).to(self.device)))
+        return self.view.prediction(self.module_(self.view.levels(x)))
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Loss of predictions for labels or targets, every row weighing the same."""

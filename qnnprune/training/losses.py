@@ -147,7 +147,9 @@ def _of_each(function: Callable, values: Tensor, n_dims: int) -> Tensor:
 def _quantile(values: Tensor, weight: Tensor, share: float) -> Tensor:
     """Smallest value of each column that at least a share of the weight does not exceed."""
     ascending, order = values.sort(dim=-2)
-    below = weight[order].cumsum(dim=-2)
+    # Whole numbers: their sums are exact, in whatever order a device adds them up.
+    units = weight.double().mul(2**40 / weight.double().sum()).round()
+    below = units[order].cumsum(dim=-2)
     place = (below < share * below[..., -1:, :]).sum(dim=-2, keepdim=True)
     return ascending.gather(-2, place.clamp(max=values.shape[-2] - 1))
 

@@ -95,7 +95,7 @@ class PrunableMLP(nn.Module):
         """
         was_training = self.training
         self.eval()
-        values = [self.input(torch.from_numpy(levels).to(self.output.gain.device))]
+        values = [self.input(torch.from_numpy(levels))]
         for layer in self.hidden:
             values.append(layer(values[-1]))
         values[-1] = self.read(values[-1], values[0])
@@ -146,7 +146,7 @@ class PrunableMLP(nn.Module):
         return values if self.skipped is None else self.skipped(values, inputs)
 
     def forward(self, levels: Tensor) -> Tensor:
-        """(n, n_features) integer levels to (n, n_outputs) logits."""
+        """(n, n_features) integer levels, on any device, to (n, n_outputs) logits."""
         x = inputs = self.input(levels)
         for layer in self.hidden:
             x = layer(x)

@@ -209,11 +209,11 @@ class TrainingNet(Face):
 
     def train_step(self, batch, **fit_params):
         """Gradients of one batch, and the optimizer's step."""
-        tensors = [t.to(self.device) for t in (batch.levels, batch.y, batch.weight.float())]
+        y, weight = batch.y.to(self.device), batch.weight.float().to(self.device)
         step = {}
 
         def closure():  # some optimizers call it several times
-            loss, output = self.step_(*tensors)
+            loss, output = self.step_(batch.levels, y, weight)
             step.setdefault("loss", loss)
             step.setdefault("y_pred", output)
             if any(self.listeners_["on_grad_computed"]):
@@ -229,7 +229,7 @@ class TrainingNet(Face):
         """Loss and output of one batch."""
         self._set_training(False)
         with torch.no_grad():
-            output = self.module_(batch.levels.to(self.device))
+            output = self.module_(batch.levels)
             loss = self.criterion_(output, batch.y.to(output.device), batch.weight.to(output))
         return {"loss": loss, "y_pred": output}
 
@@ -240,7 +240,7 @@ class TrainingNet(Face):
         with torch.no_grad():
             return np.concatenate(
                 [
-                    row_error(self.module_(batch.levels.to(self.device)).cpu(), batch.y)
+                    row_error(self.module_(batch.levels).cpu(), batch.y)
                     for batch in BatchLoader(table, self.batch_size)
                 ]
             )

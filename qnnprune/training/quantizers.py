@@ -62,10 +62,11 @@ class MaskedWeightQuant(nn.Module):
         self.step = optimal_step(bit_width)
         self.dense_gradient = False
         self.n_shared = n_shared
-        self.register_buffer("scale", torch.ones(len(weight), 1))
+        # On the weight's device: a state may be loaded wherever the layer is by then.
+        self.register_buffer("scale", weight.new_ones(len(weight), 1))
         self.register_buffer("mask", torch.ones_like(weight, requires_grad=False))
-        self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
-        self.register_buffer("bit_width", torch.tensor(float(bit_width)), persistent=False)
+        self.register_buffer("zero_point", weight.new_tensor(0.0), persistent=False)
+        self.register_buffer("bit_width", weight.new_tensor(float(bit_width)), persistent=False)
 
     def forward(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Fake-quantize: value, scale, zero point and bit width, as Brevitas wants them."""

@@ -65,7 +65,7 @@ class TrainingStep:
 
     def _drop(self, x: Tensor) -> Tensor:
         draws = self.bits.random_raw(-(-x.numel() // 4)).view(np.int16)[: x.numel()]
-        draws = torch.from_numpy(draws).to(x).view_as(x)
+        draws = torch.from_numpy(draws).to(x.device).to(x.dtype).view_as(x)  # as short on the way
         last_dropped = round(self.dropout * 2**16) - 2**15 - 1
         # Keeps x where the draw is larger: one pass instead of a comparison and a product.
         kept = torch.ops.aten.threshold_backward(x, draws, last_dropped)

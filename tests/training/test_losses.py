@@ -1,5 +1,8 @@
 """Losses and their gradients against torch's losses under autograd."""
 
+from fractions import Fraction
+from itertools import accumulate
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +138,20 @@ def test_huber_is_that_of_gradient_boosting():
     expected, gradient = peer.loss_gradient(target, raw)
     assert float(value) == pytest.approx(np.mean(expected * each))
     np.testing.assert_allclose(found[:, 0], gradient * each / 37, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(20_000, 1), (4000, 3)])
+def test_the_delta_of_huber_is_exact(shape):
+    """As exact sums of the weights have it, so that it does not depend on how they are added up."""
+    generator = torch.Generator().manual_seed(0)
+    output, weight = torch.randn(shape, generator=generator), torch.rand(shape[0]) + 0.01
+    _, gradient = loss_of("huber")(output, torch.zeros(shape), weight)
+    for column, own in zip(output.T, gradient.T, strict=True):
+        size, order = column.abs().double().sort()
+        parts = [Fraction(w) for w in weight[order].tolist()]
+        place = np.searchsorted(list(accumulate(parts)), Fraction(3, 4) * sum(parts))
+        delta = size[place] / torch.tensor(shape).prod()
+        assert (own / weight).abs().max().item() == pytest.approx(delta.item(), rel=1e-6)
 
 
 CONSTANTS = {

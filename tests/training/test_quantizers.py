@@ -88,6 +88,15 @@ def test_masked_weights_are_zero_and_get_a_gradient_on_demand():
         assert ours.weight.grad.numpy()[mask].all()
 
 
+def test_a_state_is_loaded_where_the_layer_is():
+    """Brevitas makes the quantizer anew, while the layer may be on a GPU."""
+    ours, _ = pair_of_linears(3, 0.25)
+    state = {name: value.to("meta") for name, value in ours.state_dict().items()}
+    ours.to("meta").load_state_dict(state)
+    assert {buffer.device.type for buffer in ours.buffers()} == {"meta"}
+    assert ours.weight_quant.tensor_quant.value(ours.weight).device.type == "meta"
+
+
 # Brevitas quantizes x / scale + zero point, ours (x - low) / step: the same number, but
 # rounded differently, so that only values within rounding of a tie may differ.
 WINDOWS = {"relu": (0.0, 2.0), "symmetric": (-2.0, 2.0), "sigmoid": (0.0, 1.0)}

@@ -11,7 +11,13 @@ from torch.nn import functional
 
 from qnnprune.encoding._fit import fit_encoding
 from qnnprune.training.activations import ACTIVATIONS
-from qnnprune.training.losses import binary_loss, multiclass_loss, squared_loss
+from qnnprune.training.losses import (
+    LOSSES,
+    binary_loss,
+    loss_of,
+    multiclass_loss,
+    squared_loss,
+)
 from qnnprune.training.module import PrunableMLP
 from qnnprune.training.spec import NetworkShape
 from qnnprune.training.step import TrainingStep
@@ -57,6 +63,25 @@ def targets(loss, n_outputs):
 
 def step(network, loss, levels, y, weight, dropout=0.0, seed=0):
     return TrainingStep(network, loss, dropout, np.random.PCG64(seed))(levels, y, weight)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, "quantile"])
+@pytest.mark.parametrize(
+    "options", [{}, {"n_rounding_bits": 1, "n_output_sums": 3}, {"skips": True}]
+)
+def test_all_of_a_step_happens_where_the_module_is(loss, options):
+    """On a device without numbers, where a tensor that was left on the CPU raises an error."""
+    n_outputs = 1 if loss == "binary" else 3
+    network, levels = make(n_outputs=n_outputs, n_a_bits=4, **options)
+    network.to("meta")
+    for layer in network.hidden:
+        layer.rounds = True
+    y = torch.zeros(N_ROWS) if loss in ("binary", "multiclass") else torch.zeros(N_ROWS, n_outputs)
+    y, weight = y.to("meta").to(torch.int64), torch.ones(N_ROWS, device="meta")
+    found, output = step(network, loss_of(loss, (0.5,)), levels, y, weight, dropout=0.2)
+    assert {found.device.type, output.device.type} == {"meta"}
+    assert {p.grad.device.type for p in network.parameters()} == {"meta"}
+    assert network.input(levels).device.type == "meta"
 
 
 @pytest.mark.parametrize("dense_gradient", [False, True])
