@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .._utils import row_blocks
+from .blocks import InputCodes
 from .rows import TrainingTable
 
 __all__ = ["Batch", "BatchLoader"]
+
+_MOST_VALUES = 2**24  # of input codes, that are kept from epoch to epoch: 64 MB
 
 
 class Batch(NamedTuple):
@@ -18,25 +24,49 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
+    loader : BatchLoader
+        Where they come from.
     index : int array of shape (n,)
         Their positions in the table.
-    levels : unsigned integer tensor of shape (n, n_features)
     y : tensor of shape (n,) or (n, n_outputs)
         Class indices, or standardised targets in float64.
     weight : float64 tensor of shape (n,)
     """
 
+    loader: BatchLoader
     index: np.ndarray
-    levels: Tensor
     y: Tensor
     weight: Tensor
 
+    @property
+    def values(self) -> Tensor:
+        """Values of the input codes, of shape (n, n_in), on the device of the network.
+
+        They are made when they are asked for: one of many nets that train as one does.
+        """
+        return self.loader.values(self.index)
+
 
 class BatchLoader:
-    """Serves batches of a `TrainingTable` as whole tensors, of nearly equal sizes."""
+    """Serves batches of a `TrainingTable` as whole tensors, of nearly equal sizes.
 
-    def __init__(self, table: TrainingTable, batch_size: int, random_state=None):
-        self.table, self.random_state = table, random_state
+    Parameters
+    ----------
+    table : TrainingTable
+    encode : InputCodes
+    batch_size : int
+    random_state : numpy.random.RandomState, optional
+        Shuffles the rows anew at each pass.
+    """
+
+    def __init__(
+        self,
+        table: TrainingTable,
+        encode: InputCodes,
+        batch_size: int,
+        random_state=None,
+    ):
+        self.table, self.encode, self.random_state = table, encode, random_state
         # Batch normalisation needs two rows: n_rows // 2 batches at most.
         self.n_batches = max(1, min(-(-len(table) // batch_size), len(table) // 2))
 
@@ -50,10 +80,26 @@ class BatchLoader:
             order = self.random_state.permutation(n_rows)
             if n_rows == 1:
                 order = np.zeros(2, dtype=np.int64)
-        rows = self.table.rows[order]
         y = torch.from_numpy(self.table.y[order])
         weight = torch.from_numpy(self.table.weight[order])
         ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
         for start, end in zip(ends, ends[1:], strict=False):
-            levels = torch.from_numpy(self.table.levels(rows[start:end]))
-            yield Batch(order[start:end], levels, y[start:end], weight[start:end])
+            yield Batch(self, order[start:end], y[start:end], weight[start:end])
+
+    def values(self, index: np.ndarray) -> Tensor:
+        """Values of the input codes of some rows, by their positions in the table."""
+        if self._all_values is None:
+            return self._encoded(index)
+        rows = torch.from_numpy(index).to(self._all_values.device)
+        return self._all_values.index_select(0, rows)
+
+    def _encoded(self, index) -> Tensor:
+        return self.encode(torch.from_numpy(self.table.levels(self.table.rows[index])))
+
+    @cached_property
+    def _all_values(self) -> Tensor | None:
+        """Values of all rows; None where these are too many."""
+        shape = len(self.table), self.encode.n_values
+        if math.prod(shape) > _MOST_VALUES:
+            return None
+        return torch.cat([self._encoded(rows) for rows in row_blocks(*shape)])

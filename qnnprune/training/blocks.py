@@ -50,6 +50,11 @@ class InputCodes(nn.Module):
         )
 
     @property
+    def n_values(self) -> int:
+        """Input codes of a row."""
+        return len(self.feature)
+
+    @property
     def scale(self) -> float:
         """Value of one code step."""
         return 2.0 / self.steps

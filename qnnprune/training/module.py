@@ -147,7 +147,11 @@ class PrunableMLP(nn.Module):
 
     def forward(self, levels: Tensor) -> Tensor:
         """(n, n_features) integer levels, on any device, to (n, n_outputs) logits."""
-        x = inputs = self.input(levels)
+        return self.logits(self.input(levels))
+
+    def logits(self, values: Tensor) -> Tensor:
+        """(n, n_in) values of input codes to (n, n_outputs) logits."""
+        x = values
         for layer in self.hidden:
             x = layer(x)
-        return self.output(self.read(x, inputs))
+        return self.output(self.read(x, values))

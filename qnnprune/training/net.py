@@ -20,6 +20,7 @@ from .batches import BatchLoader
 from .callbacks import OwnCallback, ValidationScore, WholeEpoch
 from .clock import Clock
 from .face import ClassifierFace, Face, RegressorFace
+from .optimizers import FusedSteps
 from .rows import TrainingTable
 from .step import TrainingStep
 
@@ -140,7 +141,7 @@ class TrainingNet(Face):
         train, valid = self.get_split_datasets(X)
         self.n_earlier_ = len(self.history)  # a callback may have loaded some
         try:
-            self._begin(train.table)
+            self._begin(train.table, valid and valid.table)
             while self.epoch_ < self.clock_.n_epochs and not self.stop_training_:
                 yield from self._run_epoch(train, valid)
         except KeyboardInterrupt:
@@ -150,21 +151,27 @@ class TrainingNet(Face):
             raise KeyboardInterrupt("Training was interrupted before its first epoch was over.")
         self._restore_kept()
 
-    def _begin(self, table):
+    def _begin(self, table, valid):
         if self.pruner is not None:
             self.pruner.watch(table)
         bits = np.random.PCG64(self.seed)
         self.step_ = TrainingStep(self.module_, self.criterion_.function, self.dropout, bits)
+        # Callbacks of the user's may look at the optimizer, and change all of it.
+        alone = all(isinstance(callback, OwnCallback) for callback in self.given_callbacks)
+        self.steps_ = FusedSteps(self.optimizer_, watched=not alone)
         random_state = np.random.RandomState(self.seed)
-        self.batches_ = BatchLoader(table, self.batch_size, random_state)
+        self.batches_ = self._loader(table, random_state)
+        self.valid_batches_ = valid and self._loader(valid)
+
+    def _loader(self, table, random_state=None) -> BatchLoader:
+        return BatchLoader(table, self.module_.input, self.batch_size, random_state)
 
     def _run_epoch(self, train, valid):
         seen = {"dataset_train": train, "dataset_valid": valid}
         self.notify("on_epoch_begin", **seen)
         yield from self._train(train)
         if valid is not None:
-            batches = BatchLoader(valid.table, self.batch_size)
-            yield from self._run_batches(batches, valid, "valid")
+            yield from self._run_batches(self.valid_batches_, valid, "valid")
         self._end_epoch(**seen)
 
     def _train(self, rows):
@@ -209,11 +216,11 @@ class TrainingNet(Face):
 
     def train_step(self, batch, **fit_params):
         """Gradients of one batch, and the optimizer's step."""
+        values, step = batch.values, {}
         y, weight = batch.y.to(self.device), batch.weight.float().to(self.device)
-        step = {}
 
         def closure():  # some optimizers call it several times
-            loss, output = self.step_(batch.levels, y, weight)
+            loss, output = self.step_(values, y, weight)
             step.setdefault("loss", loss)
             step.setdefault("y_pred", output)
             if any(self.listeners_["on_grad_computed"]):
@@ -222,14 +229,14 @@ class TrainingNet(Face):
             return loss
 
         self._set_training(True)
-        self.optimizer_.step(closure)
+        self.steps_.step(closure)
         return step
 
     def validation_step(self, batch, **fit_params):
         """Loss and output of one batch."""
         self._set_training(False)
         with torch.no_grad():
-            output = self.module_(batch.levels)
+            output = self.module_.logits(batch.values)
             loss = self.criterion_(output, batch.y.to(output.device), batch.weight.to(output))
         return {"loss": loss, "y_pred": output}
 
@@ -240,12 +247,17 @@ class TrainingNet(Face):
         with torch.no_grad():
             return np.concatenate(
                 [
-                    row_error(self.module_(batch.levels).cpu(), batch.y)
-                    for batch in BatchLoader(table, self.batch_size)
+                    row_error(self.module_.logits(batch.values).cpu(), batch.y)
+                    for batch in self._loader(table)
                 ]
             )
 
     # --------------------------------------------------------------- callbacks
+
+    @property
+    def given_callbacks(self) -> list[Callback]:
+        """Ours and the user's, without those that every net of skorch has."""
+        return [entry[1] if isinstance(entry, tuple) else entry for entry in self.callbacks]
 
     def _callbacks_of(self, *, ours: bool) -> list:
         return [c for _, c in self.callbacks_ if isinstance(c, OwnCallback) == ours]

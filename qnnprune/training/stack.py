@@ -44,7 +44,6 @@ class Stack:
         self.quantizers: list[tuple[MaskedWeightQuant, MaskedWeightQuant]] = []
         hidden = zip(*(net.module_.hidden for net in nets), strict=True)
         network = SimpleNamespace(
-            input=nets[0].module_.input,
             read=nets[0].module_.read,
             hidden=[self._hidden(blocks, first=index == 0) for index, blocks in enumerate(hidden)],
             output=self._output([net.module_.output for net in nets]),
@@ -68,7 +67,7 @@ class Stack:
         """
         for common, part in self.quantizers:
             common.dense_gradient = part.dense_gradient
-        losses, outputs = self.step(batch.levels, batch.y, batch.weight.float())
+        losses, outputs = self.step(batch.values, batch.y, batch.weight.float())
         for common, parts in self.commons:
             if common.grad is not None:
                 gradients = common.grad.view(self.n_nets, *parts[0].shape)

@@ -32,17 +32,18 @@ class TrainingStep:
     """
 
     def __init__(self, network, loss, dropout: float, bits: np.random.BitGenerator):
-        self.encode, self.loss, self.read = network.input, loss, network.read
+        self.loss, self.read = loss, network.read
         self.dropout, self.bits = dropout, bits
         self.layers = [_Hidden(layer) for layer in network.hidden] + [_Output(network.output)]
 
     @torch.no_grad()
-    def __call__(self, levels: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, values: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Set ``.grad`` of every parameter.
 
         Parameters
         ----------
-        levels : unsigned integer tensor of shape (n, n_features)
+        values : tensor of shape (n, n_in)
+            Of the input codes.
         y, weight : tensors of shape (n,); targets of shape (n, n_outputs)
 
         Returns
@@ -50,11 +51,8 @@ class TrainingStep:
         loss : tensor of shape ()
         output : tensor of shape (n, n_outputs)
         """
-        x = self.encode(levels)
-        if self.dropout:
-            x = self._drop(x)
+        x = inputs = self._drop(values) if self.dropout else values
         *hidden, output = self.layers
-        inputs = x
         for layer in hidden:
             x = layer.forward(x)
         x = output.forward(self.read(x, inputs))

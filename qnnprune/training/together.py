@@ -144,7 +144,7 @@ def _kind(net) -> tuple | None:
     """What nets that train as one have in common; None of a net that trains alone."""
     module, pruner = net.module_, net.pruner
     if not (
-        {type(callback) for callback in _callbacks(net)} <= _STEADY
+        {type(callback) for callback in net.given_callbacks} <= _STEADY
         and net.optimizer in OPTIMIZERS.values()
         and net.device == "cpu"
         and module.hidden
@@ -163,10 +163,6 @@ def _kind(net) -> tuple | None:
         weights and float(weights.bit_width), first.function,
         first.quantizer and first.quantizer.n_bits,
     )  # fmt: skip
-
-
-def _callbacks(net) -> list:
-    return [entry[1] if isinstance(entry, tuple) else entry for entry in net.callbacks]
 
 
 def _rows(table: TrainingTable) -> tuple:

@@ -11,7 +11,9 @@ from scipy import sparse
 
 from qnnprune._utils import row_blocks
 from qnnprune.encoding._fit import fit_input_encoding
+from qnnprune.training import batches
 from qnnprune.training.batches import BatchLoader
+from qnnprune.training.blocks import InputCodes
 from qnnprune.training.rows import _groups, merge_rows
 
 
@@ -129,13 +131,19 @@ def test_blocks_cover_all_rows():
         assert covered == list(range(shape[0]))
 
 
-def levels_of(batch):
-    return batch.levels
+def loader_of(table, *args):
+    return BatchLoader(table, InputCodes(table.encoding), *args)
 
 
 def make_table(n_rows):
     X = np.arange(float(n_rows))[:, None]
     return merge_rows(X, np.zeros(n_rows, np.int64), np.ones(n_rows), fit(X, n_segments=n_rows))
+
+
+def values_of(table):
+    """Of input codes of 2 bits, by hand: the share of a segment that lies below the level."""
+    steps, segments = table.encoding.steps, table.encoding.offset
+    return np.clip(table.levels(table.rows) - segments, 0, steps) / steps * 2 - 1
 
 
 @pytest.mark.parametrize(
@@ -144,28 +152,46 @@ def make_table(n_rows):
 def test_batches_have_nearly_equal_sizes(n_rows, batch_size):
     table = make_table(n_rows)
     assert len(table) == n_rows
-    loader = BatchLoader(table, batch_size, np.random.RandomState(0))
+    loader = loader_of(table, batch_size, np.random.RandomState(0))
     batches = list(loader)
-    sizes = [len(levels) for levels in map(levels_of, batches)]
+    sizes = [len(batch.values) for batch in batches]
     assert sum(sizes) == n_rows and max(sizes) <= batch_size and len(sizes) == len(loader)
     assert max(sizes) - min(sizes) <= 1
-    seen = torch.cat(list(map(levels_of, batches))).numpy()
+    seen = torch.cat([batch.values for batch in batches]).numpy()
     assert len(np.unique(seen, axis=0)) == n_rows, "every row comes once"
-    assert not np.array_equal(seen, table.levels(table.rows)), "rows are shuffled"
+    assert not np.array_equal(seen, values_of(table)), "rows are shuffled"
 
 
 def test_no_training_batch_has_a_single_row():
     # Batch normalisation has nothing to normalise in a batch of one row.
     for n_rows in range(1, 12):
         for batch_size in range(1, 6):
-            loader = BatchLoader(make_table(n_rows), batch_size, np.random.RandomState(0))
-            assert min(len(levels_of(batch)) for batch in loader) >= 2
+            loader = loader_of(make_table(n_rows), batch_size, np.random.RandomState(0))
+            assert min(len(batch.values) for batch in loader) >= 2
 
 
 def test_validation_batches_keep_the_order():
     table = make_table(10)
-    levels = torch.cat(list(map(levels_of, BatchLoader(table, 3))))
-    np.testing.assert_array_equal(levels, table.levels(table.rows))
+    values = torch.cat([batch.values for batch in loader_of(table, 3)])
+    np.testing.assert_allclose(values, values_of(table), rtol=1e-6)
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_values_that_are_kept_are_those_of_each_batch(as_sparse, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 3)) * (rng.random((50, 3)) < 0.7)
+    X = sparse.csr_matrix(X) if as_sparse else X
+    table = merge_rows(X, rng.integers(0, 2, 50), np.ones(50), fit(X)).subset(np.arange(5, 25))
+    monkeypatch.setattr(batches, "_MOST_VALUES", 20 * InputCodes(table.encoding).n_values)
+    kept = loader_of(table, 6, np.random.RandomState(0))
+    first = [batch.values for batch in kept]
+    monkeypatch.setattr(batches, "_MOST_VALUES", batches._MOST_VALUES - 1)
+    each, n_encoded = loader_of(table, 6, np.random.RandomState(0)), []
+    each.encode.register_forward_pre_hook(lambda _, levels: n_encoded.append(len(levels[0])))
+    for mine in (first, [batch.values for batch in kept]):
+        for values, batch in zip(mine, each, strict=True):
+            assert torch.equal(values, batch.values)
+    assert max(n_encoded) <= 6, "too many rows to keep: each batch by itself"
 
 
 def test_subset():

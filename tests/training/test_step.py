@@ -62,7 +62,9 @@ def targets(loss, n_outputs):
 
 
 def step(network, loss, levels, y, weight, dropout=0.0, seed=0):
-    return TrainingStep(network, loss, dropout, np.random.PCG64(seed))(levels, y, weight)
+    return TrainingStep(network, loss, dropout, np.random.PCG64(seed))(
+        network.input(levels), y, weight
+    )
 
 
 @pytest.mark.parametrize("loss", [*LOSSES, "quantile"])
