@@ -113,9 +113,10 @@ def _module(given) -> nn.Module:
 
 
 def _gradient(module, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        return torch.autograd.grad(module(x), x, grad)[0]
+    # Copies, as autograd takes no tensors that were made in inference mode.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        x = x.clone().requires_grad_()
+        return torch.autograd.grad(module(x), x, grad.clone())[0]
 
 
 def check_activation(given) -> None:

@@ -28,23 +28,27 @@ class Batch(NamedTuple):
         Where they come from.
     index : int array of shape (n,)
         Their positions in the table.
-    y : tensor of shape (n,) or (n, n_outputs)
-        Class indices, or standardised targets in float64.
-    weight : float64 tensor of shape (n,)
     """
 
     loader: BatchLoader
     index: np.ndarray
-    y: Tensor
-    weight: Tensor
+
+    # Made when it is asked for: one of many nets that train as one does.
 
     @property
     def values(self) -> Tensor:
-        """Values of the input codes, of shape (n, n_in), on the device of the network.
-
-        They are made when they are asked for: one of many nets that train as one does.
-        """
+        """Values of the input codes, of shape (n, n_in), on the device of the network."""
         return self.loader.values(self.index)
+
+    @property
+    def y(self) -> Tensor:
+        """Class indices, or standardised targets in float64; of shape (n,) or (n, n_outputs)."""
+        return torch.from_numpy(self.loader.table.y[self.index])
+
+    @property
+    def weight(self) -> Tensor:
+        """Weights, a float64 tensor of shape (n,)."""
+        return torch.from_numpy(self.loader.table.weight[self.index])
 
 
 class BatchLoader:
@@ -80,11 +84,9 @@ class BatchLoader:
             order = self.random_state.permutation(n_rows)
             if n_rows == 1:
                 order = np.zeros(2, dtype=np.int64)
-        y = torch.from_numpy(self.table.y[order])
-        weight = torch.from_numpy(self.table.weight[order])
         ends = np.linspace(0, len(order), self.n_batches + 1).astype(int).tolist()
         for start, end in zip(ends, ends[1:], strict=False):
-            yield Batch(self, order[start:end], y[start:end], weight[start:end])
+            yield Batch(self, order[start:end])
 
     def values(self, index: np.ndarray) -> Tensor:
         """Values of the input codes of some rows, by their positions in the table."""

@@ -155,10 +155,12 @@ class TrainingNet(Face):
         if self.pruner is not None:
             self.pruner.watch(table)
         bits = np.random.PCG64(self.seed)
-        self.step_ = TrainingStep(self.module_, self.criterion_.function, self.dropout, bits)
-        # Callbacks of the user's may look at the optimizer, and change all of it.
-        alone = all(isinstance(callback, OwnCallback) for callback in self.given_callbacks)
-        self.steps_ = FusedSteps(self.optimizer_, watched=not alone)
+        # Callbacks of the user's may look at gradients and the optimizer, and change them.
+        watched = not all(isinstance(callback, OwnCallback) for callback in self.given_callbacks)
+        self.step_ = TrainingStep(
+            self.module_, self.criterion_.function, self.dropout, bits, watched=watched
+        )
+        self.steps_ = FusedSteps(self.optimizer_, watched=watched)
         random_state = np.random.RandomState(self.seed)
         self.batches_ = self._loader(table, random_state)
         self.valid_batches_ = valid and self._loader(valid)
@@ -318,6 +320,8 @@ class TrainingNet(Face):
     def _restore(self, state):
         for tensor, kept in zip(self.module_.tensors(), state, strict=True):
             tensor.copy_(kept)
+        if not self.steps_.watched:
+            self.optimizer_.zero_grad()  # none of inference mode for anybody else
 
 
 class ClassifierNet(ClassifierFace, TrainingNet):

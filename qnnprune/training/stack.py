@@ -151,7 +151,7 @@ class Stack:
                     is_last=layer is layers[-1],
                 )
         for layer in layers[:-1]:
-            if len(layer.norm.weight) // self.n_nets % _VECTOR:
+            if len(layer.gain) // self.n_nets % _VECTOR:
                 layer.through_norm = self._net_by_net(layer.through_norm)
 
     def _net_by_net(self, function):

@@ -29,14 +29,19 @@ class TrainingStep:
         Share of the input codes that a step leaves out, in multiples of 2**-16.
     bits : numpy.random.BitGenerator
         Draws them, on the CPU whatever the device.
+    watched : bool
+        Whether others may change what a step leaves behind.  Else its tensors are those of torch's
+        inference mode, which are faster to make.
     """
 
-    def __init__(self, network, loss, dropout: float, bits: np.random.BitGenerator):
+    def __init__(
+        self, network, loss, dropout: float, bits: np.random.BitGenerator, *, watched: bool = False
+    ):
         self.loss, self.read = loss, network.read
+        self.without_graph = torch.no_grad if watched else torch.inference_mode
         self.dropout, self.bits = dropout, bits
         self.layers = [_Hidden(layer) for layer in network.hidden] + [_Output(network.output)]
 
-    @torch.no_grad()
     def __call__(self, values: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Set ``.grad`` of every parameter.
 
@@ -51,6 +56,10 @@ class TrainingStep:
         loss : tensor of shape ()
         output : tensor of shape (n, n_outputs)
         """
+        with self.without_graph():
+            return self._forward_and_backward(values, y, weight)
+
+    def _forward_and_backward(self, values, y, weight):
         x = inputs = self._drop(values) if self.dropout else values
         *hidden, output = self.layers
         for layer in hidden:
@@ -82,39 +91,41 @@ class _Linear:
     product = staticmethod(torch.matmul)
 
     def __init__(self, linear):
-        self.linear = linear
+        self.linear, self.weight = linear, linear.weight
 
     def forward(self, x):
         # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
-        self.x, self.quantizer, self.value = x, quantizer(self.linear), self.linear.weight
+        self.x, self.quantizer, self.value = x, quantizer(self.linear), self.weight
         if self.quantizer is not None:
-            self.value = self.quantizer.value(self.value)
+            self.value = self.quantizer.value(self.weight)
         return self.product(x, self.value.mT)
 
     def backward(self, grad, to_input):
         gradient = self.product(grad.mT, self.x)
         if self.quantizer is not None:
             gradient = self.quantizer.gradient(gradient)
-        _give(self.linear.weight, gradient)
+        _give(self.weight, gradient)
         return self.product(grad, self.value) if to_input else None
 
 
 class _Hidden:
     def __init__(self, layer):
-        self.linear, self.norm, self.rounded = _Linear(layer.linear), layer.norm, layer.rounded
+        self.linear, self.rounded = _Linear(layer.linear), layer.rounded
+        norm = layer.norm
+        self.momentum, self.eps = norm.momentum, norm.eps
+        self.gain, self.offset = norm.weight, norm.bias
+        self.mean, self.var = norm.running_mean, norm.running_var
         self.activation, self.gradient = layer.activation, layer.function.gradient
         self.quantizer = layer.quantizer
 
     def through_norm(self, *values):
-        return torch.ops.aten.native_batch_norm_backward(*values, True, self.norm.eps, [True] * 3)
+        return torch.ops.aten.native_batch_norm_backward(*values, True, self.eps, [True] * 3)
 
     def forward(self, x):
-        norm = self.norm
         self.sum = self.linear.forward(x)
         self.sum = self.rounded(self.sum, self.linear.value)
         self.normed, *self.moments = torch.native_batch_norm(
-            self.sum, norm.weight, norm.bias, norm.running_mean, norm.running_var, True,
-            norm.momentum, norm.eps,
+            self.sum, self.gain, self.offset, self.mean, self.var, True, self.momentum, self.eps
         )  # fmt: skip
         self.active = self.activation(self.normed)
         if self.quantizer is None:
@@ -123,16 +134,15 @@ class _Hidden:
         return self.quantizer.value(self.position)
 
     def backward(self, grad, to_input):
-        norm = self.norm
         grad = grad[:, : self.sum.shape[1]]  # without that of input codes beside
         if self.quantizer is not None:
             grad = self.quantizer.gradient(grad, self.position)
         grad = self.gradient(grad, self.normed, self.active)
         grad, of_weight, of_bias = self.through_norm(
-            grad, self.sum, norm.weight, norm.running_mean, norm.running_var, *self.moments
+            grad, self.sum, self.gain, self.mean, self.var, *self.moments
         )
-        _give(norm.weight, of_weight)
-        _give(norm.bias, of_bias)
+        _give(self.gain, of_weight)
+        _give(self.offset, of_bias)
         return self.linear.backward(grad, to_input)
 
 

@@ -26,6 +26,17 @@ def test_weight_decay_reaches_weights_alone():
     assert heavy.hidden[0].norm.weight.detach().abs().min() > 0.5
 
 
+def test_the_module_can_be_trained_further_by_its_owner():
+    model = make(activation=torch.nn.Softplus(), max_epochs=2).fit(X, Y)
+    parameters = list(model.module_.parameters())
+    assert all(parameter.grad is None for parameter in parameters)
+    levels = torch.from_numpy(model.integer_network_.encoding.levels(X))
+    for _ in range(2):
+        model.module_.train()(levels).square().sum().backward()
+    torch.optim.SGD(parameters, lr=0.1).step()
+    assert all(parameter.isfinite().all() for parameter in parameters)
+
+
 def test_divergence_is_an_error_that_names_lr():
     for lr in (1e10, 1e300):
         with pytest.raises(ValueError, match=r"\blr\b"):
