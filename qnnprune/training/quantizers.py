@@ -153,11 +153,12 @@ class ActivationQuant(nn.Module):
 
     def position(self, x: Tensor) -> Tensor:
         """How many steps `x` lies above the low end of the window."""
-        return x.sub(self.low).div_(self.scale)
+        return (x.sub(self.low) if self.low else x).div(self.scale)
 
     def value(self, position: Tensor) -> Tensor:
         """Quantized value at a position."""
-        return position.round().clamp_(0, self.n_steps).mul_(self.scale).add_(self.low)
+        value = position.round().clamp_(0, self.n_steps).mul_(self.scale)
+        return value.add_(self.low) if self.low else value
 
     def gradient(self, grad: Tensor, position: Tensor) -> Tensor:
         """Gradient of the input from that of `value`: `grad` where no rounded code is clipped."""
