@@ -64,11 +64,7 @@ class BatchLoader:
     """
 
     def __init__(
-        self,
-        table: TrainingTable,
-        encode: InputCodes,
-        batch_size: int,
-        random_state=None,
+        self, table: TrainingTable, encode: InputCodes, batch_size: int, random_state=None
     ):
         self.table, self.encode, self.random_state = table, encode, random_state
         # Batch normalisation needs two rows: n_rows // 2 batches at most.
