@@ -355,8 +355,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error
         on the other rows is taken.  From 8 bits on recipes are coarse inputs with dropout, and fine
         ones without; below 8 guaranteed bits, fine inputs and activations of 1 bit with dropout,
-        the same without, and coarse ones of 2 bits with dropout.  A given number saves the
-        trials, and the first recipe is taken.
+        fine ones without (of 2 bits, below 6 guaranteed bits of 1), and coarse ones of 2 bits with
+        dropout.  A given number saves the trials, and the first recipe is taken.
         `n_iter_`, `dropout_`, `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_`,
         `pruning_schedule_` and `n_output_sums_` tell the outcome; further training keeps to it.
     batch_size : int or "auto", default="auto"

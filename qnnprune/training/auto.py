@@ -34,7 +34,7 @@ _MANY_INPUTS = 64  # of fewer, fewer are left out
 _FRACTION = 0.2  # of the rows are held back to choose by
 _LEAST_ROWS = 200  # of fewer, too few are held back to tell recipes apart
 _MOST_ROWS = 10_000  # that a race looks at
-_WIDE_BITS = 8
+_WIDE_BITS, _NARROW_BITS = 8, 6
 _SHORTER = 0.5  # a trial; not where registers are narrow
 _SUMS, _MORE_SUMS = 4, 16
 _USUAL, _MORE = (256, 128), (512, 256)  # hidden layers
@@ -102,9 +102,10 @@ _WIDE = (
 # Codes of 1 bit let three times as many weights into a register.
 _NARROW = (
     Recipe("fine", 1, 1, dropout=0.15),
-    Recipe("fine", 1, 1, dropout=0.0),
+    Recipe("fine", 2, 2, dropout=0.0),
     Recipe("coarse", 2, 2, dropout=0.3),
 )
+_NARROWEST = (_NARROW[0], Recipe("fine", 1, 1, dropout=0.0), _NARROW[2])
 
 
 def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
@@ -122,7 +123,9 @@ def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:
         Epochs are "auto", dropout is that of many inputs, whatever is asked for: `settled` and
         `Recipe.given` see to them.  Sums may be "auto".
     """
-    usual = _NARROW if is_narrow(n_accum_bits) else _WIDE
+    usual = _WIDE
+    if is_narrow(n_accum_bits):
+        usual = _NARROW if n_accum_bits >= _NARROW_BITS else _NARROWEST
     asked = replace(asked, max_epochs="auto", dropout="auto")
     if asked.hidden_layer_sizes == "auto":
         usual = (*usual, _ADDITIVE)

@@ -37,8 +37,10 @@ def names_of(recipes) -> list[tuple]:
 def test_recipes_by_hand():
     wide = [("coarse", 2, 2, "relu", 0.3), ("fine", 2, 2, "relu", 0)]
     assert names_of(auto_recipes(ANY, 8)) == names_of(auto_recipes(ANY, None)) == wide
-    narrow = [("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0), wide[0]]
-    assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 4)) == narrow
+    first, narrowest = ("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)
+    narrow = [first, wide[1], wide[0]]
+    assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
+    assert names_of(auto_recipes(ANY, 5)) == [first, narrowest, wide[0]]
 
 
 def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_and_sums():
