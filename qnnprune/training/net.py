@@ -155,8 +155,10 @@ class TrainingNet(Face):
         if self.pruner is not None:
             self.pruner.watch(table)
         bits = np.random.PCG64(self.seed)
-        # Callbacks of the user's may look at gradients and the optimizer, and change them.
-        watched = not all(isinstance(callback, OwnCallback) for callback in self.given_callbacks)
+        # Callbacks of the user's may look at gradients and the optimizer, and change them.  On a GPU,
+        # where launching kernels takes the time, steps are torch's own, too.
+        ours = all(isinstance(callback, OwnCallback) for callback in self.given_callbacks)
+        watched = not ours or torch.device(self.device).type != "cpu"
         self.step_ = TrainingStep(
             self.module_, self.criterion_.function, self.dropout, bits, watched=watched
         )
