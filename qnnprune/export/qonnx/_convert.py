@@ -95,7 +95,7 @@ def to_qonnx(model, path=None, *, thresholds_as: str = "MultiThreshold", batch_s
     >>> from sklearn.datasets import load_iris
     >>> from qnnprune import PrunedNeuralNetClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = PrunedNeuralNetClassifier((16,), n_accum_bits=6, max_epochs=2, random_state=0)
+    >>> net = PrunedNeuralNetClassifier((16,), n_output_sums=4, max_epochs=2, random_state=0)
     >>> [node.op_type for node in to_qonnx(net.fit(X, y)).graph.node]
     ['MatMul', 'MultiThreshold', 'MatMul', 'MatMul', 'Mul', 'Add']
     """
