@@ -191,3 +191,27 @@ def worst_cases(module):
 def worst_case(weights, low, high):
     """Ranges of the sums of some neurons whose inputs all are codes from low to high."""
     return [accumulator_range(row, [(low, high)] * len(row)) for row in weights]
+
+
+def fit_under_lightning(lightning, pruning, rows, labels, **options):
+    """Train a `LeNet`, as ``net`` of a module of Lightning, with a callback that prunes it."""
+
+    class Lit(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = LeNet()
+
+        def training_step(self, batch, index):
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows, labels), 16)
+    trainer = lightning.Trainer(
+        max_epochs=5, callbacks=[pruning], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, **options,
+    )  # fmt: skip
+    module = Lit()
+    trainer.fit(module, batches)
+    return module

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
 from torch import nn
-from torch_modules import KINDS, LeNet, Mlp, inputs, trained, worst_cases
+from torch_modules import KINDS, LeNet, Mlp, fit_under_lightning, inputs, trained, worst_cases
 
 import qnnprune.nn
 from qnnprune.nn import AccumulatorPruning, to_integer_network
@@ -116,26 +116,10 @@ def test_modules_pickle_before_any_training(kind):
 def test_lightning():
     lightning = pytest.importorskip("pytorch_lightning")
 
-    class Lit(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.net = LeNet()
-
-        def training_step(self, batch, index):
-            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-
-        def configure_optimizers(self):
-            return torch.optim.Adam(self.parameters(), lr=0.01)
-
     torch.manual_seed(0)
     X, y = map(torch.from_numpy, rows_and_labels(64))
-    batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), batch_size=16)
-    module, pruning = Lit(), qnnprune.nn.LightningPruning(8, module="net")
-    trainer = lightning.Trainer(
-        max_epochs=5, callbacks=[pruning], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
-    )  # fmt: skip
-    trainer.fit(module, batches)
+    pruning = qnnprune.nn.LightningPruning(8, module="net")
+    module = fit_under_lightning(lightning, pruning, X, y, accelerator="cpu")
     ranges = [pair for each in worst_cases(module.net).values() for pair in each]
     assert all(fits(low, high, 8) for low, high in ranges)
     assert max(pruning.pruner.report().to_dict()["proven_bits"]) <= 8

@@ -10,7 +10,7 @@ from brevitas.quant import Int8AccumulatorAwareWeightQuant
 from oracles import fits
 from skorch import NeuralNetClassifier
 from torch import nn
-from torch_modules import KINDS, Branches, LeNet, inputs, trained, worst_cases
+from torch_modules import KINDS, Branches, LeNet, fit_under_lightning, inputs, trained, worst_cases
 
 from qnnprune import prove
 from qnnprune.nn import (
@@ -132,26 +132,9 @@ def test_lightning():
     package = _lightning.Callback.__module__.rpartition(".callbacks")[0]
     lightning = pytest.importorskip(package)
 
-    class Lit(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.net = LeNet()
-
-        def training_step(self, batch, index):
-            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-
-        def configure_optimizers(self):
-            return torch.optim.Adam(self.parameters(), lr=0.01)
-
     rows, labels = torch.randn(64, 1, 12, 12), torch.arange(64) % 4
-    batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(rows, labels), 16)
-    module = Lit()
     pruning = LightningPruning(8, module="net", criterion="activation", rows=rows)
-    trainer = lightning.Trainer(
-        max_epochs=5, callbacks=[pruning], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="gpu", devices=1,
-    )  # fmt: skip
-    trainer.fit(module, batches)
+    fit_under_lightning(lightning, pruning, rows, labels, accelerator="gpu", devices=1)
     assert max(pruning.pruner.report().to_dict()["proven_bits"]) <= 8
 
 
