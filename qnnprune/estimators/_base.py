@@ -49,7 +49,7 @@ __all__ = ["BaseNeuralNet", "plain_real"]
 _FIXED_BY_FIT = ("n_w_bits", "skip_connection", "categorical_features", "loss", "quantile")
 _CHOSEN_BY_FIT = (
     "hidden_layer_sizes", "activation", "n_a_bits", "n_in_bits", "n_input_segments",
-    "n_output_sums",
+    "n_output_sums", "n_members",
 )  # fmt: skip
 # Parameters that training takes as they are.
 _HANDED_ON = (
@@ -131,6 +131,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         "n_accum_bits": [Interval(Integral, 1, 62, closed="both")],
         "n_rounding_bits": [Interval(Integral, 0, 61, closed="both")],
         "n_output_sums": [StrOptions({"auto"}), Interval(Integral, 1, 64, closed="both")],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, 64, closed="both")],
         "skip_connection": ["boolean"],
         "n_input_segments": [StrOptions({"auto"}), Interval(Integral, 1, 256, closed="both")],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
@@ -173,6 +174,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         n_accum_bits=8,
         n_rounding_bits=0,
         n_output_sums="auto",
+        n_members="auto",
         skip_connection=False,
         n_input_segments="auto",
         categorical_features="from_dtype",
@@ -208,6 +210,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
         self.n_accum_bits = n_accum_bits
         self.n_rounding_bits = n_rounding_bits
         self.n_output_sums = n_output_sums
+        self.n_members = n_members
         self.skip_connection = skip_connection
         self.n_input_segments = n_input_segments
         self.categorical_features = categorical_features
@@ -413,6 +416,23 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
             )
         return tuple(map(index, sizes))
 
+    def _check_members(self):
+        """Refuse members that would have no neuron or sum, or fewer sums than others."""
+        members, sums, sizes = self.n_members, self.n_output_sums, self._hidden_sizes()
+        if members == "auto":
+            return
+        if sums != "auto" and sums % members:
+            raise ValueError(
+                f"n_members={members} cannot share n_output_sums={sums} equally: use "
+                f"n_output_sums={-(-sums // members) * members}, or 'auto'."
+            )
+        if sizes != "auto" and min(sizes, default=members) < members:
+            raise ValueError(
+                f"n_members={members} needs a neuron for each member in every layer of "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}: use n_members={min(sizes)} or "
+                "fewer, or more neurons."
+            )
+
     def _weigh(self, y, weight):
         """Weights of the rows; a classifier multiplies those of a class."""
         return weight
@@ -422,6 +442,7 @@ class BaseNeuralNet(FamiliarNames, Curves, Watched, BaseEstimator):
 
         Where nothing is tried, it is the plain one alone.
         """
+        self._check_members()
         recipes, refusals = [], []
         known = previous and [previous.taken]
         for recipe in known or auto_recipes(self._asked(), self._guaranteed_bits):

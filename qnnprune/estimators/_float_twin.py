@@ -18,7 +18,7 @@ class Float:
 
     def _asked(self):
         # 256 levels a segment: as good as continuous
-        return replace(super()._asked(), n_in_bits=8, n_a_bits=None, n_output_sums=1)
+        return replace(super()._asked(), n_in_bits=8, n_a_bits=None, n_output_sums=1, n_members=1)
 
     def _check_widths(self, recipe):
         """No accumulator has a width."""

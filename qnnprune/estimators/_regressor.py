@@ -49,6 +49,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
         n_accum_bits=8,
         n_rounding_bits=0,
         n_output_sums="auto",
+        n_members="auto",
         skip_connection=False,
         n_input_segments="auto",
         categorical_features="from_dtype",
@@ -87,6 +88,7 @@ class BaseRegressor(RegressorMixin, BaseNeuralNet):
             n_accum_bits=n_accum_bits,
             n_rounding_bits=n_rounding_bits,
             n_output_sums=n_output_sums,
+            n_members=n_members,
             skip_connection=skip_connection,
             n_input_segments=n_input_segments,
             categorical_features=categorical_features,
@@ -267,6 +269,11 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         after decryption, by the host of an FPGA, in a wider register on a controller.  "auto"
         is 4, and 1 where one sum has room for the last hidden layer 4 times over; where sizes are
         "auto", too, 16 below 8 guaranteed bits.
+    n_members : int or "auto", default="auto"
+        Networks beside each other that the neurons make up, 1 to 64.  Each has a part of the
+        neurons of every layer and of the sums, reads no other's, and learns for itself; the network
+        predicts the mean of theirs.  Costs no more neurons, and `n_output_sums` must be a multiple.
+        "auto" is 4 where `hidden_layer_sizes` is "auto", too, else 1.
     skip_connection : bool, default=False
         Let the output layer read the input codes, too, beside the last hidden layer: a linear
         model of the codes, which the hidden neurons correct.  Worth it where they are few: 16
@@ -418,7 +425,7 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Its score.
     dropout_ : float
         Share of the input codes that each training step left out.
-    n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_ : int
+    n_input_segments_, n_in_bits_, n_a_bits_, n_output_sums_, n_members_ : int
         What was given, or chosen.
     hidden_layer_sizes_ : tuple of int
         What was given, or chosen.

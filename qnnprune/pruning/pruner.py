@@ -8,8 +8,9 @@ All arrays are numpy's.  The network is anything that has
 
 - ``layers``, as `qnnprune.training.prunable.PrunableLayer` describes them;
 - ``removable``, a boolean per layer: whether its neurons may go, as other layers read them;
-- ``fed(index, kept)``, the inputs of a layer that kept neurons feed, a boolean array or True,
-  where ``kept`` has the kept neurons of each layer;
+- ``fed(index, kept)``, the inputs of a layer that kept neurons feed, a boolean array of shape
+  (n_in,), or (n_out, n_in) where neurons read different ones, or True; ``kept`` has the kept
+  neurons of each layer;
 - ``layer_inputs(rows)`` and ``neuron_outputs(rows)``, one array of values per layer, the latter of
   removable ones only;
 - ``turn(index, neurons)``, which changes the sign of neurons and of whoever reads them.
@@ -198,7 +199,7 @@ class Pruner:
             prunable,
             trained=prunable.mask if started else True,
             limits=self.limits[index],
-            live=np.outer(self._kept[index], self._varies[index] & fed) & self._allowed[index],
+            live=self._kept[index][:, None] & self._varies[index] & fed & self._allowed[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
         )
 

@@ -164,7 +164,8 @@ class SparseEvolution(SparseSchedule):
 
     def start(self, rank, live, target, random):
         """Draw the graph; a row above its target loses edges at random."""
-        n_out, n_in = rank.shape
+        # Where the layer falls into blocks, each is such a graph.
+        n_in, n_out = (max(1, live.sum(axis=axis).max()) for axis in (1, 0))
         draws = random.random(rank.shape)
         present = draws < self.epsilon * (n_in + n_out) / (n_in * n_out)
         return largest(draws, live & present, target)

@@ -37,6 +37,7 @@ _MOST_ROWS = 10_000  # that a race looks at
 _WIDE_BITS, _NARROW_BITS = 8, 6
 _SHORTER = 0.5  # a trial; not where registers are narrow
 _SUMS, _MORE_SUMS = 4, 16
+_MEMBERS = 4
 _USUAL, _MORE = (256, 128), (512, 256)  # hidden layers
 # Few weights do not make up for the many that went away late.
 DENSE, _SPARSE = "gradual", "set"
@@ -54,6 +55,8 @@ class Recipe:
         Widths of the codes, in bits.
     activation : str
     n_output_sums : int
+    n_members : int
+        Networks beside each other that its neurons make up.
     hidden_layer_sizes : tuple of int
     max_epochs : int
     dropout : float
@@ -67,6 +70,7 @@ class Recipe:
     n_a_bits: Any = "auto"
     activation: Any = "auto"
     n_output_sums: Any = "auto"
+    n_members: Any = "auto"
     hidden_layer_sizes: Any = "auto"
     max_epochs: Any = "auto"
     dropout: Any = "auto"
@@ -143,8 +147,9 @@ def _with_shape(recipe: Recipe, n_accum_bits: int | None) -> Recipe:
         # The fewer weights each neuron has, the more neurons it takes.
         hidden_layer_sizes=_MORE if narrow else _USUAL,
         n_output_sums=_MORE_SUMS if narrow and free else "auto",
-    )
-    return found.given(recipe)
+    ).given(recipe)
+    sums = _MEMBERS if found.n_output_sums == "auto" else found.n_output_sums
+    return replace(found, n_members=math.gcd(_MEMBERS, sums) if free else 1).given(recipe)
 
 
 def is_narrow(n_accum_bits: int | None) -> bool:

@@ -18,6 +18,11 @@ from .spec import NetworkShape
 __all__ = ["HiddenBlock", "InputCodes", "OutputBlock", "SkippedCodes", "quantizer"]
 
 
+def member_of(n: int, n_members: int) -> np.ndarray:
+    """Which member each of `n` neurons, or sums, belongs to: parts of nearly equal size."""
+    return np.arange(n) * n_members // n
+
+
 class InputCodes(nn.Module):
     """Levels of the features to values of the input codes, from -1 to 1."""
 
@@ -80,14 +85,21 @@ class InputCodes(nn.Module):
 
 
 class HiddenBlock(nn.Module):
-    """Linear, batch normalisation, activation; the linear layer is what gets pruned."""
+    """Linear, batch normalisation, activation; the linear layer is what gets pruned.
+
+    Neurons read those of their own member; in the first layer all input codes.
+    """
 
     def __init__(self, n_in: int, n_out: int, shape: NetworkShape, source):
         super().__init__()
         self.input_scale, self.input_zero_point = source.scale, source.zero_point
         self.cell = 2**shape.n_rounding_bits
         self.rounds = False  # in training; in evaluation it always does
-        self.linear = _linear(n_in, n_out, shape.n_w_bits)
+        self.connected: np.ndarray | bool = True
+        if shape.n_members > 1 and not isinstance(source, InputCodes):
+            own = member_of(n_out, shape.n_members)
+            self.connected = own[:, None] == member_of(n_in, shape.n_members)
+        self.linear = _linear(n_in, n_out, shape.n_w_bits, connected=self.connected)
         self.norm = nn.BatchNorm1d(n_out)
         self.function = activation_of(shape.activation)
         self.activation = self.function.module()
@@ -200,14 +212,24 @@ class OutputBlock(nn.Module):
     """Linear, sums of the sums of each output, then a gain and a bias for each output.
 
     Row ``s * n_outputs + j`` of the weight is sum ``s`` of output ``j``.  The sums of one output
-    share a scale, so that adding them up is exact in integers.
+    share a scale, so that adding them up is exact in integers.  Each reads the last hidden layer's
+    neurons of one member; what all members read comes after these.
     """
 
-    def __init__(self, n_in: int, shape: NetworkShape):
+    def __init__(self, n_in: int, n_own: int, shape: NetworkShape):
         super().__init__()
-        n_out, self.n_sums = shape.n_outputs, shape.n_output_sums
-        self.linear = _linear(n_in, n_out * self.n_sums, shape.n_w_bits, n_shared=self.n_sums)
-        self.gain = nn.Parameter(torch.full((n_out,), self.n_sums**-0.5))
+        n_out, self.n_sums, self.n_members = shape.n_outputs, shape.n_output_sums, shape.n_members
+        self.connected: np.ndarray | bool = True
+        if self.n_members > 1:
+            own = member_of(self.n_sums, self.n_members).repeat(n_out)[:, None]
+            self.connected = np.ones((len(own), n_in), bool)
+            self.connected[:, :n_own] = own == member_of(n_own, self.n_members)
+        self.linear = _linear(
+            n_in, n_out * self.n_sums, shape.n_w_bits, n_shared=self.n_sums,
+            connected=self.connected,
+        )  # fmt: skip
+        # The logits of a member are as large as those of a network of its own.
+        self.gain = nn.Parameter(torch.full((n_out,), (self.n_sums * self.n_members) ** -0.5))
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     @property
@@ -221,17 +243,25 @@ class OutputBlock(nn.Module):
             return sums
         return sums.unflatten(-1, (self.n_sums, -1)).sum(dim=-2)
 
+    def added_up_by_member(self, sums: Tensor) -> Tensor:
+        """(..., n, n_sums * n_outputs) values to (..., n_members, n, n_outputs)."""
+        each = sums.unflatten(-1, (self.n_members, self.n_sums // self.n_members, -1))
+        return each.sum(dim=-2).movedim(-2, -3)
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) logits."""
         return torch.addcmul(self.bias, self.added_up(self.linear(x)), self.gain)
 
 
-def _linear(n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1) -> nn.Linear:
+def _linear(
+    n_in: int, n_out: int, n_w_bits: int | None, n_shared: int = 1, connected=True
+) -> nn.Linear:
     if n_w_bits is None:
         return nn.Linear(n_in, n_out, bias=False)
     weight_quant = weight_quantizer(n_w_bits, n_shared)
     layer = QuantLinear(n_in, n_out, bias=False, weight_quant=weight_quant)
     layer.weight_quant.skip_create_quant_tensor = True
+    quantizer(layer).set_mask(connected)
     quantizer(layer).refresh_scale(layer.weight)
     return layer
 

@@ -33,7 +33,8 @@ class PrunableMLP(nn.Module):
             self.hidden.append(HiddenBlock(n_in, n_out, shape, source))
             source = self.hidden[-1].quantizer or source
         self.skipped = SkippedCodes(self.input, self.hidden[-1]) if shape.skips else None
-        self.output = OutputBlock(widths[-1] + shape.skips * widths[0], shape)
+        n_own = widths[-1] if self.hidden else 0
+        self.output = OutputBlock(widths[-1] + shape.skips * widths[0], n_own, shape)
 
     @torch.no_grad()
     def seed(self, seed: int) -> PrunableMLP:
@@ -59,11 +60,15 @@ class PrunableMLP(nn.Module):
         return [True] * len(self.hidden) + [False]
 
     def fed(self, index: int, kept) -> np.ndarray | bool:
-        """Inputs of a layer that kept neurons feed: those of the layer before, and input codes."""
+        """Inputs of a layer that kept neurons feed: those of the layer before, and input codes.
+
+        Of shape (n_out, n_in) where neurons read only those of their own member.
+        """
         if not index:
             return True
         skipped = len(self.input.feature) if self.skipped and index == len(self.hidden) else 0
-        return np.append(kept[index - 1], np.ones(skipped, bool))
+        fed = np.append(kept[index - 1], np.ones(skipped, bool))
+        return fed & (*self.hidden, self.output)[index].connected
 
     @property
     def linears(self) -> list[nn.Linear]:

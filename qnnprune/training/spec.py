@@ -47,6 +47,7 @@ class NetworkShape:
     n_rounding_bits: int = 0
     n_output_sums: int = 1
     skips: bool = False  # whether the output layer reads the input codes, too
+    n_members: int = 1  # networks beside each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ class TrainingSpec:
         return NetworkShape(
             recipe.hidden_layer_sizes, self.n_outputs, recipe.activation, self.n_w_bits,
             recipe.n_a_bits, self.n_rounding_bits, recipe.n_output_sums, self.skips(recipe),
+            recipe.n_members,
         )  # fmt: skip
 
     def skips(self, recipe: Recipe) -> bool:

@@ -66,6 +66,8 @@ class TrainingStep:
             x = layer.forward(x)
         x = output.forward(self.read(x, inputs))
         loss, grad = self.loss(x, y, weight)
+        if output.n_members > 1:  # each learns for itself; together they predict the mean
+            loss, x = loss.mean(dim=-1), x.mean(dim=-3)
         for layer in reversed(self.layers):
             grad = layer.backward(grad, to_input=layer is not self.layers[0])
         return loss, x
@@ -149,17 +151,26 @@ class _Hidden:
 class _Output:
     def __init__(self, layer):
         self.linear, self.gain, self.bias = _Linear(layer.linear), layer.gain, layer.bias
-        self.n_sums, self.added_up = layer.n_sums, layer.added_up
+        self.n_sums, self.n_members = layer.n_sums, layer.n_members
+        self.added_up, self.rows = layer.added_up, -2
+        if self.n_members > 1:
+            self.added_up, self.rows = layer.added_up_by_member, (-3, -2)
 
     def forward(self, x):
         self.sum = self.added_up(self.linear.forward(x))
-        return torch.addcmul(self.bias, self.sum, self.gain)
+        return torch.addcmul(self.bias, self.sum, self.gain, value=self.n_members)
 
     def backward(self, grad, to_input):
         keepdim = self.gain.dim() > 1  # of several networks
-        _give(self.gain, (grad * self.sum).sum(dim=-2, keepdim=keepdim))
-        _give(self.bias, grad.sum(dim=-2, keepdim=keepdim))
-        grad = grad * self.gain
-        return self.linear.backward(
-            grad if self.n_sums == 1 else torch.cat([grad] * self.n_sums, dim=-1), to_input
-        )
+        _give(self.gain, (grad * self.sum).sum(dim=self.rows, keepdim=keepdim))
+        _give(self.bias, grad.sum(dim=self.rows, keepdim=keepdim).div_(self.n_members))
+        return self.linear.backward(self._of_sums(grad * self.gain), to_input)
+
+    def _of_sums(self, grad):
+        if self.n_sums == 1:
+            return grad
+        if self.n_members == 1:
+            return torch.cat([grad] * self.n_sums, dim=-1)
+        grad = grad.movedim(-3, -2).unsqueeze(-2)
+        n_each = self.n_sums // self.n_members
+        return grad.expand(*grad.shape[:-2], n_each, -1).flatten(-3)

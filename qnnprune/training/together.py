@@ -160,6 +160,7 @@ def _kind(net) -> tuple | None:
         net.batch_size, net.max_epochs, net.always_prune, net.verbose,
         pruner and (pruner.schedule, pruner.regrow),
         tuple(tensor.shape for tensor in module.tensors()), module.output.n_sums,
+        module.output.n_members,
         weights and float(weights.bit_width), first.function,
         first.quantizer and first.quantizer.n_bits,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from qnnprune.training.activations import ACTIVATIONS
 from qnnprune.training.losses import (
     LOSSES,
     binary_loss,
+    huber_loss,
     loss_of,
     multiclass_loss,
     squared_loss,
@@ -34,13 +35,15 @@ def make(
     n_rounding_bits=0,
     n_output_sums=1,
     skips=False,
+    n_members=1,
 ):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(N_ROWS, 4)), np.arange(N_ROWS) % 2])
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=2)
     shape = NetworkShape(
-        hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums, skips
-    )
+        hidden, n_outputs, activation, n_w_bits, n_a_bits, n_rounding_bits, n_output_sums, skips,
+        n_members,
+    )  # fmt: skip
     network = PrunableMLP(encoding, shape).seed(0).train()
     with torch.no_grad():
         for layer in network.hidden:
@@ -49,14 +52,15 @@ def make(
         network.output.gain.normal_()
         if n_w_bits is not None:
             for linear in network.linears:
-                linear.weight_quant.tensor_quant.mask.bernoulli_(0.7)
+                mask = linear.weight_quant.tensor_quant.mask
+                mask *= torch.bernoulli(torch.full_like(mask, 0.7))
     return network, torch.from_numpy(encoding.levels(X))
 
 
 def targets(loss, n_outputs):
     generator = torch.Generator().manual_seed(1)
     weight = torch.rand(N_ROWS, generator=generator)
-    if loss is squared_loss:
+    if loss in (squared_loss, huber_loss):
         return torch.randn(N_ROWS, n_outputs, generator=generator), weight
     return torch.randint(0, max(2, n_outputs), (N_ROWS,), generator=generator), weight
 
@@ -69,7 +73,13 @@ def step(network, loss, levels, y, weight, dropout=0.0, seed=0):
 
 @pytest.mark.parametrize("loss", [*LOSSES, "quantile"])
 @pytest.mark.parametrize(
-    "options", [{}, {"n_rounding_bits": 1, "n_output_sums": 3}, {"skips": True}]
+    "options",
+    [
+        {},
+        {"n_rounding_bits": 1, "n_output_sums": 3},
+        {"skips": True},
+        {"n_output_sums": 6, "n_members": 3},
+    ],
 )
 def test_all_of_a_step_happens_where_the_module_is(loss, options):
     """On a device without numbers, where a tensor that was left on the CPU raises an error."""
@@ -111,6 +121,39 @@ def test_step_equals_autograd_through_the_module(activation, bits, n_sums, skips
     for mine, theirs in zip(network.hidden, same.hidden, strict=True):
         for moment in ("running_mean", "running_var"):
             assert torch.equal(getattr(mine.norm, moment), getattr(theirs.norm, moment))
+
+
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("loss", ["multiclass", "squared_error", "huber"])
+@pytest.mark.parametrize(("n_sums", "hidden"), [(3, (12, 7)), (6, (9,)), (6, ())])
+def test_members_learn_each_for_itself(n_sums, hidden, loss, skips):
+    """Against autograd of the mean of their losses, with logits put together from rows here."""
+    if skips and not hidden:
+        return
+    options = {"hidden": hidden, "n_output_sums": n_sums, "skips": skips, "n_members": 3}
+    network, levels = make(n_w_bits=2, n_a_bits=3, **options)
+    same, _ = make(n_w_bits=2, n_a_bits=3, **options)
+    same.load_state_dict(network.state_dict())
+    y, weight = targets(LOSSES[loss].step, 3)
+    seen = []
+    same.output.linear.register_forward_hook(lambda layer, given, sums: seen.append(sums))
+    predicted = same(levels)
+    n_each, total = 3 * n_sums // 3, 0
+    members = []
+    for member in range(3):
+        rows = seen[0][:, member * n_each : (member + 1) * n_each]
+        logits = sum(rows[:, 3 * s : 3 * s + 3] for s in range(n_sums // 3))
+        members.append(same.output.bias + 3 * same.output.gain * logits)
+        value, gradient = LOSSES[loss](members[-1].detach().clone(), y, weight)
+        total = total + value / 3
+        members[-1].backward(gradient / 3, retain_graph=True)
+    torch.testing.assert_close(sum(members) / 3, predicted)
+    found, mine = step(network, LOSSES[loss], levels, y, weight)
+    torch.testing.assert_close(found, total)
+    torch.testing.assert_close(mine, predicted.detach())
+    for (name, p), expected in zip(network.named_parameters(), same.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, expected.grad, msg=name)
+        assert expected.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize(
