@@ -130,3 +130,14 @@ def test_regrowth_is_uniform(schedule):
     expected = 3000 * 3 / 32
     assert grown[:11].sum() == 0
     assert np.abs(grown[11:] - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_a_layer_in_blocks_starts_as_a_random_graph_in_each():
+    n_blocks, n_out, n_in = 4, 200, 100
+    live = np.kron(np.eye(n_blocks, dtype=bool), np.ones((n_out, n_in), bool))
+    start = SCHEDULES["set"].start(live * 1.0, live, np.full(800, 99), np.random.default_rng(0))
+    expected = 20 * (n_in + n_out)  # edges of a block, as Mocanu et al. count them
+    for block in range(n_blocks):
+        rows, columns = (slice(n * block, n * (block + 1)) for n in (n_out, n_in))
+        assert abs(start[rows, columns].sum() - expected) < 4 * expected**0.5
+    assert not (start & ~live).any()
