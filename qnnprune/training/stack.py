@@ -41,7 +41,7 @@ class Stack:
     def __init__(self, nets):
         self.n_nets = len(nets)
         self.commons: list[tuple[Tensor, list]] = []
-        self.quantizers: list[tuple[MaskedWeightQuant, MaskedWeightQuant]] = []
+        self.quantizers: list[_CommonQuant] = []
         hidden = zip(*(net.module_.hidden for net in nets), strict=True)
         network = SimpleNamespace(
             read=nets[0].module_.read,
@@ -65,8 +65,8 @@ class Stack:
         list of dict
             What `TrainingNet.train_step` returns, net by net.
         """
-        for common, part in self.quantizers:
-            common.dense_gradient = part.dense_gradient
+        for common in self.quantizers:
+            common.look()
         losses, outputs = self.step(batch.values, batch.y, batch.weight.float())
         for common, parts in self.commons:
             if common.grad is not None:
@@ -106,10 +106,10 @@ class Stack:
         parts = [quantizer(linear) for linear in linears]
         if parts[0] is None:
             return SimpleNamespace(weight=weight)
-        common = MaskedWeightQuant(int(parts[0].bit_width), 1, [weight])
+        common = _CommonQuant(parts, weight)
         common.scale = self._common([part.scale for part in parts], n_dims)
         common.mask = self._common([part.mask for part in parts], n_dims)
-        self.quantizers.append((common, parts[0]))
+        self.quantizers.append(common)
         return SimpleNamespace(weight=weight, weight_quant=SimpleNamespace(tensor_quant=common))
 
     def _hidden(self, blocks, *, first):
@@ -169,6 +169,39 @@ class Stack:
             return [torch.cat(of_each, dim=-1) for of_each in zip(*found, strict=True)]
 
         return each
+
+
+class _CommonQuant(MaskedWeightQuant):
+    """The quantizers of several networks' weights as one.
+
+    Parameters
+    ----------
+    parts : sequence of MaskedWeightQuant
+        Their own.
+    weight : tensor
+        What they quantize, one network after the other in the first dimension.
+    """
+
+    def __init__(self, parts, weight):
+        super().__init__(int(parts[0].bit_width), 1, [weight])
+        self.parts, self.n_each = parts, len(weight) // len(parts)
+        self.found: list | None = None
+
+    def look(self) -> None:
+        """Know whose pruned weights learn now."""
+        found = [part.dense_gradient for part in self.parts]
+        if found == self.found:
+            return
+        self.found, self.dense_gradient = found, all(found)
+        self.dense = None
+        if any(found) and not all(found):
+            of_each = self.mask.new_tensor(found).repeat_interleave(self.n_each)
+            self.dense = of_each.view(-1, *[1] * (self.mask.dim() - 1))
+
+    def gradient(self, grad):
+        if self.dense is None:
+            return super().gradient(grad)
+        return grad * torch.maximum(self.mask, self.dense)
 
 
 class _Separate(_Linear):

@@ -158,7 +158,7 @@ def _kind(net) -> tuple | None:
     return (
         type(net), net.optimizer, net.criterion_.function, net.dropout, tuple(net.seed),
         net.batch_size, net.max_epochs, net.always_prune, net.verbose,
-        pruner and (pruner.schedule, pruner.regrow),
+        pruner and pruner.schedule.restarts_lr,  # nets of equal settings share a rate
         tuple(tensor.shape for tensor in module.tensors()), module.output.n_sums,
         module.output.n_members,
         weights and float(weights.bit_width), first.function,

@@ -133,7 +133,8 @@ def test_only_alike_nets_train_as_one(sizes):
     nets = [
         classifier(), classifier(lr=0.1), classifier(hidden_layer_sizes=(8,)),
         classifier(random_state=1), classifier(n_output_sums=2), classifier(batch_size=36),
-        classifier(max_epochs=5), classifier(pruning_schedule="one_shot"), classifier(dropout=0.1),
+        classifier(max_epochs=5), classifier(pruning_schedule="after_training"),
+        classifier(dropout=0.1),
         classifier(early_stopping=True), classifier(n_rounding_bits=1), classifier(n_a_bits=3),
         classifier(hidden_layer_sizes=()), classifier(hidden_layer_sizes=(1,)),
         classifier(callbacks=[LRScheduler(StepLR, step_size=1)]), classifier(optimizer="sgd"),
@@ -142,6 +143,20 @@ def test_only_alike_nets_train_as_one(sizes):
     own = [clone(net).fit(X, THREE) for net in nets]
     beside = run_together(fits(nets, THREE))
     assert sizes == [2]
+    for net, expected in zip(beside, own, strict=True):
+        assert_same_network(net, expected)
+
+
+@pytest.mark.parametrize("given", [{}, {"n_output_sums": 4, "n_members": 2}])
+def test_nets_that_are_pruned_in_other_ways_train_as_one(sizes, given):
+    """Pruned weights of some learn, and those of others do not."""
+    names = "gradual", "one_shot", "set", "before_training", "in_training"
+    nets = [
+        classifier(hidden_layer_sizes=(32, 16), pruning_schedule=name, **given) for name in names
+    ]
+    own = [clone(net).fit(X, THREE) for net in nets]
+    beside = run_together(fits(nets, THREE))
+    assert sizes == [len(names)]
     for net, expected in zip(beside, own, strict=True):
         assert_same_network(net, expected)
 
