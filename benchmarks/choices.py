@@ -1,13 +1,15 @@
 """How the recipes were chosen that a fit chooses from, with a guard against tuning to these sets.
 
-Every candidate is trained on 80 % of the training part, of 5,000 rows at most.  What it reaches on
-the other 20 % chooses among the candidates of a short list, as `fit` does; the test part says what
-the choice was worth.  The page says which short list is best on all sets, on all but one, on real
-sets alone and on synthetic ones alone.
+Of every candidate a trial, as `fit` makes it, is trained on 80 % of the training part, of 5,000
+rows at most.  What it reaches on the other 20 % chooses among the candidates of a short list.  The
+candidate is trained on all these rows, too, and the test part says what the choice was worth.  The
+page says which short list is best on all sets, on all but one, on real sets alone and on synthetic
+ones alone.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import _data
@@ -19,35 +21,30 @@ from _synthetic import FAMILIES
 from sklearn.model_selection import train_test_split
 
 from qnnprune import PrunedNeuralNetClassifier, PrunedNeuralNetRegressor
+from qnnprune.training.auto import Recipe
 
 PACKAGES = ("scikit-learn", "torch", "numpy")
-_ONE = {"n_in_bits": 1, "n_a_bits": 1}
-_ADDITIVE = {"n_input_segments": 16, "dropout": 0.3, "hidden_layer_sizes": (), "n_output_sums": 16}
+_COARSE = {"resolution": "coarse", "n_a_bits": 2, "dropout": 0.3}
+_FINE = {"resolution": "fine", "n_a_bits": 2, "dropout": 0.0}
+_FINE_ONE = {"resolution": "fine", "n_a_bits": 1, "dropout": 0.15}
+_ADDITIVE = _COARSE | {"hidden_layer_sizes": (), "n_output_sums": 16}
 WIDE = {
-    "coarse, dropout .3": {"n_input_segments": 16, "dropout": 0.3},
-    "coarse, no dropout": {"n_input_segments": 16, "dropout": 0.0},
-    "4 segments, dropout .15": {"n_input_segments": 4, "dropout": 0.15},
-    "fine, dropout .15": {"n_input_segments": 48, "dropout": 0.15},
-    "fine, no dropout": {"n_input_segments": 48, "dropout": 0.0},
-    "coarse, dropout .3, one sum": {"n_input_segments": 16, "dropout": 0.3, "n_output_sums": 1},
-    "fine, no dropout, one sum": {"n_input_segments": 48, "dropout": 0.0, "n_output_sums": 1},
-    "fine, 1 bit, no dropout": {"n_input_segments": 48, "dropout": 0.0, **_ONE},
+    **{f"coarse, {n} members": _COARSE | {"n_members": n} for n in (1, 2, 4, 8)},
+    **{f"fine, {n} members": _FINE | {"n_members": n} for n in (1, 2, 4, 8)},
     "no hidden layers": _ADDITIVE,
 }
 NARROW = {
-    "coarse, dropout .3": {"n_input_segments": 16, "dropout": 0.3},
-    "coarse, no dropout": {"n_input_segments": 16, "dropout": 0.0},
-    "coarse, 1 bit, dropout .15": {"n_input_segments": 16, "dropout": 0.15, **_ONE},
-    "coarse, 1 bit, dropout .3": {"n_input_segments": 16, "dropout": 0.3, **_ONE},
-    "fine, 1 bit, no dropout": {"n_input_segments": 48, "dropout": 0.0, **_ONE},
+    **{f"coarse, {n} members": _COARSE | {"n_members": n} for n in (2, 4)},
+    **{f"fine, {n} members": _FINE | {"n_members": n} for n in (1, 2, 4, 8)},
+    **{f"fine, 1 bit, {n} members": _FINE_ONE | {"n_members": n} for n in (2, 4)},
+    "fine, 1 bit, no dropout, 2 members": _FINE_ONE | {"dropout": 0.0, "n_members": 2},
     "no hidden layers": _ADDITIVE,
 }
-_USUAL = {"hidden_layer_sizes": (256, 128), "n_output_sums": 4, "n_a_bits": 2}
-_ROWS = 5000
+_ROWS, _EPOCHS = 5000, 40
 
 
 def measure(set, candidate, bits, seed, *, folder) -> dict:
-    """Errors of a candidate, by its name, or of the float MLP, on held-back and on test rows."""
+    """Error of a candidate's trial, and its score or that of the float MLP on test rows."""
     X, X_test, y, y_test = load_table(set, seed, folder)
     if set not in FAMILIES:
         X, X_test, y, y_test = _data.numeric(X, X_test, y, y_test)
@@ -58,32 +55,62 @@ def measure(set, candidate, bits, seed, *, folder) -> dict:
     found = {"task": task, "kind": "synthetic" if set in FAMILIES else "real"}
     if candidate == "mlp":
         model = make_float("mlp", task, len(y), seed).fit(X, y)
-        return found | {"error": np.nan, "score": model.score(X_test, y_test)}
-    X, X_held, y, y_held = train_test_split(X, y, test_size=0.2, random_state=seed)
+        return found | {"error": np.nan, "score": model.score(X_test, y_test), "cpu_seconds": 0}
     kind = PrunedNeuralNetRegressor if regression else PrunedNeuralNetClassifier
-    given = {"max_epochs": 40 if bits >= 8 else 60, "n_accum_bits": bits, "random_state": seed}
-    given |= _USUAL | (WIDE if bits >= 8 else NARROW)[candidate]
-    model = kind(**given).fit(X, y)
-    if regression:
-        error = np.mean((model.predict(X_held) - y_held) ** 2)
-    else:
-        hot = y_held[:, None] == model.classes_
-        error = ((model.predict_proba(X_held) - hot) ** 2).sum(axis=1).mean()
-    return found | {"error": float(error), "score": model.score(X_test, y_test)}
+    given = (WIDE if bits >= 8 else NARROW)[candidate]
+    started = time.process_time()
+    error = _trial_error(kind(**_settings(X, given, bits, seed, trial=True)), X, y, seed)
+    model = kind(**_settings(X, given, bits, seed)).fit(X, y)
+    seconds = time.process_time() - started
+    return found | {
+        "error": error, "score": model.score(X_test, y_test), "cpu_seconds": round(seconds, 2)
+    }  # fmt: skip
+
+
+def _settings(X, given, bits, seed, trial=False) -> dict:
+    """What a recipe stands for, of `fit` or of its trials."""
+    n_graded = sum(len(np.unique(column[~np.isnan(column)])) > 2 for column in X.T)
+    usual = {"hidden_layer_sizes": (256, 128), "n_output_sums": 4}
+    if bits < 8:
+        usual = {"hidden_layer_sizes": (512, 256), "n_output_sums": 16}
+    given = usual | given
+    given["n_input_segments"] = Recipe(given.pop("resolution")).at(n_graded).n_input_segments
+    given["n_output_sums"] = max(given["n_output_sums"], given.get("n_members", 1))
+    given["dropout"] *= min(1, X.shape[1] * given["n_input_segments"] / 64)
+    epochs = _EPOCHS
+    if trial:
+        epochs = epochs if bits < 8 else epochs // 2
+        given["hidden_layer_sizes"] = tuple(n // 2 for n in given["hidden_layer_sizes"])
+    return given | {"max_epochs": epochs, "n_accum_bits": bits, "random_state": seed}
+
+
+def _trial_error(model, X, y, seed) -> float:
+    """Mean squared error of values or probabilities on a fifth of the rows."""
+    X, X_held, y, y_held = train_test_split(X, y, test_size=0.2, random_state=seed)
+    model.fit(X, y)
+    if not hasattr(model, "classes_"):
+        return float(np.mean((model.predict(X_held) - y_held) ** 2))
+    hot = y_held[:, None] == model.classes_
+    return float(((model.predict_proba(X_held) - hot) ** 2).sum(axis=1).mean())
 
 
 def main() -> None:
     """Measure what is missing."""
     parser = arguments(__doc__, "choices")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
     options = parser.parse_args()
-    real = [name for name in _data.names(options.data, options.sets) if name != "mnist"]
+    chosen = [name for name in options.sets or () if name not in FAMILIES]
+    real = _data.names(options.data, chosen) if chosen or not options.sets else []
+    real = [name for name in real if name != "mnist"]
+    synthetic = [name for name in FAMILIES if not options.sets or name in options.sets]
     wanted = [
-        {"set": name, "candidate": candidate, "bits": bits, "seed": 0}
+        {"set": name, "candidate": candidate, "bits": bits, "seed": seed}
+        for seed in options.seeds
         for bits in options.bits
+        for name in [*synthetic, *real]
         for candidate in ["mlp", *(WIDE if bits >= 8 else NARROW)]
-        for name in [*FAMILIES, *real]
     ]
     run(partial(measure, folder=options.data), wanted, options.output, PACKAGES, options.jobs)
 

@@ -244,9 +244,9 @@ class OutputBlock(nn.Module):
         return sums.unflatten(-1, (self.n_sums, -1)).sum(dim=-2)
 
     def added_up_by_member(self, sums: Tensor) -> Tensor:
-        """(..., n, n_sums * n_outputs) values to (..., n_members, n, n_outputs)."""
+        """(..., n, n_sums * n_outputs) values to (..., n_members * n, n_outputs)."""
         each = sums.unflatten(-1, (self.n_members, self.n_sums // self.n_members, -1))
-        return each.sum(dim=-2).movedim(-2, -3)
+        return each.sum(dim=-2).movedim(-2, -3).flatten(-3, -2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) values to (n, n_out) logits."""

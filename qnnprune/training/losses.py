@@ -4,8 +4,8 @@ Each takes the network's output of shape (n, n_outputs), the targets and a weigh
 row, all on one device, and returns the weighted mean of the rows' losses and its gradient
 with respect to the output.  Losses of several outputs are averaged over these.
 
-Outputs of several networks for the same rows may come as (..., n, n_outputs): then there is a loss
-and a gradient of each.
+Outputs of several networks for the same rows may come as (n_networks, n, n_outputs): then there is
+a loss and a gradient of each.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _of_each(function: Callable, values: Tensor, n_dims: int) -> Tensor:
     """
     if values.dim() == n_dims:
         return function(values)
-    return torch.stack([_of_each(function, of_one, n_dims) for of_one in values])
+    return torch.stack([function(of_one) for of_one in values])
 
 
 def _quantile(values: Tensor, weight: Tensor, share: float) -> Tensor:

@@ -93,7 +93,7 @@ class Stack:
             part.data = piece
         if n_dims <= parts[0].dim():
             whole = whole.flatten(0, 1)
-        while n_dims > whole.dim():
+        elif n_dims > whole.dim():
             whole = whole.unsqueeze(1)
         if isinstance(parts[0], nn.Parameter):
             whole = nn.Parameter(whole)
@@ -131,11 +131,10 @@ class Stack:
 
     def _output(self, blocks):
         block = blocks[0]
-        n_dims = 3 + (block.n_members > 1)
         return SimpleNamespace(
             linear=self._linear(blocks, 3),
-            gain=self._common([block.gain for block in blocks], n_dims),
-            bias=self._common([block.bias for block in blocks], n_dims),
+            gain=self._common([block.gain for block in blocks], 3),
+            bias=self._common([block.bias for block in blocks], 3),
             n_sums=block.n_sums,
             n_members=block.n_members,
             added_up=block.added_up,

@@ -65,9 +65,12 @@ class TrainingStep:
         for layer in hidden:
             x = layer.forward(x)
         x = output.forward(self.read(x, inputs))
+        n_members = output.n_members
+        if n_members > 1:  # each learns for itself, as if the others' were other rows
+            y, weight = torch.cat([y] * n_members), weight.repeat(n_members)
         loss, grad = self.loss(x, y, weight)
-        if output.n_members > 1:  # each learns for itself; together they predict the mean
-            loss, x = loss.mean(dim=-1), x.mean(dim=-3)
+        if n_members > 1:
+            x = x.unflatten(-2, (n_members, -1)).mean(dim=-3)
         for layer in reversed(self.layers):
             grad = layer.backward(grad, to_input=layer is not self.layers[0])
         return loss, x
@@ -152,9 +155,7 @@ class _Output:
     def __init__(self, layer):
         self.linear, self.gain, self.bias = _Linear(layer.linear), layer.gain, layer.bias
         self.n_sums, self.n_members = layer.n_sums, layer.n_members
-        self.added_up, self.rows = layer.added_up, -2
-        if self.n_members > 1:
-            self.added_up, self.rows = layer.added_up_by_member, (-3, -2)
+        self.added_up = layer.added_up if self.n_members == 1 else layer.added_up_by_member
 
     def forward(self, x):
         self.sum = self.added_up(self.linear.forward(x))
@@ -162,8 +163,9 @@ class _Output:
 
     def backward(self, grad, to_input):
         keepdim = self.gain.dim() > 1  # of several networks
-        _give(self.gain, (grad * self.sum).sum(dim=self.rows, keepdim=keepdim))
-        _give(self.bias, grad.sum(dim=self.rows, keepdim=keepdim).div_(self.n_members))
+        of_gain = (grad * self.sum).sum(dim=-2, keepdim=keepdim)
+        _give(self.gain, of_gain if self.n_members == 1 else of_gain * self.n_members)
+        _give(self.bias, grad.sum(dim=-2, keepdim=keepdim))
         return self.linear.backward(self._of_sums(grad * self.gain), to_input)
 
     def _of_sums(self, grad):
@@ -171,6 +173,7 @@ class _Output:
             return grad
         if self.n_members == 1:
             return torch.cat([grad] * self.n_sums, dim=-1)
-        grad = grad.movedim(-3, -2).unsqueeze(-2)
+        # Member by member to row by row.
+        grad = (grad * self.n_members).unflatten(-2, (self.n_members, -1)).movedim(-3, -2)
         n_each = self.n_sums // self.n_members
-        return grad.expand(*grad.shape[:-2], n_each, -1).flatten(-3)
+        return grad.unsqueeze(-2).expand(*grad.shape[:-1], n_each, -1).flatten(-3)
