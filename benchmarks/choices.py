@@ -34,10 +34,10 @@ WIDE = {
     "no hidden layers": _ADDITIVE,
 }
 NARROW = {
-    **{f"coarse, {n} members": _COARSE | {"n_members": n} for n in (2, 4)},
+    "coarse, 4 members": _COARSE | {"n_members": 4},
     **{f"fine, {n} members": _FINE | {"n_members": n} for n in (1, 2, 4, 8)},
     **{f"fine, 1 bit, {n} members": _FINE_ONE | {"n_members": n} for n in (2, 4)},
-    "fine, 1 bit, no dropout, 2 members": _FINE_ONE | {"dropout": 0.0, "n_members": 2},
+    "fine, 1 bit, no dropout, 4 members": _FINE_ONE | {"dropout": 0.0, "n_members": 4},
     "no hidden layers": _ADDITIVE,
 }
 _ROWS, _EPOCHS = 5000, 40
@@ -81,6 +81,7 @@ def _settings(X, given, bits, seed, trial=False) -> dict:
     if trial:
         epochs = epochs if bits < 8 else epochs // 2
         given["hidden_layer_sizes"] = tuple(n // 2 for n in given["hidden_layer_sizes"])
+        given["n_members"] = max(1, given.get("n_members", 1) // 2)
     return given | {"max_epochs": epochs, "n_accum_bits": bits, "random_state": seed}
 
 

@@ -96,9 +96,12 @@ class HiddenBlock(nn.Module):
         self.cell = 2**shape.n_rounding_bits
         self.rounds = False  # in training; in evaluation it always does
         self.connected: np.ndarray | bool = True
-        if shape.n_members > 1 and not isinstance(source, InputCodes):
-            own = member_of(n_out, shape.n_members)
-            self.connected = own[:, None] == member_of(n_in, shape.n_members)
+        n_members = 1 if isinstance(source, InputCodes) else shape.n_members
+        if n_members > 1:
+            own = member_of(n_out, n_members)
+            self.connected = own[:, None] == member_of(n_in, n_members)
+        # Along the diagonal of the weights, where they are of one size: neurons read their own.
+        self.n_blocks = 1 if n_out % n_members or n_in % n_members else n_members
         self.linear = _linear(n_in, n_out, shape.n_w_bits, connected=self.connected)
         self.norm = nn.BatchNorm1d(n_out)
         self.function = activation_of(shape.activation)
@@ -224,6 +227,7 @@ class OutputBlock(nn.Module):
             own = member_of(self.n_sums, self.n_members).repeat(n_out)[:, None]
             self.connected = np.ones((len(own), n_in), bool)
             self.connected[:, :n_own] = own == member_of(n_own, self.n_members)
+        self.n_blocks = self.n_members if n_own == n_in and not n_in % self.n_members else 1
         self.linear = _linear(
             n_in, n_out * self.n_sums, shape.n_w_bits, n_shared=self.n_sums,
             connected=self.connected,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .blocks import quantizer
 from .optimizers import CommonOptimizer
 from .quantizers import MaskedWeightQuant
-from .step import TrainingStep, _Linear
+from .step import TrainingStep, _beside, _Linear
 
 __all__ = ["Stack"]
 
@@ -122,6 +122,7 @@ class Stack:
         wide = first and block.linear.in_features <= _WIDE
         return SimpleNamespace(
             linear=self._linear(blocks, 2 if wide else 3),
+            n_blocks=block.n_blocks,
             norm=SimpleNamespace(**tensors, momentum=norms[0].momentum, eps=norms[0].eps),
             rounded=block.rounded,
             activation=activation,
@@ -133,6 +134,7 @@ class Stack:
         block = blocks[0]
         return SimpleNamespace(
             linear=self._linear(blocks, 3),
+            n_blocks=block.n_blocks,
             gain=self._common([block.gain for block in blocks], 3),
             bias=self._common([block.bias for block in blocks], 3),
             n_sums=block.n_sums,
@@ -149,6 +151,7 @@ class Stack:
             if layer.linear.linear.weight.dim() == 3:
                 layer.linear = _Separate(
                     layer.linear.linear,
+                    layer.linear.n_blocks,
                     self.n_nets,
                     shares_input=layer is layers[0],
                     is_last=layer is layers[-1],
@@ -210,8 +213,8 @@ class _Separate(_Linear):
     (n_nets, n, n_out) from last layers.
     """
 
-    def __init__(self, linear, n_nets, *, shares_input, is_last):
-        super().__init__(linear)
+    def __init__(self, linear, n_blocks, n_nets, *, shares_input, is_last):
+        super().__init__(linear, n_blocks)
         self.n_nets, self.shares_input, self.is_last = n_nets, shares_input, is_last
 
     def forward(self, x):
@@ -223,6 +226,8 @@ class _Separate(_Linear):
         return _beside(grad) if to_input else None
 
     def product(self, left, right):
+        if self.n_blocks > 1:  # products of many matrices alone, too
+            return left @ right
         n_numbers = left.shape[-1] * left.shape[-2] * right.shape[-1]
         if self.value.shape[-2] > 1 and n_numbers >= _SMALL:
             return left @ right
@@ -232,8 +237,3 @@ class _Separate(_Linear):
 
     def _stacked(self, values):
         return values.unflatten(1, (self.n_nets, -1)).transpose(0, 1)
-
-
-def _beside(values: Tensor) -> Tensor:
-    """(n_nets, n, width) values to (n, n_nets * width)."""
-    return values.transpose(0, 1).flatten(1)

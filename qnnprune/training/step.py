@@ -91,31 +91,67 @@ def _give(parameter, gradient):
 
 
 class _Linear:
-    """The product with a layer's weights, quantized if the layer is."""
+    """The product with a layer's weights, quantized if the layer is.
+
+    Where neurons and inputs fall into blocks that read their own alone, only these are computed.
+    """
 
     product = staticmethod(torch.matmul)
 
-    def __init__(self, linear):
-        self.linear, self.weight = linear, linear.weight
+    def __init__(self, linear, n_blocks):
+        self.linear, self.weight, self.n_blocks = linear, linear.weight, n_blocks
+        self.gradient: Tensor | None = None  # zero but for the blocks
 
     def forward(self, x):
         # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
-        self.x, self.quantizer, self.value = x, quantizer(self.linear), self.weight
+        self.quantizer, self.value = quantizer(self.linear), self.weight
         if self.quantizer is not None:
             self.value = self.quantizer.value(self.weight)
-        return self.product(x, self.value.mT)
+        if self.n_blocks == 1:
+            self.x = x
+            return self.product(x, self.value.mT)
+        self.x, self.blocks = self._by_block(x), self._diagonal(self.value)
+        return _beside(self.product(self.x, self.blocks.mT))
 
     def backward(self, grad, to_input):
+        if self.n_blocks > 1:
+            grad = self._by_block(grad)
         gradient = self.product(grad.mT, self.x)
+        if self.n_blocks > 1:
+            gradient = self._whole(gradient)
         if self.quantizer is not None:
             gradient = self.quantizer.gradient(gradient)
         _give(self.weight, gradient)
-        return self.product(grad, self.value) if to_input else None
+        if not to_input:
+            return None
+        if self.n_blocks == 1:
+            return self.product(grad, self.value)
+        return _beside(self.product(grad, self.blocks))
+
+    def _by_block(self, values):
+        """(..., n, width) values to (..., n_blocks, n, width / n_blocks)."""
+        return values.unflatten(-1, (self.n_blocks, -1)).transpose(-3, -2)
+
+    def _diagonal(self, matrix):
+        """Blocks of a matrix (..., n_out, n_in), a view of shape (..., n_blocks, n_own, n_read)."""
+        parts = matrix.unflatten(-2, (self.n_blocks, -1)).unflatten(-1, (self.n_blocks, -1))
+        return parts.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+
+    def _whole(self, gradient):
+        if self.gradient is None:
+            self.gradient = torch.zeros_like(self.value)
+        self._diagonal(self.gradient).copy_(gradient)
+        return self.gradient
+
+
+def _beside(values: Tensor) -> Tensor:
+    """(..., n_parts, n, width) values to (..., n, n_parts * width)."""
+    return values.transpose(-3, -2).flatten(-2)
 
 
 class _Hidden:
     def __init__(self, layer):
-        self.linear, self.rounded = _Linear(layer.linear), layer.rounded
+        self.linear, self.rounded = _Linear(layer.linear, layer.n_blocks), layer.rounded
         norm = layer.norm
         self.momentum, self.eps = norm.momentum, norm.eps
         self.gain, self.offset = norm.weight, norm.bias
@@ -153,7 +189,8 @@ class _Hidden:
 
 class _Output:
     def __init__(self, layer):
-        self.linear, self.gain, self.bias = _Linear(layer.linear), layer.gain, layer.bias
+        self.linear = _Linear(layer.linear, layer.n_blocks)
+        self.gain, self.bias = layer.gain, layer.bias
         self.n_sums, self.n_members = layer.n_sums, layer.n_members
         self.added_up = layer.added_up if self.n_members == 1 else layer.added_up_by_member
 

@@ -37,6 +37,7 @@ def make(
     skips=False,
     n_members=1,
 ):
+    torch.manual_seed(0)
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(N_ROWS, 4)), np.arange(N_ROWS) % 2])
     encoding = fit_encoding(X.T, None, n_segments=2, n_bits=2)
@@ -125,7 +126,7 @@ def test_step_equals_autograd_through_the_module(activation, bits, n_sums, skips
 
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize("loss", ["multiclass", "squared_error", "huber"])
-@pytest.mark.parametrize(("n_sums", "hidden"), [(3, (12, 7)), (6, (9,)), (6, ())])
+@pytest.mark.parametrize(("n_sums", "hidden"), [(3, (12, 7)), (3, (12, 9)), (6, (9,)), (6, ())])
 def test_members_learn_each_for_itself(n_sums, hidden, loss, skips):
     """Against autograd of the mean of their losses, with logits put together from rows here."""
     if skips and not hidden:
