@@ -98,18 +98,15 @@ class Recipe:
 # many sums grade the weights.
 _ADDITIVE = Recipe("coarse", 2, 2, n_output_sums=_MORE_SUMS, hidden_layer_sizes=(), dropout=0.3)
 
-# The first is taken where nothing is tried.  Dropout is that of many inputs.
-_WIDE = (
-    Recipe("coarse", 2, 2, dropout=0.3),
-    Recipe("fine", 2, 2, dropout=0.0),
-)
+# Of many inputs, dropout is less of fewer.
+_COARSE, _FINE = Recipe("coarse", 2, 2, dropout=0.3), Recipe("fine", 2, 2, dropout=0.0)
 # Codes of 1 bit let three times as many weights into a register.
-_NARROW = (
-    Recipe("fine", 1, 1, dropout=0.15),
-    Recipe("fine", 2, 2, dropout=0.0),
-    Recipe("coarse", 2, 2, dropout=0.3),
-)
-_NARROWEST = (_NARROW[0], Recipe("fine", 1, 1, dropout=0.0), _NARROW[2])
+_ONE_BIT = Recipe("fine", 1, 1, dropout=0.15)
+
+# The first is taken where nothing is tried.
+_WIDE = (_COARSE, _FINE)
+_NARROW = (_FINE, _ONE_BIT, _COARSE)
+_NARROWEST = (_ONE_BIT, Recipe("fine", 1, 1, dropout=0.0), _FINE)
 
 
 def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:

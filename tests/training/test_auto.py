@@ -37,10 +37,10 @@ def names_of(recipes) -> list[tuple]:
 def test_recipes_by_hand():
     wide = [("coarse", 2, 2, "relu", 0.3), ("fine", 2, 2, "relu", 0)]
     assert names_of(auto_recipes(ANY, 8)) == names_of(auto_recipes(ANY, None)) == wide
-    first, narrowest = ("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)
-    narrow = [first, wide[1], wide[0]]
+    one_bit, narrowest = ("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)
+    narrow = [wide[1], one_bit, wide[0]]
     assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
-    assert names_of(auto_recipes(ANY, 5)) == [first, narrowest, wide[0]]
+    assert names_of(auto_recipes(ANY, 5)) == [one_bit, narrowest, wide[1]]
 
 
 def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_and_sums():
@@ -83,11 +83,12 @@ RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
 
 def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_given():
     found = [trial_recipe(RECIPES[0], ANY, bits) for bits in (None, 8, 7)]
-    assert [(r.max_epochs, r.hidden_layer_sizes) for r in found] == [
-        (20, (128, 64)),
-        (20, (128, 64)),
-        (40, (128, 64)),
+    assert [(r.max_epochs, r.hidden_layer_sizes, r.n_members) for r in found] == [
+        (20, (128, 64), 2),  # of 4
+        (20, (128, 64), 2),
+        (40, (128, 64), 2),
     ]
+    assert trial_recipe(replace(RECIPES[0], n_members=3), ANY, 8).n_members == 3
     assert trial_recipe(RECIPES[-1], ANY, 8).hidden_layer_sizes == ()
     given = replace(RECIPES[0], hidden_layer_sizes=(9,), max_epochs=25)
     assert trial_recipe(given, replace(ANY, hidden_layer_sizes=(9,)), 8) == replace(
