@@ -11,13 +11,8 @@ from _tables import markdown
 __all__ = ["choice_tables"]
 
 _IN_USE = {
-    8: ["coarse, dropout .3", "fine, no dropout", "no hidden layers"],
-    6: [
-        "coarse, dropout .3",
-        "coarse, 1 bit, dropout .15",
-        "fine, 1 bit, no dropout",
-        "no hidden layers",
-    ],
+    8: ["coarse, 4 members", "fine, 4 members", "no hidden layers"],
+    6: ["fine, 4 members", "fine, 1 bit, 4 members", "coarse, 4 members", "no hidden layers"],
 }
 _CLIP = {"classification": 0.05, "regression": 0.1}
 _POINTS = {"classification": 100.0, "regression": 50.0}  # .02 of R2 weigh as a point
