@@ -49,7 +49,7 @@ def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_an
         for bits in (None, 8, 7, 5)
         if (hidden := [r for r in auto_recipes(ANY, bits) if r.hidden_layer_sizes])
     }
-    assert found[None] == found[8] == {("gradual", (256, 128), "auto")}
+    assert found[None] == found[8] == {("gradual", (256, 256), "auto")}
     assert found[7] == found[5] == {("set", (512, 256), 16)}
     given = auto_recipes(replace(ANY, hidden_layer_sizes=(9,)), 5)
     assert {(r.pruning_schedule, r.n_output_sums) for r in given} == {("set", "auto")}
@@ -73,7 +73,7 @@ def test_what_is_asked_for_is_not_chosen():
     assert {recipe.n_output_sums for recipe in found} == {7}
     assert auto_recipes(replace(ANY, activation="sigmoid"), 5)[0].activation == "sigmoid"
     sizes = [auto_recipes(ANY, bits)[0].hidden_layer_sizes for bits in (None, 8, 6, 5)]
-    assert sizes == [(256, 128)] * 2 + [(512, 256)] * 2
+    assert sizes == [(256, 256)] * 2 + [(512, 256)] * 2
     # Dropout and epochs replace those of a recipe only where one trains by it.
     assert found[0].given(given).dropout == 0.4
 
@@ -84,9 +84,9 @@ RECIPES = [replace(recipe, max_epochs=40) for recipe in auto_recipes(ANY, 8)]
 def test_trials_are_half_as_long_and_wide_unless_registers_are_narrow_and_sizes_given():
     found = [trial_recipe(RECIPES[0], ANY, bits) for bits in (None, 8, 7)]
     assert [(r.max_epochs, r.hidden_layer_sizes, r.n_members) for r in found] == [
-        (20, (128, 64), 2),  # of 4
-        (20, (128, 64), 2),
-        (40, (128, 64), 2),
+        (20, (128, 128), 2),  # of 4
+        (20, (128, 128), 2),
+        (40, (128, 128), 2),
     ]
     assert trial_recipe(replace(RECIPES[0], n_members=3), ANY, 8).n_members == 3
     assert trial_recipe(RECIPES[-1], ANY, 8).hidden_layer_sizes == ()
