@@ -265,7 +265,7 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, int or "auto", default="auto"
-        Neurons of each hidden layer.  "auto" is (256, 256), below 8 guaranteed bits (512, 256), or
+        Neurons of each hidden layer.  "auto" is (256, 256), below 8 guaranteed bits (512, 512), or
         () where `fit` finds hidden layers no better.
         Without any, (), logits are sums of the input codes: an additive model of the features.
     activation : str or callable, default="auto"

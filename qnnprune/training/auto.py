@@ -38,7 +38,7 @@ _WIDE_BITS, _NARROW_BITS = 8, 6
 _SHORTER = 0.5  # a trial; not where registers are narrow
 _SUMS, _MORE_SUMS = 4, 16
 _MEMBERS = 4
-_USUAL, _MORE = (256, 256), (512, 256)  # hidden layers
+_USUAL, _MORE = (256, 256), (512, 512)  # hidden layers
 # Few weights do not make up for the many that went away late.
 DENSE, _SPARSE = "gradual", "set"
 

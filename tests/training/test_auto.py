@@ -50,7 +50,7 @@ def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_an
         if (hidden := [r for r in auto_recipes(ANY, bits) if r.hidden_layer_sizes])
     }
     assert found[None] == found[8] == {("gradual", (256, 256), "auto")}
-    assert found[7] == found[5] == {("set", (512, 256), 16)}
+    assert found[7] == found[5] == {("set", (512, 512), 16)}
     given = auto_recipes(replace(ANY, hidden_layer_sizes=(9,)), 5)
     assert {(r.pruning_schedule, r.n_output_sums) for r in given} == {("set", "auto")}
     given = auto_recipes(replace(ANY, pruning_schedule="one_shot"), 5)
@@ -73,7 +73,7 @@ def test_what_is_asked_for_is_not_chosen():
     assert {recipe.n_output_sums for recipe in found} == {7}
     assert auto_recipes(replace(ANY, activation="sigmoid"), 5)[0].activation == "sigmoid"
     sizes = [auto_recipes(ANY, bits)[0].hidden_layer_sizes for bits in (None, 8, 6, 5)]
-    assert sizes == [(256, 256)] * 2 + [(512, 256)] * 2
+    assert sizes == [(256, 256)] * 2 + [(512, 512)] * 2
     # Dropout and epochs replace those of a recipe only where one trains by it.
     assert found[0].given(given).dropout == 0.4
 
