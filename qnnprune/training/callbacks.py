@@ -161,14 +161,14 @@ class WholeEpoch(OwnCallback):
 
 
 class WeightsLeft(OwnCallback):
-    """Records the share of weights that are kept, and how far the pruning phase has come."""
+    """Records the share of connections that are kept, and how far the pruning phase has come."""
 
     def on_epoch_end(self, net, **kwargs):
         """Count the masks."""
         if net.pruner is not None:
-            masks = [layer.mask for layer in net.module_.layers]
-            kept = sum(int(mask.sum()) for mask in masks)
-            net.history.record("weights_left", kept / sum(mask.size for mask in masks))
+            layers = net.module_.layers
+            kept = sum(int(layer.mask.sum()) for layer in layers)
+            net.history.record("weights_left", kept / sum(layer.n_connected for layer in layers))
             net.history.record("pruning_progress", net.progress)
 
 

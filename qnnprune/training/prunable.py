@@ -38,6 +38,11 @@ class PrunableLayer:
         return self._quantizer.mask.cpu().numpy() > 0
 
     @property
+    def n_connected(self) -> int:
+        """Weights that it has before pruning, a count: neurons read those of their own member."""
+        return int(np.broadcast_to(self._block.connected, self._weight.shape).sum())
+
+    @property
     def codes(self) -> np.ndarray:
         """int32 array of shape (n_out, n_in): weights in integers, before the mask."""
         return self._quantizer.codes(self._weight).cpu().numpy().astype(np.int32)

@@ -119,3 +119,8 @@ def test_it_must_stay_so_while_training_goes_on():
         model.set_params(n_members=4).partial_fit(*DIABETES)
     model.set_params(n_members="auto").partial_fit(*DIABETES)
     assert model.n_members_ == 2
+
+
+def test_the_share_of_weights_left_is_of_those_that_there_are():
+    model = classifier((16, 8), **SETTINGS | {"n_accum_bits": 16}).fit(X, Y)
+    assert [epoch["weights_left"] for epoch in model.history_] == [1.0] * 5
