@@ -336,9 +336,8 @@ class PrunedNeuralNetRegressor(Pruned, BaseRegressor):
         Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
         is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error
-        on the other rows is taken.  Down to 6 guaranteed bits recipes are coarse inputs with
-        dropout, and fine ones without; below 8 bits, fine ones of 1 bit with dropout, too; below 6
-        bits, fine ones of 1 bit, with dropout and without, and of 2 bits.
+        on the other rows is taken.  Recipes are coarse inputs with dropout, and fine ones without;
+        below 8 guaranteed bits also fine ones of 1 bit with dropout, below 6 without, too.
         A given number saves the trials, and the first recipe is taken.  `n_iter_`, `dropout_`,
         `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_`, `pruning_schedule_`,
         `n_members_` and `n_output_sums_` tell the outcome; further training keeps to it.

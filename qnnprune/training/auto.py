@@ -106,7 +106,7 @@ _ONE_BIT = Recipe("fine", 1, 1, dropout=0.15)
 # The first is taken where nothing is tried.
 _WIDE = (_COARSE, _FINE)
 _NARROW = (_FINE, _ONE_BIT, _COARSE)
-_NARROWEST = (_ONE_BIT, Recipe("fine", 1, 1, dropout=0.0), _FINE)
+_NARROWEST = (_ONE_BIT, Recipe("fine", 1, 1, dropout=0.0), _FINE, _COARSE)
 
 
 def auto_recipes(asked: Recipe, n_accum_bits: int | None) -> list[Recipe]:

@@ -40,7 +40,7 @@ def test_recipes_by_hand():
     one_bit, narrowest = ("fine", 1, 1, "tanh", 0.15), ("fine", 1, 1, "tanh", 0)
     narrow = [wide[1], one_bit, wide[0]]
     assert names_of(auto_recipes(ANY, 7)) == names_of(auto_recipes(ANY, 6)) == narrow
-    assert names_of(auto_recipes(ANY, 5)) == [one_bit, narrowest, wide[1]]
+    assert names_of(auto_recipes(ANY, 5)) == [one_bit, narrowest, wide[1], wide[0]]
 
 
 def test_narrow_registers_are_trained_sparse_from_the_start_with_more_neurons_and_sums():
