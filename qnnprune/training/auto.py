@@ -154,8 +154,12 @@ def is_narrow(n_accum_bits: int | None) -> bool:
     return n_accum_bits is not None and n_accum_bits < _WIDE_BITS
 
 
-def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | None) -> int:
+def auto_sums(
+    n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | None, n_members: int = 1
+) -> int:
     """Sums per output: 4, or 1 where a sum has room for the last hidden layer 4 times over.
+
+    Members share them equally, so there may be more.
 
     Parameters
     ----------
@@ -165,11 +169,13 @@ def auto_sums(n_last: int, n_w_bits: int, n_a_bits: int, n_accum_bits: int | Non
         Widths of weights and activations, in bits.
     n_accum_bits : int or None
         Guaranteed width of a sum, in bits.
+    n_members : int
+        Networks beside each other.
     """
-    if n_accum_bits is None:
-        return 1
-    room = ordinary_weights(n_w_bits, n_a_bits, n_accum_bits)
-    return 1 if room >= _SUMS * n_last else _SUMS
+    enough = n_accum_bits is None
+    if not enough:
+        enough = ordinary_weights(n_w_bits, n_a_bits, n_accum_bits) >= _SUMS * n_last
+    return -(-(1 if enough else _SUMS) // n_members) * n_members
 
 
 def trial_recipe(recipe: Recipe, asked: Recipe, n_accum_bits: int | None) -> Recipe:

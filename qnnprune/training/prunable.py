@@ -40,7 +40,8 @@ class PrunableLayer:
     @property
     def n_connected(self) -> int:
         """Weights that it has before pruning, a count: neurons read those of their own member."""
-        return int(np.broadcast_to(self._block.connected, self._weight.shape).sum())
+        connected = self._block.connected
+        return self._weight.numel() if connected is True else int(connected.sum())
 
     @property
     def codes(self) -> np.ndarray:

@@ -174,8 +174,7 @@ class _Session:
         if sums == "auto":
             last = (n_in, *recipe.hidden_layer_sizes)[-1] + spec.skips(recipe) * n_in
             n_bits = spec.input_bits(recipe)[-1]
-            sums = auto_sums(last, spec.n_w_bits, n_bits, spec.guaranteed_bits)
-            sums = -(-sums // recipe.n_members) * recipe.n_members
+            sums = auto_sums(last, spec.n_w_bits, n_bits, spec.guaranteed_bits, recipe.n_members)
         return replace(
             recipe,
             max_epochs=auto_max_epochs(len(rows), self.batch_size(rows)),

@@ -188,6 +188,7 @@ class _CommonQuant(MaskedWeightQuant):
         super().__init__(int(parts[0].bit_width), 1, [weight])
         self.parts, self.n_each = parts, len(weight) // len(parts)
         self.found: list | None = None
+        self.dense: Tensor | None = None  # 1 where all weights learn; None where networks agree
 
     def look(self) -> None:
         """Know whose pruned weights learn now."""
@@ -201,6 +202,7 @@ class _CommonQuant(MaskedWeightQuant):
             self.dense = of_each.view(-1, *[1] * (self.mask.dim() - 1))
 
     def gradient(self, grad):
+        """As in `MaskedWeightQuant`, with what is right for each network."""
         if self.dense is None:
             return super().gradient(grad)
         return grad * torch.maximum(self.mask, self.dense)

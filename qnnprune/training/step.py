@@ -200,9 +200,10 @@ class _Output:
 
     def backward(self, grad, to_input):
         keepdim = self.gain.dim() > 1  # of several networks
-        of_gain = (grad * self.sum).sum(dim=-2, keepdim=keepdim)
-        _give(self.gain, of_gain if self.n_members == 1 else of_gain * self.n_members)
         _give(self.bias, grad.sum(dim=-2, keepdim=keepdim))
+        if self.n_members > 1:
+            grad = grad * self.n_members
+        _give(self.gain, (grad * self.sum).sum(dim=-2, keepdim=keepdim))
         return self.linear.backward(self._of_sums(grad * self.gain), to_input)
 
     def _of_sums(self, grad):
@@ -211,6 +212,6 @@ class _Output:
         if self.n_members == 1:
             return torch.cat([grad] * self.n_sums, dim=-1)
         # Member by member to row by row.
-        grad = (grad * self.n_members).unflatten(-2, (self.n_members, -1)).movedim(-3, -2)
+        grad = grad.unflatten(-2, (self.n_members, -1)).movedim(-3, -2)
         n_each = self.n_sums // self.n_members
         return grad.unsqueeze(-2).expand(*grad.shape[:-1], n_each, -1).flatten(-3)
