@@ -166,7 +166,7 @@ class HiddenBlock(nn.Module):
         ----------
         value : tensor of shape (n, n_out)
             What the linear layer puts out.
-        weight : tensor of shape (n_out, n_in)
+        weight : tensor of shape (n_out, n_in) or (n_blocks, n_own, n_read)
             Its quantized weights.
         """
         if self.cell == 1 or (self.training and not self.rounds):
@@ -174,7 +174,7 @@ class HiddenBlock(nn.Module):
         weight = weight.detach()
         # As the integer network has it: rows of negative slope are negated.
         scale = quantizer(self.linear).scale[:, 0] * self.input_scale * self.slope_sign
-        shift = self.input_scale * self.input_zero_point * weight.sum(dim=1)
+        shift = self.input_scale * self.input_zero_point * weight.sum(dim=-1).flatten()
         acc = (value.detach() + shift) / scale
         # The half is for float errors: without dropout the sums are integers.
         middle = torch.floor((acc + 0.5) / self.cell) * self.cell + (self.cell - 1) / 2

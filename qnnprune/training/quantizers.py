@@ -7,6 +7,8 @@ small operations that make it slow on small layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from brevitas.inject import ExtendedInjector
 from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
@@ -20,6 +22,10 @@ __all__ = [
     "activation_quantizer",
     "weight_quantizer",
 ]
+
+
+def _all(matrix: Tensor) -> Tensor:
+    return matrix
 
 
 class _FakeQuantWeight(torch.autograd.Function):
@@ -73,14 +79,22 @@ class MaskedWeightQuant(nn.Module):
         value = _FakeQuantWeight.apply(weight, self)
         return value, self.scale, self.zero_point, self.bit_width
 
-    def value(self, weight: Tensor) -> Tensor:
-        """Quantized and masked weights."""
-        rounded = weight.div(self.scale).round_().clamp_(-self.largest, self.largest)
-        return rounded.mul_(self.scale).mul_(self.mask)
+    def value(self, weight: Tensor, own: Callable = _all) -> Tensor:
+        """Quantized and masked weights, or those of a part of the matrix.
 
-    def gradient(self, grad: Tensor) -> Tensor:
+        Parameters
+        ----------
+        weight : tensor of shape (n_out, n_in)
+        own : callable
+            From a matrix to that part.
+        """
+        scale = own(self.scale.expand_as(weight))
+        rounded = own(weight).div(scale).round_().clamp_(-self.largest, self.largest)
+        return rounded.mul_(scale).mul_(own(self.mask))
+
+    def gradient(self, grad: Tensor, own: Callable = _all) -> Tensor:
         """Gradient of the weights from that of `value`: straight through the rounding."""
-        return grad if self.dense_gradient else grad * self.mask
+        return grad if self.dense_gradient else grad * own(self.mask)
 
     @torch.no_grad()
     def codes(self, weight: Tensor) -> Tensor:

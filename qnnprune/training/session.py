@@ -25,6 +25,7 @@ from .auto import (
     auto_sums,
     hold_back,
     race,
+    trial_batch_size,
     trial_recipe,
 )
 from .callbacks import EpochTasks
@@ -182,9 +183,11 @@ class _Session:
             n_output_sums=sums,
         )
 
-    def batch_size(self, rows) -> int:
-        given = self.spec.batch_size
-        return auto_batch_size(len(rows)) if given == "auto" else given
+    def batch_size(self, rows, trial=False) -> int:
+        size = self.spec.batch_size
+        if size == "auto":
+            size = auto_batch_size(len(rows))
+        return trial_batch_size(size, self.spec.guaranteed_bits) if trial else size
 
     @one_thread()  # perhaps in another process
     def held_back_error(self, recipe, rows, held) -> np.ndarray:
@@ -228,7 +231,7 @@ class _Session:
             alpha=spec.alpha,
             optimizer=spec.optimizer,
             max_epochs=1 if partial else recipe.max_epochs,
-            batch_size=self.batch_size(rows),
+            batch_size=self.batch_size(rows, trial),
             dropout=recipe.dropout,
             n_iter_no_change=spec.n_iter_no_change,
             tol=spec.tol,

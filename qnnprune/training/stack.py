@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from .blocks import quantizer
 from .optimizers import CommonOptimizer
-from .quantizers import MaskedWeightQuant
-from .step import TrainingStep, _beside, _Linear
+from .quantizers import MaskedWeightQuant, _all
+from .step import TrainingStep, _Linear, side_by_side
 
 __all__ = ["Stack"]
 
@@ -151,7 +151,7 @@ class Stack:
             if layer.linear.linear.weight.dim() == 3:
                 layer.linear = _Separate(
                     layer.linear.linear,
-                    layer.linear.n_blocks,
+                    layer.linear.parts,
                     self.n_nets,
                     shares_input=layer is layers[0],
                     is_last=layer is layers[-1],
@@ -201,11 +201,11 @@ class _CommonQuant(MaskedWeightQuant):
             of_each = self.mask.new_tensor(found).repeat_interleave(self.n_each)
             self.dense = of_each.view(-1, *[1] * (self.mask.dim() - 1))
 
-    def gradient(self, grad):
+    def gradient(self, grad, own=_all):
         """As in `MaskedWeightQuant`, with what is right for each network."""
         if self.dense is None:
-            return super().gradient(grad)
-        return grad * torch.maximum(self.mask, self.dense)
+            return super().gradient(grad, own)
+        return grad * own(torch.maximum(self.mask, self.dense))
 
 
 class _Separate(_Linear):
@@ -215,20 +215,20 @@ class _Separate(_Linear):
     (n_nets, n, n_out) from last layers.
     """
 
-    def __init__(self, linear, n_blocks, n_nets, *, shares_input, is_last):
-        super().__init__(linear, n_blocks)
+    def __init__(self, linear, parts, n_nets, *, shares_input, is_last):
+        super().__init__(linear, parts)
         self.n_nets, self.shares_input, self.is_last = n_nets, shares_input, is_last
 
     def forward(self, x):
         sums = super().forward(x if self.shares_input else self._stacked(x))
-        return sums if self.is_last else _beside(sums)
+        return sums if self.is_last else side_by_side(sums)
 
     def backward(self, grad, to_input):
         grad = super().backward(grad if self.is_last else self._stacked(grad), to_input)
-        return _beside(grad) if to_input else None
+        return side_by_side(grad) if to_input else None
 
     def product(self, left, right):
-        if self.n_blocks > 1:  # products of many matrices alone, too
+        if left.dim() > 3:  # blocks: products of many matrices alone, too
             return left @ right
         n_numbers = left.shape[-1] * left.shape[-2] * right.shape[-1]
         if self.value.shape[-2] > 1 and n_numbers >= _SMALL:

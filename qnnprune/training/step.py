@@ -67,7 +67,7 @@ class TrainingStep:
         x = output.forward(self.read(x, inputs))
         n_members = output.n_members
         if n_members > 1:  # each learns for itself, as if the others' were other rows
-            y, weight = torch.cat([y] * n_members), weight.repeat(n_members)
+            y, weight = torch.cat([y] * n_members), torch.cat([weight] * n_members)
         loss, grad = self.loss(x, y, weight)
         if n_members > 1:
             x = x.unflatten(-2, (n_members, -1)).mean(dim=-3)
@@ -90,68 +90,99 @@ def _give(parameter, gradient):
         parameter.grad = gradient
 
 
-class _Linear:
-    """The product with a layer's weights, quantized if the layer is.
+class _Whole:
+    """Neurons that read all inputs of their layer."""
 
-    Where neurons and inputs fall into blocks that read their own alone, only these are computed.
-    """
+    def of_each(self, values: Tensor) -> Tensor:
+        """Rows of values, by what reads them."""
+        return values
 
-    product = staticmethod(torch.matmul)
+    def own(self, matrix: Tensor) -> Tensor:
+        """The part of a matrix (..., n_out, n_in) that is not always zero."""
+        return matrix
 
-    def __init__(self, linear, n_blocks):
-        self.linear, self.weight, self.n_blocks = linear, linear.weight, n_blocks
-        self.gradient: Tensor | None = None  # zero but for the blocks
+    def beside(self, values: Tensor) -> Tensor:
+        """Rows of values, beside each other again."""
+        return values
 
-    def forward(self, x):
-        # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
-        self.quantizer, self.value = quantizer(self.linear), self.weight
-        if self.quantizer is not None:
-            self.value = self.quantizer.value(self.weight)
-        if self.n_blocks == 1:
-            self.x = x
-            return self.product(x, self.value.mT)
-        self.x, self.blocks = self._by_block(x), self._diagonal(self.value)
-        return _beside(self.product(self.x, self.blocks.mT))
+    def whole(self, matrix: Tensor) -> Tensor:
+        """The matrix of which that is the `own` part."""
+        return matrix
 
-    def backward(self, grad, to_input):
-        if self.n_blocks > 1:
-            grad = self._by_block(grad)
-        gradient = self.product(grad.mT, self.x)
-        if self.n_blocks > 1:
-            gradient = self._whole(gradient)
-        if self.quantizer is not None:
-            gradient = self.quantizer.gradient(gradient)
-        _give(self.weight, gradient)
-        if not to_input:
-            return None
-        if self.n_blocks == 1:
-            return self.product(grad, self.value)
-        return _beside(self.product(grad, self.blocks))
 
-    def _by_block(self, values):
+class _Blocks(_Whole):
+    """Neurons and inputs in blocks that read their own alone: these only are computed."""
+
+    def __init__(self, n_blocks: int):
+        self.n_blocks = n_blocks
+        self.matrix: Tensor | None = None  # zero but for the blocks
+
+    def of_each(self, values):
         """(..., n, width) values to (..., n_blocks, n, width / n_blocks)."""
         return values.unflatten(-1, (self.n_blocks, -1)).transpose(-3, -2)
 
-    def _diagonal(self, matrix):
-        """Blocks of a matrix (..., n_out, n_in), a view of shape (..., n_blocks, n_own, n_read)."""
-        parts = matrix.unflatten(-2, (self.n_blocks, -1)).unflatten(-1, (self.n_blocks, -1))
-        return parts.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+    def own(self, matrix):
+        """Blocks along the diagonal, a view of shape (..., n_blocks, n_own, n_read)."""
+        *around, n_out, n_in = matrix.shape
+        *steps, to_row, to_column = matrix.stride()
+        n_own, n_read = n_out // self.n_blocks, n_in // self.n_blocks
+        return matrix.as_strided(
+            (*around, self.n_blocks, n_own, n_read),
+            (*steps, n_own * to_row + n_read * to_column, to_row, to_column),
+        )
 
-    def _whole(self, gradient):
-        if self.gradient is None:
-            self.gradient = torch.zeros_like(self.value)
-        self._diagonal(self.gradient).copy_(gradient)
-        return self.gradient
+    def beside(self, values):
+        """(..., n_blocks, n, width) values to (..., n, n_blocks * width)."""
+        return side_by_side(values)
+
+    def whole(self, matrix):
+        """Shape (..., n_out, n_in), the same tensor at each call."""
+        if self.matrix is None:
+            *around, n_blocks, n_own, n_read = matrix.shape
+            self.matrix = matrix.new_zeros((*around, n_blocks * n_own, n_blocks * n_read))
+        self.own(self.matrix).copy_(matrix)
+        return self.matrix
 
 
-def _beside(values: Tensor) -> Tensor:
+def _parts(n_blocks: int) -> _Whole:
+    return _Blocks(n_blocks) if n_blocks > 1 else _Whole()
+
+
+def side_by_side(values: Tensor) -> Tensor:
     """(..., n_parts, n, width) values to (..., n, n_parts * width)."""
     return values.transpose(-3, -2).flatten(-2)
 
 
+class _Linear:
+    """The product with a layer's weights, quantized if the layer is."""
+
+    product = staticmethod(torch.matmul)
+
+    def __init__(self, linear, parts: _Whole):
+        self.linear, self.weight, self.parts = linear, linear.weight, parts
+
+    def forward(self, x):
+        # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
+        self.quantizer, own = quantizer(self.linear), self.parts.own
+        self.x = self.parts.of_each(x)
+        if self.quantizer is None:
+            self.value = own(self.weight)
+        else:
+            self.value = self.quantizer.value(self.weight, own)
+        return self.parts.beside(self.product(self.x, self.value.mT))
+
+    def backward(self, grad, to_input):
+        grad = self.parts.of_each(grad)
+        gradient = self.product(grad.mT, self.x)
+        if self.quantizer is not None:
+            gradient = self.quantizer.gradient(gradient, self.parts.own)
+        _give(self.weight, self.parts.whole(gradient))
+        return self.parts.beside(self.product(grad, self.value)) if to_input else None
+
+
 class _Hidden:
     def __init__(self, layer):
-        self.linear, self.rounded = _Linear(layer.linear, layer.n_blocks), layer.rounded
+        self.linear, self.rounded = _Linear(layer.linear, _parts(layer.n_blocks)), layer.rounded
         norm = layer.norm
         self.momentum, self.eps = norm.momentum, norm.eps
         self.gain, self.offset = norm.weight, norm.bias
@@ -189,7 +220,7 @@ class _Hidden:
 
 class _Output:
     def __init__(self, layer):
-        self.linear = _Linear(layer.linear, layer.n_blocks)
+        self.linear = _Linear(layer.linear, _parts(layer.n_blocks))
         self.gain, self.bias = layer.gain, layer.bias
         self.n_sums, self.n_members = layer.n_sums, layer.n_members
         self.added_up = layer.added_up if self.n_members == 1 else layer.added_up_by_member
