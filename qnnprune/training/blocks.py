@@ -239,7 +239,7 @@ class OutputBlock(nn.Module):
     @property
     def slope_sign(self) -> Tensor:
         """Tensor of shape (n_out,): 1, as sums leave the network as they are."""
-        return torch.ones_like(self.gain).detach().repeat(self.n_sums)
+        return torch.ones_like(self.linear.weight[:, 0]).detach()
 
     def added_up(self, sums: Tensor) -> Tensor:
         """(..., n_sums * n_outputs) values to (..., n_outputs)."""

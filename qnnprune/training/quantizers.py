@@ -122,7 +122,8 @@ class MaskedWeightQuant(nn.Module):
         """Sum of the rows that share a scale, in the place of each."""
         if self.n_shared == 1:
             return column
-        return column.view(self.n_shared, -1).sum(dim=0).repeat(self.n_shared)[:, None]
+        of_each = column.view(self.n_shared, -1).sum(dim=0)
+        return torch.cat([of_each] * self.n_shared)[:, None]
 
 
 class _FakeQuantActivation(torch.autograd.Function):
