@@ -184,10 +184,10 @@ class _Session:
         )
 
     def batch_size(self, rows, trial=False) -> int:
-        size = self.spec.batch_size
+        size, n_bits = self.spec.batch_size, self.spec.guaranteed_bits
         if size == "auto":
-            size = auto_batch_size(len(rows))
-        return trial_batch_size(size, self.spec.guaranteed_bits) if trial else size
+            size = auto_batch_size(len(rows), n_bits)
+        return trial_batch_size(size, n_bits) if trial else size
 
     @one_thread()  # perhaps in another process
     def held_back_error(self, recipe, rows, held) -> np.ndarray:

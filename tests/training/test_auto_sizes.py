@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnnprune.encoding._fit import auto_n_input_segments
-from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epochs, auto_sums
+from qnnprune.training.auto import (
+    auto_batch_size,
+    auto_dropout,
+    auto_max_epochs,
+    auto_sums,
+    trial_batch_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,9 +26,17 @@ def test_fine_segments(n_graded, segments):
     assert auto_n_input_segments(n_graded, "fine") == segments
 
 
-@pytest.mark.parametrize("n_rows, size", [(10, 32), (640, 32), (1347, 67), (10**6, 256)])
-def test_batch_size(n_rows, size):
-    assert auto_batch_size(n_rows) == size
+@pytest.mark.parametrize(
+    "n_rows, wide, narrow", [(10, 64, 32), (640, 64, 32), (1347, 134, 67), (10**6, 256, 256)]
+)
+def test_batch_size(n_rows, wide, narrow):
+    assert auto_batch_size(n_rows, 8) == auto_batch_size(n_rows, None) == wide
+    assert auto_batch_size(n_rows, 7) == narrow
+
+
+def test_batch_size_of_trials():
+    assert trial_batch_size(64, 8) == trial_batch_size(64, None) == 128
+    assert trial_batch_size(64, 7) == 64
 
 
 @pytest.mark.parametrize(
