@@ -70,7 +70,8 @@ def measure(set, candidate, bits, seed, *, folder) -> dict:
 def _settings(X, given, bits, seed, trial=False) -> dict:
     """What a recipe stands for, of `fit` or of its trials."""
     n_graded = sum(len(np.unique(column[~np.isnan(column)])) > 2 for column in X.T)
-    # The sizes of when recipes were chosen; the second layer of a fit is wider now.
+    # As it was when recipes were chosen; since then the second layer of a fit is wider, and at 8 bits
+    # batches are larger.
     usual = {"hidden_layer_sizes": (256, 128), "n_output_sums": 4}
     if bits < 8:
         usual = {"hidden_layer_sizes": (512, 256), "n_output_sums": 16}
@@ -78,11 +79,13 @@ def _settings(X, given, bits, seed, trial=False) -> dict:
     given["n_input_segments"] = Recipe(given.pop("resolution")).at(n_graded).n_input_segments
     given["n_output_sums"] = max(given["n_output_sums"], given.get("n_members", 1))
     given["dropout"] *= min(1, X.shape[1] * given["n_input_segments"] / 64)
-    epochs = _EPOCHS
+    epochs, n_rows = _EPOCHS, len(X)
     if trial:
+        n_rows = round(0.8 * n_rows)
         epochs = epochs if bits < 8 else epochs // 2
         given["hidden_layer_sizes"] = tuple(n // 2 for n in given["hidden_layer_sizes"])
         given["n_members"] = max(1, given.get("n_members", 1) // 2)
+    given["batch_size"] = min(256, max(32, n_rows // 20))
     return given | {"max_epochs": epochs, "n_accum_bits": bits, "random_state": seed}
 
 

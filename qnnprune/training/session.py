@@ -25,7 +25,6 @@ from .auto import (
     auto_sums,
     hold_back,
     race,
-    trial_batch_size,
     trial_recipe,
 )
 from .callbacks import EpochTasks
@@ -184,10 +183,10 @@ class _Session:
         )
 
     def batch_size(self, rows, trial=False) -> int:
-        size, n_bits = self.spec.batch_size, self.spec.guaranteed_bits
-        if size == "auto":
-            size = auto_batch_size(len(rows), n_bits)
-        return trial_batch_size(size, n_bits) if trial else size
+        given = self.spec.batch_size
+        if given != "auto":
+            return given
+        return auto_batch_size(len(rows), self.spec.guaranteed_bits, trial=trial)
 
     @one_thread()  # perhaps in another process
     def held_back_error(self, recipe, rows, held) -> np.ndarray:

@@ -10,7 +10,6 @@ from qnnprune.training.auto import (
     auto_dropout,
     auto_max_epochs,
     auto_sums,
-    trial_batch_size,
 )
 
 
@@ -35,8 +34,10 @@ def test_batch_size(n_rows, wide, narrow):
 
 
 def test_batch_size_of_trials():
-    assert trial_batch_size(64, 8) == trial_batch_size(64, None) == 128
-    assert trial_batch_size(64, 7) == 64
+    assert auto_batch_size(640, 8, trial=True) == 64
+    assert auto_batch_size(4000, 8, trial=True) == 400
+    assert auto_batch_size(10**6, 8, trial=True) == 512
+    assert auto_batch_size(10**6, 7, trial=True) == 256
 
 
 @pytest.mark.parametrize(
