@@ -366,8 +366,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_`, `pruning_schedule_`,
         `n_members_` and `n_output_sums_` tell the outcome; further training keeps to it.
     batch_size : int or "auto", default="auto"
-        Rows in a batch; "auto" is a tenth of the rows, from 64 to 256, and below 8 guaranteed
-        bits a twentieth, from 32 on.
+        Rows in a batch; "auto" is a tenth of the rows, from 32 to 256, and a twentieth
+        below 8 guaranteed bits.
     lr : float, default=1e-2
         Largest learning rate; it warms up, then falls along half a cosine.  A skorch
         ``LRScheduler`` in `callbacks` replaces that schedule.

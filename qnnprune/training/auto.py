@@ -277,15 +277,15 @@ def hold_back(
 
 
 def auto_batch_size(n_rows: int, n_accum_bits: int | None, *, trial: bool = False) -> int:
-    """Rows in a batch: a tenth of all, 64 to 256; half as many below 8 guaranteed bits.
+    """Rows in a batch: a tenth of all, and below 8 guaranteed bits a twentieth; 32 to 256.
 
-    Batches of a tenth instead of a twentieth take .7 of the time.  At 8 bits they were worth .3 ± .2
-    points more and the same R² (29 tables of at most 2,560 rows, fine and coarse inputs).  Where
-    registers are narrower, weights swap places while they train, and fewer steps lose: .2 ± .5
-    points and .007 ± .005 of R² at 6 bits (28 tables, fine inputs).
+    Batches of a tenth instead of a twentieth take .7 of the time.  At 8 bits they were worth .2 ± .3
+    points and .001 ± .001 of R² more (18 tables of 640 to 2,560 rows, fine and coarse inputs).  Where
+    registers are narrower, weights swap places while they train, and fewer steps lose: .4 ± .4
+    points and .004 ± .003 of R² at 6 bits (17 tables, fine inputs).
 
     Trials at 8 bits have up to 512: two thirds of the time, and the choice was worth the same (1.70
-    points instead of 1.75, 46 tables).  Of few rows larger batches make too few steps to choose by.
+    points instead of 1.75, 46 tables).  Of few rows larger batches make too few steps to learn by.
 
     Parameters
     ----------
@@ -294,9 +294,9 @@ def auto_batch_size(n_rows: int, n_accum_bits: int | None, *, trial: bool = Fals
         Guaranteed width of the accumulators, in bits.
     trial : bool
     """
-    if is_narrow(n_accum_bits):
-        return min(256, max(32, n_rows // 20))
-    return min(512 if trial else 256, max(64, n_rows // 10))
+    narrow = is_narrow(n_accum_bits)
+    most = 512 if trial and not narrow else 256
+    return min(most, max(32, n_rows // (20 if narrow else 10)))
 
 
 def auto_max_epochs(n_rows: int, batch_size: int) -> int:

@@ -23,15 +23,12 @@ def no_overflow():
         yield
 
 
-SHORT = {"max_epochs": 4, "batch_size": 32, "random_state": 0}
-
-
 def classifier(**settings):
-    return PrunedNeuralNetClassifier((8,), **SHORT, **settings)
+    return PrunedNeuralNetClassifier((8,), max_epochs=4, random_state=0, **settings)
 
 
 def regressor(**settings):
-    return PrunedNeuralNetRegressor((8,), **SHORT, **settings)
+    return PrunedNeuralNetRegressor((8,), max_epochs=4, random_state=0, **settings)
 
 
 def assert_same(a, b):

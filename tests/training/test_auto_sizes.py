@@ -26,7 +26,7 @@ def test_fine_segments(n_graded, segments):
 
 
 @pytest.mark.parametrize(
-    "n_rows, wide, narrow", [(10, 64, 32), (640, 64, 32), (1347, 134, 67), (10**6, 256, 256)]
+    "n_rows, wide, narrow", [(10, 32, 32), (640, 64, 32), (1347, 134, 67), (10**6, 256, 256)]
 )
 def test_batch_size(n_rows, wide, narrow):
     assert auto_batch_size(n_rows, 8) == auto_batch_size(n_rows, None) == wide
