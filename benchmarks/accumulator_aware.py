@@ -36,6 +36,7 @@ from torch import nn
 
 from qnnprune import IntegerNetwork
 from qnnprune.accumulators import weight_max
+from qnnprune.training.auto import auto_batch_size
 from qnnprune.training.compilation import compile_layers
 
 __all__ = ["START", "start_bounded", "train_bounded"]
@@ -251,8 +252,7 @@ def _train(network, levels, target, loss, model):
     others = [p for p in network.parameters() if id(p) not in taken]
     groups = [{"params": weights, "weight_decay": model.alpha}, {"params": others}]
     optimizer = torch.optim.AdamW(groups, LEARNING_RATE, weight_decay=0.0, fused=True)
-    # About 20 batches per epoch, as the estimator takes them by default.
-    batch_size = min(256, max(32, len(levels) // 20))
+    batch_size = auto_batch_size(len(levels), None)
     n_batches = max(1, min(math.ceil(len(levels) / batch_size), len(levels) // 2))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_batches * model.n_iter_)
     network.train()

@@ -70,8 +70,8 @@ def measure(set, candidate, bits, seed, *, folder) -> dict:
 def _settings(X, given, bits, seed, trial=False) -> dict:
     """What a recipe stands for, of `fit` or of its trials."""
     n_graded = sum(len(np.unique(column[~np.isnan(column)])) > 2 for column in X.T)
-    # As it was when recipes were chosen; since then the second layer of a fit is wider, and at 8 bits
-    # batches are larger.
+    # About as it was when recipes were chosen; since then the second layer of a fit is wider, and at 8
+    # bits batches are larger.
     usual = {"hidden_layer_sizes": (256, 128), "n_output_sums": 4}
     if bits < 8:
         usual = {"hidden_layer_sizes": (512, 256), "n_output_sums": 16}

@@ -357,7 +357,7 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         same, wrap around, clip once after the whole sum, or raise.  Can be set after `fit`;
         makes no difference under the guarantee.  `simulate` also clips after each addition.
     max_epochs : int or "auto", default="auto"
-        Passes over the data.  "auto" makes about 2,000 steps in 20 to 40 epochs, and lets `fit`
+        Passes over the data.  "auto" makes 2,000 steps, but 20 to 40 epochs, and lets `fit`
         choose among recipes: with 200 or more rows that differ in their codes or targets, each
         is tried on 80 % of them, or of 10,000 that are drawn.  The recipe with the smallest error
         on the other rows is taken.  Recipes are coarse inputs with dropout, and fine ones without;
@@ -366,8 +366,8 @@ class PrunedNeuralNetClassifier(Pruned, BaseClassifier):
         `n_input_segments_`, `n_in_bits_`, `n_a_bits_`, `activation_`, `pruning_schedule_`,
         `n_members_` and `n_output_sums_` tell the outcome; further training keeps to it.
     batch_size : int or "auto", default="auto"
-        Rows in a batch; "auto" is a tenth of the rows, from 32 to 256, and a twentieth
-        below 8 guaranteed bits.
+        Rows in a batch; "auto" is a tenth of the rows, from 32 to 256 (512 in trials).  Below 8
+        guaranteed bits, and in `partial_fit`, it is a twentieth, from 32 to 256.
     lr : float, default=1e-2
         Largest learning rate; it warms up, then falls along half a cosine.  A skorch
         ``LRScheduler`` in `callbacks` replaces that schedule.

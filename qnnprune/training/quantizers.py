@@ -21,10 +21,12 @@ __all__ = [
     "MaskedWeightQuant",
     "activation_quantizer",
     "weight_quantizer",
+    "whole_matrix",
 ]
 
 
-def _all(matrix: Tensor) -> Tensor:
+def whole_matrix(matrix: Tensor) -> Tensor:
+    """All of a matrix, where a part of it may be asked for."""
     return matrix
 
 
@@ -79,7 +81,7 @@ class MaskedWeightQuant(nn.Module):
         value = _FakeQuantWeight.apply(weight, self)
         return value, self.scale, self.zero_point, self.bit_width
 
-    def value(self, weight: Tensor, own: Callable = _all) -> Tensor:
+    def value(self, weight: Tensor, own: Callable = whole_matrix) -> Tensor:
         """Quantized and masked weights, or those of a part of the matrix.
 
         Parameters
@@ -92,7 +94,7 @@ class MaskedWeightQuant(nn.Module):
         rounded = own(weight).div(scale).round_().clamp_(-self.largest, self.largest)
         return rounded.mul_(scale).mul_(own(self.mask))
 
-    def gradient(self, grad: Tensor, own: Callable = _all) -> Tensor:
+    def gradient(self, grad: Tensor, own: Callable = whole_matrix) -> Tensor:
         """Gradient of the weights from that of `value`: straight through the rounding."""
         return grad if self.dense_gradient else grad * own(self.mask)
 

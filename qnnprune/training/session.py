@@ -186,7 +186,8 @@ class _Session:
         given = self.spec.batch_size
         if given != "auto":
             return given
-        return auto_batch_size(len(rows), self.spec.guaranteed_bits, trial=trial)
+        once = self.mode is Mode.PARTIAL_FIT
+        return auto_batch_size(len(rows), self.spec.guaranteed_bits, trial=trial, once=once)
 
     @one_thread()  # perhaps in another process
     def held_back_error(self, recipe, rows, held) -> np.ndarray:

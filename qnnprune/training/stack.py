@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .blocks import quantizer
 from .optimizers import CommonOptimizer
-from .quantizers import MaskedWeightQuant, _all
+from .quantizers import MaskedWeightQuant, whole_matrix
 from .step import TrainingStep, _Linear, side_by_side
 
 __all__ = ["Stack"]
@@ -151,7 +151,7 @@ class Stack:
             if layer.linear.linear.weight.dim() == 3:
                 layer.linear = _Separate(
                     layer.linear.linear,
-                    layer.linear.parts,
+                    layer.linear.layout,
                     self.n_nets,
                     shares_input=layer is layers[0],
                     is_last=layer is layers[-1],
@@ -201,7 +201,7 @@ class _CommonQuant(MaskedWeightQuant):
             of_each = self.mask.new_tensor(found).repeat_interleave(self.n_each)
             self.dense = of_each.view(-1, *[1] * (self.mask.dim() - 1))
 
-    def gradient(self, grad, own=_all):
+    def gradient(self, grad, own=whole_matrix):
         """As in `MaskedWeightQuant`, with what is right for each network."""
         if self.dense is None:
             return super().gradient(grad, own)
@@ -215,8 +215,8 @@ class _Separate(_Linear):
     (n_nets, n, n_out) from last layers.
     """
 
-    def __init__(self, linear, parts, n_nets, *, shares_input, is_last):
-        super().__init__(linear, parts)
+    def __init__(self, linear, layout, n_nets, *, shares_input, is_last):
+        super().__init__(linear, layout)
         self.n_nets, self.shares_input, self.is_last = n_nets, shares_input, is_last
 
     def forward(self, x):

@@ -90,39 +90,42 @@ def _give(parameter, gradient):
         parameter.grad = gradient
 
 
-class _Whole:
-    """Neurons that read all inputs of their layer."""
+class _Dense:
+    """Weights of neurons that read all inputs: what a layer computes with, as it comes."""
 
-    def of_each(self, values: Tensor) -> Tensor:
-        """Rows of values, by what reads them."""
+    def of_rows(self, values: Tensor) -> Tensor:
+        """Inputs or gradients of neurons, of shape (..., n, width), as the product takes them."""
+        return values
+
+    def beside(self, values: Tensor) -> Tensor:
+        """What comes out of a product, of shape (..., n, width)."""
         return values
 
     def own(self, matrix: Tensor) -> Tensor:
-        """The part of a matrix (..., n_out, n_in) that is not always zero."""
+        """Of a matrix (..., n_out, n_in) what belongs to connections."""
         return matrix
-
-    def beside(self, values: Tensor) -> Tensor:
-        """Rows of values, beside each other again."""
-        return values
 
     def whole(self, matrix: Tensor) -> Tensor:
-        """The matrix of which that is the `own` part."""
+        """The matrix whose `own` part that is, zero elsewhere."""
         return matrix
 
 
-class _Blocks(_Whole):
-    """Neurons and inputs in blocks that read their own alone: these only are computed."""
+class _Blocks(_Dense):
+    """Weights in blocks along the diagonal: these alone are computed with."""
 
     def __init__(self, n_blocks: int):
         self.n_blocks = n_blocks
-        self.matrix: Tensor | None = None  # zero but for the blocks
 
-    def of_each(self, values):
-        """(..., n, width) values to (..., n_blocks, n, width / n_blocks)."""
+    def of_rows(self, values):
+        """Shape (..., n_blocks, n, width / n_blocks)."""
         return values.unflatten(-1, (self.n_blocks, -1)).transpose(-3, -2)
 
+    def beside(self, values):
+        """Values (..., n_blocks, n, width / n_blocks) beside each other again."""
+        return side_by_side(values)
+
     def own(self, matrix):
-        """Blocks along the diagonal, a view of shape (..., n_blocks, n_own, n_read)."""
+        """The blocks, a view of shape (..., n_blocks, n_out / n_blocks, n_in / n_blocks)."""
         *around, n_out, n_in = matrix.shape
         *steps, to_row, to_column = matrix.stride()
         n_own, n_read = n_out // self.n_blocks, n_in // self.n_blocks
@@ -131,21 +134,16 @@ class _Blocks(_Whole):
             (*steps, n_own * to_row + n_read * to_column, to_row, to_column),
         )
 
-    def beside(self, values):
-        """(..., n_blocks, n, width) values to (..., n, n_blocks * width)."""
-        return side_by_side(values)
-
     def whole(self, matrix):
-        """Shape (..., n_out, n_in), the same tensor at each call."""
-        if self.matrix is None:
-            *around, n_blocks, n_own, n_read = matrix.shape
-            self.matrix = matrix.new_zeros((*around, n_blocks * n_own, n_blocks * n_read))
-        self.own(self.matrix).copy_(matrix)
-        return self.matrix
+        """Shape (..., n_out, n_in); a tensor of its own, as a callback may keep or change it."""
+        *around, n_blocks, n_own, n_read = matrix.shape
+        whole = matrix.new_zeros((*around, n_blocks * n_own, n_blocks * n_read))
+        self.own(whole).copy_(matrix)
+        return whole
 
 
-def _parts(n_blocks: int) -> _Whole:
-    return _Blocks(n_blocks) if n_blocks > 1 else _Whole()
+def _layout(n_blocks: int) -> _Dense:
+    return _Blocks(n_blocks) if n_blocks > 1 else _Dense()
 
 
 def side_by_side(values: Tensor) -> Tensor:
@@ -158,31 +156,31 @@ class _Linear:
 
     product = staticmethod(torch.matmul)
 
-    def __init__(self, linear, parts: _Whole):
-        self.linear, self.weight, self.parts = linear, linear.weight, parts
+    def __init__(self, linear, layout: _Dense):
+        self.linear, self.weight, self.layout = linear, linear.weight, layout
 
     def forward(self, x):
         # Looked up anew: Brevitas replaces its quantizers when a state is loaded.
-        self.quantizer, own = quantizer(self.linear), self.parts.own
-        self.x = self.parts.of_each(x)
+        self.quantizer, own = quantizer(self.linear), self.layout.own
+        self.x = self.layout.of_rows(x)
         if self.quantizer is None:
             self.value = own(self.weight)
         else:
             self.value = self.quantizer.value(self.weight, own)
-        return self.parts.beside(self.product(self.x, self.value.mT))
+        return self.layout.beside(self.product(self.x, self.value.mT))
 
     def backward(self, grad, to_input):
-        grad = self.parts.of_each(grad)
+        grad = self.layout.of_rows(grad)
         gradient = self.product(grad.mT, self.x)
         if self.quantizer is not None:
-            gradient = self.quantizer.gradient(gradient, self.parts.own)
-        _give(self.weight, self.parts.whole(gradient))
-        return self.parts.beside(self.product(grad, self.value)) if to_input else None
+            gradient = self.quantizer.gradient(gradient, self.layout.own)
+        _give(self.weight, self.layout.whole(gradient))
+        return self.layout.beside(self.product(grad, self.value)) if to_input else None
 
 
 class _Hidden:
     def __init__(self, layer):
-        self.linear, self.rounded = _Linear(layer.linear, _parts(layer.n_blocks)), layer.rounded
+        self.linear, self.rounded = _Linear(layer.linear, _layout(layer.n_blocks)), layer.rounded
         norm = layer.norm
         self.momentum, self.eps = norm.momentum, norm.eps
         self.gain, self.offset = norm.weight, norm.bias
@@ -220,7 +218,7 @@ class _Hidden:
 
 class _Output:
     def __init__(self, layer):
-        self.linear = _Linear(layer.linear, _parts(layer.n_blocks))
+        self.linear = _Linear(layer.linear, _layout(layer.n_blocks))
         self.gain, self.bias = layer.gain, layer.bias
         self.n_sums, self.n_members = layer.n_sums, layer.n_members
         self.added_up = layer.added_up if self.n_members == 1 else layer.added_up_by_member

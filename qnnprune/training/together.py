@@ -151,7 +151,7 @@ def _kind(net) -> tuple | None:
         and module.skipped is None
         and all(block.cell == 1 for block in module.hidden)
         # A product with a vector is rounded in another way than one with a matrix.
-        and all(min(block.linear.weight.shape) > 1 for block in module.hidden)
+        and all(min(block.linear.weight.shape) > block.n_blocks for block in module.hidden)
     ):
         return None
     first, weights = module.hidden[0], quantizer(module.hidden[0].linear)

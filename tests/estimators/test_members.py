@@ -4,6 +4,7 @@ import numpy as np
 import oracles
 import pytest
 from samples import DIABETES, X, Y, check_limits, classifier, regressor
+from skorch.callbacks import Callback
 
 from qnnprune.pruning import CRITERIA, SCHEDULES
 from qnnprune.pruning.pruner import removes_neurons
@@ -49,6 +50,29 @@ def test_members_stay_apart(schedule, criterion):
     assert_apart(model, 3)
     check_limits(model, 2, 2, 2, 6, None, True)
     assert model.n_members_ == 2
+
+
+class Changes(Callback):
+    """Looks at the gradients of the second layer, and changes them."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_grad_computed(self, net, **kwargs):
+        gradient = net.module_.hidden[1].linear.weight.grad
+        self.seen.append(gradient.clone())
+        gradient += 1
+
+
+@pytest.mark.parametrize("schedule", ["gradual", "set"])
+def test_callbacks_see_gradients_of_one_step_alone(schedule):
+    changes = Changes()
+    model = classifier((8, 6), pruning_schedule=schedule, callbacks=[changes], **SETTINGS)
+    model.fit(X, Y)
+    apart = [[member_of(i, 6) != member_of(j, 8) for j in range(8)] for i in range(6)]
+    assert len(changes.seen) > 10 and any(gradient.any() for gradient in changes.seen)
+    for gradient in changes.seen:
+        assert not gradient.numpy()[np.array(apart)].any()
 
 
 def test_they_stay_apart_in_further_training():

@@ -1,9 +1,11 @@
 """What "auto" stands for: worked examples and bounds."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qnnprune import PrunedNeuralNetRegressor
 from qnnprune.encoding._fit import auto_n_input_segments
 from qnnprune.training.auto import (
     auto_batch_size,
@@ -31,6 +33,18 @@ def test_fine_segments(n_graded, segments):
 def test_batch_size(n_rows, wide, narrow):
     assert auto_batch_size(n_rows, 8) == auto_batch_size(n_rows, None) == wide
     assert auto_batch_size(n_rows, 7) == narrow
+
+
+def test_batch_size_of_one_epoch():
+    assert auto_batch_size(1347, 8, once=True) == auto_batch_size(1347, None, once=True) == 67
+    assert auto_batch_size(1347, 7, once=True) == 67
+
+
+def test_partial_fit_takes_smaller_batches():
+    X = np.random.default_rng(0).normal(size=(1000, 3))
+    net = PrunedNeuralNetRegressor((4,), max_epochs=2, random_state=0)
+    assert net.fit(X, X[:, 0]).history_[-1]["train_batch_count"] == 10
+    assert net.partial_fit(X, X[:, 0]).history_[-1]["train_batch_count"] == 20
 
 
 def test_batch_size_of_trials():

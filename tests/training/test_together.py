@@ -129,6 +129,15 @@ def test_many_inputs(sizes):
         assert_same_network(net, expected)
 
 
+@pytest.mark.parametrize("hidden", [(4,), (4, 4), (8, 4)])
+@pytest.mark.parametrize("y", [THREE, TWO])
+def test_members_of_one_neuron(hidden, y):
+    nets = candidates(classifier(hidden_layer_sizes=hidden, n_output_sums=4, n_members=4))
+    own = [clone(net).fit(X, y) for net in nets]
+    for net, expected in zip(run_together(fits(nets, y)), own, strict=True):
+        assert_same_network(net, expected)
+
+
 def test_only_alike_nets_train_as_one(sizes):
     nets = [
         classifier(), classifier(lr=0.1), classifier(hidden_layer_sizes=(8,)),
