@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 
 from qnnprune import PrunedNeuralNetRegressor
 from qnnprune.encoding._fit import auto_n_input_segments
-from qnnprune.training.auto import (
-    auto_batch_size,
-    auto_dropout,
-    auto_max_epochs,
-    auto_sums,
-)
+from qnnprune.training.auto import auto_batch_size, auto_dropout, auto_max_epochs, auto_sums
 
 
 @pytest.mark.parametrize(
