@@ -11,14 +11,13 @@ import numpy as np
 
 from ..accumulators import code_range
 from ._encoding import InputEncoding
-from ._thresholds import count_into
+from ._thresholds import RowThresholds, count_into
 
 __all__ = ["CodeColumns"]
 
 _MOST_STEPS = 7  # of a segment: beyond, levels are found faster by a search
 _FEW_ROWS = 16  # up to here one comparison of all codes is faster than one per group of features
 _TURNED = 128  # rows that stay in the nearest cache while they become columns
-_TILE = 2**13  # codes that are compared at a time, so that each comparison is worth its call
 
 
 class CodeColumns:
@@ -60,8 +59,7 @@ class CodeColumns:
         levels = encoding.offset[self.order] + np.arange(encoding.steps)[:, None]
         # A constant feature lacks thresholds, and what is counted for it is not kept.
         by_code = thresholds[self.feature, np.minimum(levels, thresholds.shape[1] - 1)]
-        self.tile = max(1, _TILE // len(self.order))
-        self.row_thresholds = np.tile(by_code, self.tile)
+        self.row_thresholds = RowThresholds(by_code)
         self.groups: list = []
         for n in () if self.by_row else np.unique(n_segments[n_segments > 0]).tolist():
             rows = slice(*np.searchsorted(n_segments, [n, n + 1]))
@@ -111,14 +109,7 @@ class CodeColumns:
     def _by_row(self, values, scratch) -> np.ndarray:
         """Codes of one value each, many rows of them at a time."""
         counts = scratch.array("input", values.shape, np.uint8)
-        whole = len(values) - len(values) % self.tile
-        parts = (slice(0, whole), self.tile), (slice(whole, len(values)), len(values) - whole)
-        for rows, height in parts:
-            if rows.start < rows.stop:
-                tiles = -1, height * values.shape[1]
-                thresholds = self.row_thresholds[:, : tiles[1]]
-                count = counts[rows].reshape(tiles)
-                count_into(values[rows].reshape(tiles), thresholds, count, scratch)
+        self.row_thresholds.count_into(values, counts, scratch)
         codes = self._shifted(counts)
         codes[:, self.constant] = 0
         return codes.T

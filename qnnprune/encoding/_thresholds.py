@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ThresholdCounter", "count_into", "count_reached", "rounded_up"]
+__all__ = ["RowThresholds", "ThresholdCounter", "count_into", "count_reached", "rounded_up"]
 
 _COMPARED = 7  # thresholds: up to here comparing beats a table
 _LARGEST_TABLES = 2**22  # bytes, of all neurons of a layer
+_TILE = 2**13  # values that are compared at a time, so that each comparison is worth its call
+_CACHED = 2**18  # bytes of values that stay in a core's cache for all comparisons
 
 
 class ThresholdCounter:
@@ -111,6 +113,46 @@ def count_into(values: np.ndarray, thresholds, count: np.ndarray, scratch) -> No
             np.add(count, reached.view(np.uint8), out=count)
     finally:
         np.setbufsize(before)
+
+
+class RowThresholds:
+    """Thresholds of columns, repeated so that many rows of memory are compared at a time.
+
+    Parameters
+    ----------
+    thresholds : array of shape (n_thresholds, n_columns)
+        At least one of them.
+    """
+
+    def __init__(self, thresholds: np.ndarray):
+        self.height = max(1, _TILE // max(1, thresholds.shape[1]))
+        self.tiles = np.tile(thresholds, self.height)
+
+    def count_into(self, values: np.ndarray, count: np.ndarray, scratch) -> None:
+        """Count, for every value, the thresholds of its column that it reaches.
+
+        Parameters
+        ----------
+        values : contiguous array of shape (n, n_columns)
+            Of the type of the thresholds.
+        count : contiguous uint8 array of shape (n, n_columns)
+            Gets the counts.
+        scratch : Scratch
+            Where to compute.
+        """
+        whole = len(values) - len(values) % self.height
+        n_cached = max(1, _CACHED // max(1, self.tiles[0].nbytes)) * self.height
+        for start in range(0, whole, n_cached):
+            rows = slice(start, min(start + n_cached, whole))
+            self._count_tiles(values[rows], self.height, count[rows], scratch)
+        if whole < len(values):
+            rest = slice(whole, None)
+            self._count_tiles(values[rest], len(values) - whole, count[rest], scratch)
+
+    def _count_tiles(self, values, height, count, scratch):
+        shape = -1, height * values.shape[1]
+        thresholds = self.tiles[:, : shape[1]]
+        count_into(values.reshape(shape), thresholds, count.reshape(shape), scratch)
 
 
 def rounded_up(thresholds: np.ndarray, dtype) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Layers as `predict` runs them: one row of memory a neuron, one column a row of X.
+"""Layers as `predict` runs them: one row a neuron, one column a row of X.
 
-Each neuron's sums lie side by side, so they are compared with one threshold after another in
-the narrowest type that the proof allows: int8 where sums fit 8 bits.
+In memory either the values of a neuron lie side by side or those of a row of X, whatever the
+product of matrices prefers.  Sums are compared with one threshold after another in the narrowest
+type that the proof allows: int8 where they fit 8 bits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from ..encoding._thresholds import count_into
+from ..encoding._thresholds import RowThresholds, count_into
 from ._layer import HiddenLayer, IntegerLayer, Scratch
 from ._products import Products
 
@@ -37,22 +38,44 @@ class ColumnLayer:
             self._narrow(layer)
 
     def _narrow(self, layer: IntegerLayer):
-        """Choose the type of sums, and turn thresholds into it."""
+        """Choose the type of sums that are looked at, and turn thresholds into it."""
         low, high = layer.accumulator_range.T
         if not isinstance(layer, HiddenLayer) or layer.thresholds.shape[1] > _COMPARED:
-            self.dtype = _narrowest(int(low.min()), int(high.max()))
+            if _narrowest(int(low.min()), int(high.max())) == np.int8:
+                self.dtype = np.dtype(np.int8)
             return
         # Beyond its range a threshold is always reached, or never.
         near = np.clip(layer.thresholds, low[:, None], high[:, None] + 1)
         self.dtype = _narrowest(int(low.min()), max(int(high.max()), int(near.max())))
-        self.thresholds = list(near.T[:, :, None].astype(self.dtype))
+        narrow = near.T.astype(self.dtype)
+        self.thresholds, self.row_thresholds = list(narrow[:, :, None]), RowThresholds(narrow)
 
     def sums(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Exact sums of products, in the type `dtype`; see `Products.sums`."""
         return self.products.sums(codes, self.dtype, scratch)
 
+    def outputs(self, codes, scratch: Scratch, name: str, sums=None) -> np.ndarray:
+        """Output codes of a hidden layer from its input codes.
+
+        Parameters
+        ----------
+        codes : int8 array of shape (n_in, n)
+        scratch, name
+            As in `codes`.
+        sums : array of shape (n_out, n), optional
+            Where they are known already.
+
+        Returns
+        -------
+        int8 array of shape (n_out, n)
+        """
+        found = self.products.codes(codes, scratch)
+        if found is not None:
+            return found
+        return self.codes(self.sums(codes, scratch) if sums is None else sums, scratch, name)
+
     def codes(self, sums: np.ndarray, scratch: Scratch, name: str) -> np.ndarray:
-        """Output codes of a hidden layer.
+        """Output codes of a hidden layer from its sums.
 
         Parameters
         ----------
@@ -66,12 +89,18 @@ class ColumnLayer:
         Returns
         -------
         int8 array of shape (n_out, n)
+            In memory as the sums are.
         """
         layer = cast(HiddenLayer, self.layer)
         if self.thresholds is None or sums.dtype != self.dtype:
             return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_dtype)).T)
-        count = scratch.array(name, sums.shape, np.uint8)
-        count_into(sums, self.thresholds, count, scratch)
+        if sums.T.flags.c_contiguous:
+            count = scratch.array(name, sums.T.shape, np.uint8)
+            self.row_thresholds.count_into(sums.T, count, scratch)
+            count = count.T
+        else:
+            count = scratch.array(name, sums.shape, np.uint8)
+            count_into(sums, self.thresholds, count, scratch)
         np.add(count, np.uint8(layer.output_low % 256), out=count)
         return count.view(np.int8)
 

@@ -239,7 +239,10 @@ class OutputLayer(IntegerLayer):
         float64 array of shape (n_samples, n_logits)
         """
         with np.errstate(over="ignore"):
-            return totals.astype(np.float64) * self.scale + self.bias
+            values = totals.astype(np.float64)
+            values *= self.scale
+            values += self.bias
+            return values
 
     @cached_property
     def totals(self) -> IntegerLayer:

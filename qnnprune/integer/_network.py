@@ -33,9 +33,9 @@ from ._storage import load_parsed, pack, unpack
 
 __all__ = ["IntegerNetwork"]
 
-# Codes of a block of rows: it bounds the memory of any batch, and fits a core's cache.  Powers of
+# Codes of a block of rows: it bounds the memory of any batch, and outweighs the calls.  Powers of
 # two are slower: there all rows of a matrix begin in the same few places of the cache.
-_BLOCK_VALUES = 250_000
+_BLOCK_VALUES = 800_000
 _WHOLE_ROWS = 16  # numbers of rows that products are fastest with are multiples of this
 
 
@@ -203,14 +203,18 @@ class IntegerNetwork(EstimatorFace):
         """Decisions from codes, whose rows are inputs and whose columns are rows of X."""
         *hidden, output, totals = layers
         for index, layer in enumerate(hidden):
-            sums = layer.sums(codes, scratch)
+            memory, sums, changed = f"codes {index % 2}", None, False
             if watch is not None:
-                sums = watch.store(index, sums.T, first_row, codes=codes.T).T
-            codes = layer.codes(sums, scratch, f"codes {index % 2}")
-        if watch is None:
-            return self._output.affine(totals.sums(codes, scratch).T)
-        sums = output.sums(codes, scratch).T
-        return self._output.decision(watch.store(len(hidden), sums, first_row, codes=codes.T))
+                sums, changed = _held(watch, index, layer, codes, first_row, scratch)
+            if changed:
+                codes = layer.codes(sums, scratch, memory)
+            else:
+                codes = layer.outputs(codes, scratch, memory, sums)
+        if watch is not None:
+            sums, changed = _held(watch, len(hidden), output, codes, first_row, scratch)
+            if changed:
+                return self._output.decision(sums.T)
+        return self._output.affine(totals.sums(codes, scratch).T)
 
     def decision(self, X) -> np.ndarray:
         """Output layer's values for raw features, in blocks of bounded memory.
@@ -435,6 +439,13 @@ class IntegerNetwork(EstimatorFace):
             If the file is damaged, truncated, of another version or inconsistent.
         """
         return load_parsed(path, _parsed, "network")
+
+
+def _held(watch, index, layer, codes, first_row, scratch):
+    """Sums of a layer as its registers hold them, and whether these have changed any."""
+    sums = layer.sums(codes, scratch).T
+    held = watch.store(index, sums, first_row, codes=codes.T)
+    return held.T, held is not sums
 
 
 def _parsed(data: bytes) -> IntegerNetwork:

@@ -3,33 +3,25 @@
 ==============  ====================================================================
 way             why it is exact
 ==============  ====================================================================
-int8 of torch   products of int8 are added up in int32
+int8            products of int8 are added up in int32 (`_int8`)
 packed floats   three sums that are proven to fit 8 bits share the 24 of one float32
 plain floats    every partial sum is an integer below 2**24 (float32) or 2**53
 ==============  ====================================================================
-
-torch is taken where it is imported already and the processor multiplies int8 in hardware: it is
-not imported for this, as that takes longer than most predictions.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
-from functools import cache
-
 import numpy as np
 
 from ..accumulators import accumulator_range
+from ._int8 import Int8Layer, raised, torch_with_int8
 from ._layer import IntegerLayer, Scratch
 
-__all__ = ["Products", "int8_product"]
+__all__ = ["Products"]
 
 _FIELDS, _FIELD_BITS = 3, 8  # sums in one float32
 _FEW_ROWS = 64  # up to here one call of BLAS is fastest
 _MANY_ROWS = 256  # from here on it pays that torch prepares a product for each new shape
-_PROCESS = os.getpid()
 
 
 class Products:
@@ -42,13 +34,10 @@ class Products:
 
     def __init__(self, layer: IntegerLayer):
         self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
-        self.int8_weight, self.packed_weight = None, None
+        self.int8, self.packed_weight = None, None
         is_small = self.float_weight.dtype == np.float32
-        n_out, n_in = layer.weight.shape
-        if is_small and n_in > 1 and np.abs(layer.weight).max() <= 127:
-            # A matrix of one row or column has ambiguous strides, which torch misreads.
-            self.int8_weight = np.zeros((max(n_out, 2), n_in), np.int8)
-            self.int8_weight[:n_out] = layer.weight
+        if is_small and layer.weight.shape[1] and np.abs(layer.weight).max(initial=0) <= 127:
+            self.int8 = Int8Layer(layer)
         if is_small and _fits_fields(layer):
             self.packed_weight = _packed(self.float_weight)
 
@@ -67,17 +56,38 @@ class Products:
         Returns
         -------
         array of shape (n_out, n)
+            In memory by row or by column.
         """
-        n_out, n = len(self.float_weight), codes.shape[1]
-        product = int8_product() if n >= _MANY_ROWS else None
-        if product is not None and self.int8_weight is not None:
-            out = scratch.array("int32", (len(self.int8_weight), n), np.int32)
-            sums = product(self.int8_weight, codes, out)[:n_out]
+        n, int8 = codes.shape[1], self._int8_of(codes)
+        if int8 is not None:
+            sums = int8.sums(raised(codes, scratch), dtype).T
         elif self.packed_weight is not None and n > _FEW_ROWS:
             sums = self._unpacked(_multiplied(self.packed_weight, codes, scratch), scratch)
         else:
             sums = _multiplied(self.float_weight, codes, scratch)
         return _converted(sums, dtype, scratch)
+
+    def codes(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray | None:
+        """Output codes of a hidden layer in one operation, where there is one.
+
+        Parameters
+        ----------
+        codes : int8 array of shape (n_in, n)
+            In memory by row or by column.
+        scratch : Scratch
+
+        Returns
+        -------
+        int8 array of shape (n_out, n), in memory by column, or None
+        """
+        int8 = self._int8_of(codes)
+        if int8 is None or int8.line is None:
+            return None
+        return int8.codes(raised(codes, scratch)).T
+
+    def _int8_of(self, codes) -> Int8Layer | None:
+        usable = codes.shape[1] >= _MANY_ROWS and torch_with_int8() is not None
+        return self.int8 if usable else None
 
     def _unpacked(self, packed: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Sums of all fields, from the lowest to the highest."""
@@ -121,41 +131,8 @@ def _multiplied(weight: np.ndarray, codes: np.ndarray, scratch: Scratch) -> np.n
 def _converted(sums: np.ndarray, dtype, scratch: Scratch) -> np.ndarray:
     if sums.dtype == dtype:
         return sums
-    converted = scratch.array("converted", sums.shape, dtype)
+    by_column = sums.T.flags.c_contiguous
+    converted = scratch.array("converted", sums.shape[::-1] if by_column else sums.shape, dtype)
+    converted = converted.T if by_column else converted
     np.copyto(converted, sums, casting="unsafe")
     return converted
-
-
-def int8_product() -> Callable | None:
-    """A function (weight, codes, out) that multiplies int8 into int32; None where there is none.
-
-    A process that was forked has none: torch's threads stayed behind.
-    """
-    torch = sys.modules.get("torch")
-    if torch is None or os.getpid() != _PROCESS:
-        return None
-    is_half_imported = getattr(torch.__spec__, "_initializing", False)
-    return None if is_half_imported else _product_of(torch)
-
-
-@cache
-def _product_of(torch) -> Callable | None:
-    def product(weight, codes, out):
-        tensors = map(torch.from_numpy, (weight, codes))
-        torch._int_mm(*tensors, out=torch.from_numpy(out))
-        return out
-
-    try:
-        usable = torch.cpu._is_vnni_supported() and _is_exact(product)
-    except (AttributeError, RuntimeError, TypeError):  # a torch that has it not
-        return None
-    return product if usable else None
-
-
-def _is_exact(product) -> bool:
-    """Whether extremes come out as integers have it: some processors saturate in between."""
-    ends = np.array([-128, -127, 127, 1], dtype=np.int8)
-    left, right = np.resize(ends, (16, 64)), np.resize(ends[::-1], (64, 32))
-    expected = left.astype(np.int64) @ right.astype(np.int64)
-    found = [product(left, each, np.empty((16, 32), np.int32)) for each in (right, right.copy("F"))]
-    return all(np.array_equal(each, expected) for each in found)

@@ -13,6 +13,7 @@ from ._layer import IntegerLayer, OutputLayer
 
 __all__ = ["MODES", "SimulationResult", "Watch", "check_register", "layer_name"]
 
+_FEW_ROWS = 64
 MODES = ("exact", "wrap", "saturate", "raise")
 
 
@@ -147,10 +148,13 @@ class Watch:
         """Put exact sums of layer `index`, in any real type, into its registers.
 
         A row of the batch has sums of each neuron at so many positions, which follow each other.
-        Steps need the codes that the sums are of.
+        Steps need the codes that the sums are of.  Returns what the registers hold: `acc` itself
+        where that is the sums.
         """
         low, high = self.registers[index].T
-        least, most = acc.min(axis=0).astype(np.int64), acc.max(axis=0).astype(np.int64)
+        least, most = (
+            _end(function, acc).astype(np.int64) for function in (np.minimum, np.maximum)
+        )
         self.low[index] = np.minimum(self.low[index], least)
         self.high[index] = np.maximum(self.high[index], most)
         if self.stepped is not None:
@@ -184,3 +188,13 @@ class Watch:
         # all of this is exact: integers that the type holds, and powers of two.
         span = high - low + 1
         return acc - np.floor((acc - low) / span) * span
+
+
+def _end(function, acc: np.ndarray) -> np.ndarray:
+    """Least or most of each column: halves against each other, as long rows are fast."""
+    while len(acc) > _FEW_ROWS and acc.flags.c_contiguous:
+        half = len(acc) // 2
+        rest = acc[2 * half :]
+        acc = function(acc[:half], acc[half : 2 * half])
+        acc[: len(rest)] = function(acc[: len(rest)], rest)
+    return function.reduce(acc, axis=0)

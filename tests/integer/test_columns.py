@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 
 from qnnprune import IntegerNetwork
 from qnnprune.encoding import InputEncoding
-from qnnprune.integer import HiddenLayer, OutputLayer, _products
+from qnnprune.integer import HiddenLayer, OutputLayer, _int8, _products
+from qnnprune.integer._int8 import line_through
 
 
 @pytest.fixture(params=["few rows", "many rows", "torch"])
@@ -21,7 +22,7 @@ def product(request, monkeypatch):
     if request.param == "torch":
         pytest.importorskip("torch")
         monkeypatch.setattr(_products, "_MANY_ROWS", 2)
-        if _products.int8_product() is None:
+        if _int8.torch_with_int8() is None:
             pytest.skip("no int8 products in this processor")
     else:
         monkeypatch.delitem(sys.modules, "torch", raising=False)
@@ -31,8 +32,11 @@ def code_ranges(n, bits):
     return np.tile(np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]), (n, 1))
 
 
-def random_network(n_segments, n_bits, widths, largest, random):
-    """Any thresholds and weights, ties and unreachable thresholds among them."""
+def random_network(n_segments, n_bits, widths, largest, random, *, on_lines=False):
+    """Any thresholds and weights, ties and unreachable thresholds among them.
+
+    Or thresholds as those of affine maps, so that a layer is one operation of torch.
+    """
     steps, n_features = 2**n_bits - 1, len(n_segments)
     thresholds = np.full((n_features, max(1, max(n_segments) * steps)), np.inf)
     for feature, n in enumerate(n_segments):
@@ -46,6 +50,10 @@ def random_network(n_segments, n_bits, widths, largest, random):
         weight = random.integers(-largest, largest + 1, (n_out, len(ranges))).astype(np.int8)
         reach = 2 * largest * len(ranges)
         rows = np.sort(random.integers(-reach, reach, (n_out, steps)), axis=1)
+        if on_lines:
+            stride = random.uniform(0.3, reach / steps, (n_out, 1))
+            edges = (np.arange(steps) + 0.5 - random.uniform(0, steps, (n_out, 1))) * stride
+            rows = np.ceil(edges).astype(int)
         layers.append(HiddenLayer(weight, ranges, rows, output_low=-(2 ** (n_bits - 1))))
         ranges = code_ranges(n_out, n_bits)
     weight = random.integers(-largest, largest + 1, (6, len(ranges))).astype(np.int8)
@@ -53,6 +61,7 @@ def random_network(n_segments, n_bits, widths, largest, random):
     return IntegerNetwork(encoding, layers, n_w_bits=8, n_accum_bits=8)
 
 
+@pytest.mark.parametrize("on_lines", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
 @pytest.mark.parametrize(
     ("n_segments", "n_bits", "largest"),
@@ -67,9 +76,13 @@ def random_network(n_segments, n_bits, widths, largest, random):
         ([0, 1] * 150, 2, 1),  # several rows are compared at a time, and some are left
     ],
 )
-def test_decisions_are_those_of_plain_integers(product, n_segments, n_bits, largest, dtype):
+def test_decisions_are_those_of_plain_integers(
+    product, n_segments, n_bits, largest, dtype, on_lines
+):
     random = np.random.default_rng(n_bits)
-    network = random_network(n_segments, n_bits, (9, 5), largest, random)
+    network = random_network(n_segments, n_bits, (9, 5), largest, random, on_lines=on_lines)
+    if on_lines and n_bits < 8:  # more thresholds leave float32 too little room
+        assert all(line_through(layer) is not None for layer in network.layers[:-1])
     X = random.normal(size=(40, len(n_segments))).astype(dtype)
     expected = [oracles.decision(network, x) for x in X]
     np.testing.assert_array_equal(network.decision(X), expected)
@@ -109,9 +122,10 @@ def test_blocks_with_gaps(product, n_segments):
 
 @pytest.mark.parametrize("mode", ["wrap", "saturate"])
 @pytest.mark.parametrize("n_accum_bits", [1, 3, 6, 40])
-def test_registers_narrower_than_the_sums(product, mode, n_accum_bits):
+@pytest.mark.parametrize("on_lines", [False, True])
+def test_registers_narrower_than_the_sums(product, mode, n_accum_bits, on_lines):
     random = np.random.default_rng(1)
-    network = random_network([2, 1, 2], 3, (7, 6), 3, random)
+    network = random_network([2, 1, 2], 3, (7, 6), 3, random, on_lines=on_lines)
     X = random.normal(size=(30, 3))
     registers = oracles.Registers(network.layers, n_accum_bits, mode)
     expected = [oracles.decision(network, x, store=registers) for x in X]
@@ -133,6 +147,19 @@ def test_sums_at_both_ends_of_int8(product):
     codes = np.array([[-128, -128], [127, 127], [126, -1], [0, 0]] * 10)
     expected = [oracles.logits(network.layers, row) for row in codes]
     np.testing.assert_array_equal(network.run(codes), expected)
+
+
+@pytest.mark.parametrize("per", ["step", 2])
+def test_registers_that_clip_on_the_way(product, per):
+    """They look at the codes after the product has."""
+    random = np.random.default_rng(5)
+    network = random_network([2, 1], 2, (6, 5), 3, random, on_lines=True)
+    X = random.normal(size=(300, 2))
+    options = {"n_accum_bits": 4, "mode": "saturate", "per": per}
+    every = network.simulate(X, **options)
+    each = [network.simulate(X[[row]], **options) for row in range(0, 300, 30)]
+    assert every.overflow_rate > 0
+    np.testing.assert_array_equal(every.decision[::30], np.concatenate([r.decision for r in each]))
 
 
 @pytest.mark.parametrize("convert", [np.asarray, csr_matrix, np.float32])

@@ -6,12 +6,13 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qnnprune.integer import OutputLayer
+from qnnprune.integer import HiddenLayer, OutputLayer, _int8
+from qnnprune.integer._int8 import line_through, torch_with_int8
 from qnnprune.integer._layer import IntegerLayer, Scratch
-from qnnprune.integer._products import Products, int8_product
+from qnnprune.integer._products import Products
 
 PLAIN, PACKED, INT8 = 64, 65, 256  # rows for which that way is taken, where it can be
 
@@ -94,11 +95,11 @@ def test_one_neuron_or_one_input(shape):
 
 
 def test_torch_multiplies_where_it_can(monkeypatch):
-    torch = pytest.importorskip("torch")
-    if int8_product() is None:
+    pytest.importorskip("torch")
+    if torch_with_int8() is None:
         pytest.skip("this processor has no int8 products")
-    called, product = [], torch._int_mm
-    monkeypatch.setattr(torch, "_int_mm", lambda *a, **k: called.append(a) or product(*a, **k))
+    called, product = [], _int8._Operation.sums
+    monkeypatch.setattr(_int8._Operation, "sums", lambda *a: called.append(a) or product(*a))
     layer = IntegerLayer(np.ones((2, 3), dtype=np.int8), np.tile([-2, 1], (3, 1)))
     sums_of(layer, np.ones((3, INT8), dtype=np.int8))
     assert len(called) == 1
@@ -106,39 +107,140 @@ def test_torch_multiplies_where_it_can(monkeypatch):
     assert len(called) == 1
 
 
+def test_default_types_of_torch_do_not_matter():
+    torch = pytest.importorskip("torch")
+    weight = np.array([[1, -2, 1]], dtype=np.int8)
+    layer = IntegerLayer(weight, np.tile([-2, 1], (3, 1)))
+    codes = np.resize(np.array([-2, 1, 0, 1, -1], dtype=np.int8), (3, INT8))
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert sums_of(layer, codes).tolist() == expected_sums(weight, codes)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_a_forked_process_leaves_torch_alone(monkeypatch):
     """Its threads are those of the parent, which it would wait for."""
     pytest.importorskip("torch")
     pid = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: pid + 1)
-    assert int8_product() is None
+    assert torch_with_int8() is None
 
 
 def test_torch_that_another_thread_is_importing(monkeypatch):
     half = SimpleNamespace(__spec__=SimpleNamespace(_initializing=True))
     monkeypatch.setitem(sys.modules, "torch", half)
-    assert int8_product() is None
+    assert torch_with_int8() is None
 
 
-def saturating(left, right, out):
-    """What processors do that multiply uint8 by int8, and add up pairs of products in 16 bits."""
-    unsigned = left + 128
-    pairs = unsigned[:, ::2, None] * right[::2] + unsigned[:, 1::2, None] * right[1::2]
-    out[...] = np.clip(pairs, -(2**15), 2**15 - 1).sum(axis=1) - 128 * right.sum(axis=0)
+def exact(rows, weight):
+    return (rows.astype(int) - 128) @ weight.T.astype(int)
 
 
-def exact(left, right, out):
-    out[...] = left @ right
+def saturating(rows, weight):
+    """What processors do that add up pairs of products in 16 bits."""
+    pairs = rows.astype(int)[:, None, :] * weight.astype(int)
+    pairs = pairs[..., ::2] + pairs[..., 1::2]
+    return np.clip(pairs, -(2**15), 2**15 - 1).sum(axis=-1) - 128 * weight.sum(axis=1, dtype=int)
+
+
+class Array(np.ndarray):
+    def numpy(self):
+        return np.asarray(self)
 
 
 @pytest.mark.parametrize(
-    ("multiply", "is_taken"), [(saturating, False), (exact, True), (None, False)]
+    ("multiply", "rounded", "is_taken"),
+    [(exact, np.rint, True), (saturating, np.rint, False), (exact, np.floor, False)]
+    + [(None, None, False)],
 )
-def test_a_product_is_tried_before_it_is_taken(monkeypatch, multiply, is_taken):
+def test_a_product_is_tried_before_it_is_taken(monkeypatch, multiply, rounded, is_taken):
+    def pointwise(rows, _, __, weight, scale, ___, bias, *rest):
+        values = multiply(np.asarray(rows), weight) * scale + (0 if bias is None else bias)
+        dtype, arguments = rest[2], rest[4]
+        values = np.clip(values, *arguments) if arguments else values
+        return (rounded(values) if dtype is np.int8 else values).astype(dtype).view(Array)
+
     other = ModuleType("torch")
-    other.from_numpy = lambda array: array
+    other.from_numpy, other.int8, other.float32 = np.asarray, np.int8, np.float32
     other.cpu = SimpleNamespace(_is_vnni_supported=lambda: True)
+    onednn = SimpleNamespace(qlinear_prepack=lambda weight, _: weight)
     if multiply is not None:
-        other._int_mm = lambda left, right, out: multiply(left.astype(int), right.astype(int), out)
+        onednn.qlinear_pointwise = pointwise
+    other.ops = SimpleNamespace(onednn=onednn)
     monkeypatch.setitem(sys.modules, "torch", other)
-    assert (int8_product() is not None) == is_taken
+    assert (torch_with_int8() is not None) == is_taken
+
+
+def counted(layer, row, total):
+    return layer.output_low + sum(total >= threshold for threshold in layer.thresholds[row])
+
+
+def agrees(layer, line):
+    """Whether a line gives the code of every sum that a neuron can have, in float32."""
+    slope, offset = line
+    for row, (low, high) in enumerate(layer.accumulator_range.tolist()):
+        sums = np.arange(low, high + 1, dtype=np.float32)
+        codes = np.rint(slope[row] * sums + offset[row])
+        last = layer.output_low + layer.thresholds.shape[1]
+        expected = [counted(layer, row, total) for total in range(low, high + 1)]
+        if np.clip(codes, layer.output_low, last).tolist() != expected:
+            return False
+    return True
+
+
+def hidden(thresholds, largest, output_low=-2):
+    weight = np.full((len(thresholds), 1), 1, dtype=np.int8)
+    return HiddenLayer(weight, np.array([[-largest, largest]]), np.array(thresholds), output_low)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), bits=st.integers(1, 4), largest=st.sampled_from([1, 5, 100]))
+def test_a_line_gives_the_code_of_every_sum(data, bits, largest):
+    """Or there is none, of any thresholds."""
+    near = st.integers(-2 * largest, 2 * largest)
+    rows = st.lists(near, min_size=2**bits - 1, max_size=2**bits - 1).map(sorted)
+    layer = hidden(data.draw(st.lists(rows, min_size=1, max_size=3)), largest)
+    line = line_through(layer)
+    assert line is None or agrees(layer, line)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    bits=st.integers(1, 8),
+    slope=st.floats(1e-3, 20),
+    offset=st.floats(-300, 300),
+    largest=st.sampled_from([1, 5, 127]),
+)
+def test_affine_maps_have_a_line(bits, slope, offset, largest):
+    """If the map itself does not come too near to a half, where float32 may round either way."""
+    places = np.arange(1, 2**bits) - 0.5
+    edges = (places - offset) / slope
+    mapped = slope * np.arange(-largest, largest + 1) + offset
+    assume(np.abs(mapped[:, None] - places).min() > 1e-3)
+    layer = hidden([np.ceil(edges).astype(int)], largest, output_low=-(2 ** (bits - 1)))
+    assert agrees(layer, line_through(layer))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "largest", "has_line"),
+    [
+        ([-1, 0, 1], 5, True),
+        ([-5, 0, 5], 9, True),
+        ([-5, 1, 5], 9, False),  # only a line through the ends of their places
+        ([0, 1, 9], 9, False),
+        ([0, 3, 9], 5, True),  # no sum reaches the last
+        ([0, 0, 0], 5, True),
+        ([0, 0, 1], 5, True),
+        ([-9, -9, 3], 5, True),
+        ([-3, -3, 3], 5, False),
+        ([6, 7, 8], 5, True),
+        ([-7, -6, -5], 5, True),
+        ([-(2**53), 2, 2**53], 5, True),
+    ],
+)
+def test_which_thresholds_lie_on_a_line(thresholds, largest, has_line):
+    layer = hidden([thresholds, [-1, 0, 1]], largest)
+    line = line_through(layer)
+    assert (line is not None) == has_line
+    assert line is None or agrees(layer, line)
