@@ -169,6 +169,7 @@ def largest(rank: np.ndarray, candidates: np.ndarray, keep: np.ndarray) -> np.nd
     >>> largest(np.array([[3.0, 9.0, 5.0]]), np.array([[True, False, True]]), np.array([1]))
     array([[False, False,  True]])
     """
-    ranked = np.sort(np.where(candidates, -rank, np.inf), axis=1)
-    last = np.take_along_axis(ranked, np.maximum(keep - 1, 0)[:, None], axis=1)
-    return candidates & (-rank <= last) & (keep > 0)[:, None]
+    ranked = np.where(candidates, rank, -np.inf)
+    ranked.sort(axis=1)
+    last = ranked[np.arange(len(ranked)), ranked.shape[1] - np.maximum(keep, 1)]
+    return candidates & (rank >= last[:, None]) & (keep > 0)[:, None]

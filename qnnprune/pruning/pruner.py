@@ -103,6 +103,8 @@ class Pruner:
         self._allowed: list[np.ndarray | bool] = [True] * len(self.limits)
         self._varies = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
         self._kept: list[np.ndarray] = []  # known once a network comes
+        # Weights that may be kept, and the kept neurons that this depends on.
+        self._live: tuple[list[bytes], list[np.ndarray]] = [], []
 
     def adopt(self, network, *, narrower: bool = False) -> None:
         """Go on from a network that is pruned already: what it lost stays away.
@@ -116,7 +118,7 @@ class Pruner:
             Whether the limits are narrower than those that the network was pruned to.
         """
         masks = [layer.mask for layer in network.layers]
-        self._allowed = masks
+        self._allowed, self._live = masks, ([], [])
         if not narrower:
             self._fixed = list(masks)
         self._kept = [
@@ -174,8 +176,9 @@ class Pruner:
         if stage != self._stage:
             self._look(network)
             self._remove_neurons(network, self.schedule.excess(stage))
+        live = self._all_live(network)
         for index, prunable in enumerate(network.layers):
-            layer = self._layer(index, prunable, network.fed(index, self._kept))
+            layer = self._layer(index, prunable, live[index])
             if not self.limits[index].holds_both_signs:
                 network.turn(index, layer.rows_to_turn())
                 layer.leave_out_what_never_fits()
@@ -191,7 +194,19 @@ class Pruner:
             prunable.let_pruned_learn(dense or self.regrow)
         self._stage = stage
 
-    def _layer(self, index, prunable, fed) -> _Layer:
+    def _all_live(self, network) -> list[np.ndarray]:
+        kept = [neurons.tobytes() for neurons in self._kept]
+        if kept != self._live[0]:
+            self._live = kept, [
+                neurons[:, None]
+                & self._varies[index]
+                & network.fed(index, self._kept)
+                & self._allowed[index]
+                for index, neurons in enumerate(self._kept)
+            ]
+        return self._live[1]
+
+    def _layer(self, index, prunable, live) -> _Layer:
         magnitude = np.abs(prunable.weight)
         # A sparse schedule trains what it keeps; the signs of other weights mean nothing.
         started = isinstance(self.schedule, SparseSchedule) and self._target[index] is not None
@@ -199,7 +214,7 @@ class Pruner:
             prunable,
             trained=prunable.mask if started else True,
             limits=self.limits[index],
-            live=self._kept[index][:, None] & self._varies[index] & fed & self._allowed[index],
+            live=live,
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
         )
 
@@ -249,7 +264,7 @@ class Pruner:
         fits = layer.what_fits(layer.live).sum(axis=1)
         # What fits depends on the scale, and the scale on what is kept.
         layer.prunable.set_mask(largest(layer.rank, layer.live, fits))
-        layer.prunable.refresh_scale()
+        layer.refresh_scale()
         fits_now = (layer.what_fits(layer.live) & (layer.prunable.codes != 0)).sum(axis=1)
         return np.maximum(fits, fits_now)
 
@@ -264,7 +279,7 @@ class Pruner:
             started_sparse = self._target[index] is not None
             candidates = prunable.mask if started_sparse else self._scheduled(layer, 1.0)
             prunable.set_mask(candidates & layer.live)
-            prunable.refresh_scale()
+            layer.refresh_scale()
             candidates = layer.revive(layer.what_fits(candidates))
             self._fixed[index] = None if self.regrow else candidates
         prunable.set_mask(layer.revive(layer.what_fits(candidates)))
@@ -288,11 +303,22 @@ class _Layer:
     def __init__(self, prunable, *, trained, limits, live, rank):
         self.prunable, self.sign = prunable, prunable.slope_sign
         self.limits, self.live, self.rank, self.trained = limits, live, rank, trained
+        self._known_codes: np.ndarray | None = None  # of the weights and scales as they are
 
     def what_fits(self, candidates) -> np.ndarray:
         """Candidates that fit the limits, with the codes that they have now."""
-        codes = self.prunable.codes * self.sign[:, None]
+        codes = self._codes() * self.sign[:, None]
         return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
+
+    def _codes(self) -> np.ndarray:
+        if self._known_codes is None:
+            self._known_codes = self.prunable.codes
+        return self._known_codes
+
+    def refresh_scale(self) -> None:
+        """Fit the scale of every row to its kept weights."""
+        self.prunable.refresh_scale()
+        self._known_codes = None
 
     def rows_to_turn(self) -> np.ndarray:
         """Rows that fit better with all signs changed.
@@ -331,7 +357,7 @@ class _Layer:
 
         The weight keeps its sign, on which the rows that read this one rely.
         """
-        dead = ((self.prunable.codes != 0) & mask).sum(axis=1) == 0
+        dead = ~((self._codes() != 0) & mask).any(axis=1)
         if not dead.any():
             return mask
         mask, signs, choice = mask.copy(), self._signs(), self._first_choice()
@@ -340,6 +366,7 @@ class _Layer:
             mask[row] = False
             mask[row, column] = True
             self.prunable.set_code(int(row), column, int(signs[row, column]))
+        self._known_codes = None
         return mask
 
     def _signs(self) -> np.ndarray:

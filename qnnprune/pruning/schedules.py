@@ -181,8 +181,10 @@ class SparseEvolution(SparseSchedule):
 
 
 def _largest_of_all(rank, candidates, keep) -> np.ndarray:
-    row = largest(rank.reshape(1, -1), candidates.reshape(1, -1), np.array([keep]))
-    return row.reshape(rank.shape)
+    ranked = rank[candidates]
+    if not 0 < keep < len(ranked):
+        return candidates & (keep > 0)
+    return candidates & (rank >= np.partition(ranked, -keep)[-keep])
 
 
 SCHEDULES: dict[str, Schedule] = {
