@@ -79,6 +79,12 @@ SEARCH = {
     "best score": "{score:.3f}",
     "rounds": "{n_rounds:.0f}",
 }
+AS_ONE = {
+    "networks": "{tool}",
+    "s a network": "{seconds:.3f} ({seconds_min:.3f}–{seconds_max:.3f})",
+    "× MLP": "{seconds_ratio:.2f}",
+    "rounds": "{n_rounds:.0f}",
+}
 IMPORTS = {
     "estimator": "{tool}",
     "import, s": "{import_s:.2f}",
@@ -184,8 +190,12 @@ def speed_tables(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def search_tables(rows: pd.DataFrame) -> dict[str, str]:
-    """One row per search."""
-    return {"rows": table(summarise_searches(rows), SEARCH)}
+    """One row per search, and per number of networks that train as one."""
+    rows = summarise_searches(rows)
+    return {
+        "rows": table(rows[rows["jobs"] > 1], SEARCH),
+        "as one": table(rows[rows["jobs"] == 1], AS_ONE),
+    }
 
 
 def imports_tables(rows: pd.DataFrame) -> dict[str, str]:

@@ -197,13 +197,16 @@ class Pruner:
     def _all_live(self, network) -> list[np.ndarray]:
         kept = [neurons.tobytes() for neurons in self._kept]
         if kept != self._live[0]:
-            self._live = kept, [
-                neurons[:, None]
-                & self._varies[index]
-                & network.fed(index, self._kept)
-                & self._allowed[index]
-                for index, neurons in enumerate(self._kept)
-            ]
+            self._live = (
+                kept,
+                [
+                    neurons[:, None]
+                    & self._varies[index]
+                    & network.fed(index, self._kept)
+                    & self._allowed[index]
+                    for index, neurons in enumerate(self._kept)
+                ],
+            )
         return self._live[1]
 
     def _layer(self, index, prunable, live) -> _Layer:
