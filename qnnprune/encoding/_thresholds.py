@@ -127,6 +127,7 @@ class RowThresholds:
     def __init__(self, thresholds: np.ndarray):
         self.height = max(1, _TILE // max(1, thresholds.shape[1]))
         self.tiles = np.tile(thresholds, self.height)
+        self.n_cached = max(1, _CACHED // max(1, self.tiles[0].nbytes)) * self.height
 
     def count_into(self, values: np.ndarray, count: np.ndarray, scratch) -> None:
         """Count, for every value, the thresholds of its column that it reaches.
@@ -140,14 +141,13 @@ class RowThresholds:
         scratch : Scratch
             Where to compute.
         """
-        whole = len(values) - len(values) % self.height
-        n_cached = max(1, _CACHED // max(1, self.tiles[0].nbytes)) * self.height
-        for start in range(0, whole, n_cached):
-            rows = slice(start, min(start + n_cached, whole))
+        n = len(values)
+        whole = n - n % self.height
+        for start in range(0, whole, self.n_cached):
+            rows = slice(start, min(start + self.n_cached, whole))
             self._count_tiles(values[rows], self.height, count[rows], scratch)
-        if whole < len(values):
-            rest = slice(whole, None)
-            self._count_tiles(values[rest], len(values) - whole, count[rest], scratch)
+        if whole < n:
+            self._count_tiles(values[whole:], n - whole, count[whole:], scratch)
 
     def _count_tiles(self, values, height, count, scratch):
         shape = -1, height * values.shape[1]

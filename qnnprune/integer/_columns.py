@@ -69,10 +69,12 @@ class ColumnLayer:
         -------
         int8 array of shape (n_out, n)
         """
-        found = self.products.codes(codes, scratch)
-        if found is not None:
-            return found
-        return self.codes(self.sums(codes, scratch) if sums is None else sums, scratch, name)
+        if sums is None:
+            found = self.products.codes(codes, scratch)
+            if found is not None:
+                return found
+            sums = self.sums(codes, scratch)
+        return self.codes(sums, scratch, name)
 
     def codes(self, sums: np.ndarray, scratch: Scratch, name: str) -> np.ndarray:
         """Output codes of a hidden layer from its sums.
@@ -94,13 +96,13 @@ class ColumnLayer:
         layer = cast(HiddenLayer, self.layer)
         if self.thresholds is None or sums.dtype != self.dtype:
             return np.ascontiguousarray(layer.requantize(sums.T.astype(self.float_dtype)).T)
-        if sums.T.flags.c_contiguous:
-            count = scratch.array(name, sums.T.shape, np.uint8)
-            self.row_thresholds.count_into(sums.T, count, scratch)
-            count = count.T
-        else:
+        if sums.flags.c_contiguous:
             count = scratch.array(name, sums.shape, np.uint8)
             count_into(sums, self.thresholds, count, scratch)
+        else:
+            count = scratch.array(name, sums.shape[::-1], np.uint8)
+            self.row_thresholds.count_into(sums.T, count, scratch)
+            count = count.T
         np.add(count, np.uint8(layer.output_low % 256), out=count)
         return count.view(np.int8)
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from ._layer import HiddenLayer, IntegerLayer, Scratch
 
-__all__ = ["Int8Layer", "line_through", "raised", "torch_with_int8"]
+__all__ = ["Int8Layer", "line_through", "torch_with_int8"]
 
 _PROCESS = os.getpid()
+_HEIGHT = 512  # rows: oneDNN makes code for every new number of them, so there are few
 
 
 class Int8Layer:
@@ -39,35 +40,38 @@ class Int8Layer:
             self.window = layer.output_low, layer.output_low + layer.thresholds.shape[1]
         self._operation: _Operation | None = None
 
-    def sums(self, rows: np.ndarray, dtype) -> np.ndarray:
+    def sums(self, codes: np.ndarray, dtype, scratch: Scratch) -> np.ndarray:
         """Exact sums of products.
 
         Parameters
         ----------
-        rows : contiguous uint8 array of shape (n, n_in)
-            What `raised` makes of the codes.
+        codes : int8 array of shape (n_in, n)
+            In memory by row or by column.
         dtype : numpy dtype
             int8, where it holds every sum; else float32.
+        scratch : Scratch
+            Where to compute.
 
         Returns
         -------
-        array of shape (n, n_out)
+        array of shape (n_out, n), in memory by column
         """
-        return self._made().sums(rows, dtype)
+        return self._made().sums(_raised(codes, scratch), dtype)[: codes.shape[1]].T
 
-    def codes(self, rows: np.ndarray) -> np.ndarray:
+    def codes(self, codes: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Output codes of a hidden layer that has a line.
 
         Parameters
         ----------
-        rows : contiguous uint8 array of shape (n, n_in)
-            What `raised` makes of the codes.
+        codes, scratch
+            As in `sums`.
 
         Returns
         -------
-        int8 array of shape (n, n_out)
+        int8 array of shape (n_out, n), in memory by column
         """
-        return self._made().codes(rows, self.line, self.window)
+        found = self._made().codes(_raised(codes, scratch), self.line, self.window)
+        return found[: codes.shape[1]].T
 
     def _made(self):
         if self._operation is None:  # torch may have been imported since
@@ -75,21 +79,12 @@ class Int8Layer:
         return self._operation
 
 
-def raised(codes: np.ndarray, scratch: Scratch) -> np.ndarray:
-    """Contiguous rows of 128 more than the codes: few processors multiply signed rows fast.
-
-    Parameters
-    ----------
-    codes : int8 array of shape (n_in, n)
-    scratch : Scratch
-        Where to put them.
-
-    Returns
-    -------
-    uint8 array of shape (n, n_in)
-    """
-    rows = scratch.array("rows", codes.shape[::-1], np.int8)
-    return np.bitwise_xor(codes.T, np.int8(-128), out=rows).view(np.uint8)
+def _raised(codes: np.ndarray, scratch: Scratch) -> np.ndarray:
+    """Rows of 128 more than the codes, as few processors multiply signed ones fast, and of others."""
+    n_in, n = codes.shape
+    rows = scratch.array("rows", (-(-n // _HEIGHT) * _HEIGHT, n_in), np.int8)
+    np.bitwise_xor(codes.T, np.int8(-128), out=rows[:n])
+    return rows.view(np.uint8)
 
 
 class _Operation:
@@ -206,7 +201,7 @@ def _is_exact(torch) -> bool:
         if not torch.cpu._is_vnni_supported():
             return False
         operation = _Operation(torch, weight)
-        rows = raised(codes.T, Scratch())
+        rows = _raised(codes.T, Scratch())[: len(codes)]
         found = operation.sums(rows, np.float32), operation.codes(rows, line, (-100, 100))
     except (AttributeError, RuntimeError, TypeError):  # a torch that has it not
         return False

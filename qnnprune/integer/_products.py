@@ -14,14 +14,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..accumulators import accumulator_range
-from ._int8 import Int8Layer, raised, torch_with_int8
+from ._int8 import Int8Layer, torch_with_int8
 from ._layer import IntegerLayer, Scratch
 
 __all__ = ["Products"]
 
 _FIELDS, _FIELD_BITS = 3, 8  # sums in one float32
 _FEW_ROWS = 64  # up to here one call of BLAS is fastest
-_MANY_ROWS = 256  # from here on it pays that torch prepares a product for each new shape
+_MANY_ROWS = 1024  # from here on int8 is faster
 
 
 class Products:
@@ -60,7 +60,7 @@ class Products:
         """
         n, int8 = codes.shape[1], self._int8_of(codes)
         if int8 is not None:
-            sums = int8.sums(raised(codes, scratch), dtype).T
+            sums = int8.sums(codes, dtype, scratch)
         elif self.packed_weight is not None and n > _FEW_ROWS:
             sums = self._unpacked(_multiplied(self.packed_weight, codes, scratch), scratch)
         else:
@@ -83,7 +83,7 @@ class Products:
         int8 = self._int8_of(codes)
         if int8 is None or int8.line is None:
             return None
-        return int8.codes(raised(codes, scratch)).T
+        return int8.codes(codes, scratch)
 
     def _int8_of(self, codes) -> Int8Layer | None:
         usable = codes.shape[1] >= _MANY_ROWS and torch_with_int8() is not None
@@ -131,8 +131,8 @@ def _multiplied(weight: np.ndarray, codes: np.ndarray, scratch: Scratch) -> np.n
 def _converted(sums: np.ndarray, dtype, scratch: Scratch) -> np.ndarray:
     if sums.dtype == dtype:
         return sums
-    by_column = sums.T.flags.c_contiguous
-    converted = scratch.array("converted", sums.shape[::-1] if by_column else sums.shape, dtype)
-    converted = converted.T if by_column else converted
+    by_row = sums.flags.c_contiguous
+    converted = scratch.array("converted", sums.shape if by_row else sums.shape[::-1], dtype)
+    converted = converted if by_row else converted.T
     np.copyto(converted, sums, casting="unsafe")
     return converted

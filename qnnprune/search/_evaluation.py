@@ -74,7 +74,7 @@ class Evaluation:
         Returns
         -------
         float64 array of shape (n_folds, 1 + n_costs), or str
-            Score and costs; or why a fit refused the setting.
+            Score and costs; or why the setting was refused, by a fit or by a named cost.
         """
         measured = Parallel(n_jobs=self.n_jobs)(
             delayed(_measure_fold)(
@@ -96,11 +96,20 @@ def _measure_fold(estimator, X, y, train, test, scorer, costs, params) -> list[f
     score = scorer(estimator, _safe_indexing(X, test), _safe_indexing(y, test))
     if not math.isfinite(score):
         return f"The score is {score}."
-    return [float(score), *(_cost(cost, estimator) for cost in costs)]
+    found = [float(score)]
+    for cost in costs:
+        if isinstance(cost, str):
+            try:
+                found.append(named_cost(cost, estimator))
+            except ValueError as refusal:  # such networks have no such cost
+                return f"costs={cost!r}: {refusal}"
+        else:
+            found.append(_finite(cost, estimator))
+    return found
 
 
-def _cost(cost, estimator) -> float:
-    value = float(named_cost(cost, estimator) if isinstance(cost, str) else cost(estimator))
+def _finite(cost: Callable, estimator) -> float:
+    value = float(cost(estimator))
     if not math.isfinite(value):
         raise ValueError(f"The cost {cost!r} is {value}: it must be finite.")
     return value

@@ -45,7 +45,8 @@ def pareto_search(
     costs : str, callable, or sequence of them
         "width": proven accumulator width, in bits.  "weights": weights that are not 0.  "bytes":
         tables and code of `to_c`.  "lookups": table lookups of encrypted prediction per row.
-        "seconds": of one core per encrypted row, as `encrypted_cost` estimates them.
+        "seconds": of one core per encrypted row, as `encrypted_cost` estimates them; a setting
+        whose sums are too wide for that is refused, as one that `fit` refuses.
         A callable takes a fitted estimator and returns a finite number; less is better.
     scoring : str, callable or None
         As in `cross_validate`, for one score; the estimator's own by default.

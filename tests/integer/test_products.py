@@ -14,7 +14,7 @@ from qnnprune.integer._int8 import line_through, torch_with_int8
 from qnnprune.integer._layer import IntegerLayer, Scratch
 from qnnprune.integer._products import Products
 
-PLAIN, PACKED, INT8 = 64, 65, 256  # rows for which that way is taken, where it can be
+PLAIN, PACKED, INT8 = 64, 65, 1024  # rows for which that way is taken, where it can be
 
 
 def sums_of(layer, codes, dtype=np.int64):
@@ -42,7 +42,7 @@ def layers_at_their_ends(draw):
     layer = IntegerLayer(weight, np.tile([low, high], (n_in, 1)))
     if draw(st.booleans()):  # sums of other layers do not fit
         layer = IntegerLayer(np.roll(weight, 1, axis=1) // 2 * 3, layer.input_range)
-    n = draw(st.sampled_from([1, 2, PLAIN, PACKED, 100, INT8, 300]))
+    n = draw(st.sampled_from([1, 2, PLAIN, PACKED, 100, INT8, 1100]))
     codes = random.integers(low, high + 1, (n_in, n))
     # The first rows reach the ends of the first neurons' ranges.
     for place in range(min(n // 2, n_out)):

@@ -237,6 +237,21 @@ def test_the_file_of_another_search_is_refused(tmp_path, changes, name):
 # ------------------------------------------------------------ what it says
 
 
+def test_a_setting_that_has_no_such_cost_is_refused():
+    """Lookups take no sums wider than 16 bits."""
+    X, y = load_iris(return_X_y=True)
+    net = PrunedNeuralNetClassifier(
+        (40,), max_epochs=1, n_w_bits=8, n_in_bits=8, n_a_bits=8,
+        n_hidden_neurons_multiplier=None, random_state=0,
+    )  # fmt: skip
+    with pytest.warns(FitFailedWarning, match="costs='seconds': .*at most 16"):
+        found = pareto_search(
+            net, X, y, {"n_accum_bits": [16, 24]}, costs="seconds", cv=2, n_trials=2, random_state=0
+        )
+    errors = {trial.params["n_accum_bits"]: trial.error for trial in found.trials}
+    assert errors[16] is None and "at most 16" in errors[24]
+
+
 def test_settings_that_fit_refuses():
     with pytest.warns(FitFailedWarning, match=r"refused \d of 15 settings.*width=2 is refused"):
         found = search(Toy(refused=(2,)), refit=False)
