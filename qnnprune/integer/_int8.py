@@ -21,7 +21,8 @@ from ._layer import HiddenLayer, IntegerLayer, Scratch
 __all__ = ["Int8Layer", "line_through", "torch_with_int8"]
 
 _PROCESS = os.getpid()
-_HEIGHT = 512  # rows: oneDNN makes code for every new number of them, so there are few
+# oneDNN prepares for every new number of rows, so these are multiples; few rows, of the smaller.
+_HEIGHTS = 64, 512
 
 
 class Int8Layer:
@@ -82,7 +83,8 @@ class Int8Layer:
 def _raised(codes: np.ndarray, scratch: Scratch) -> np.ndarray:
     """Rows of 128 more than the codes, as few processors multiply signed ones fast, and of others."""
     n_in, n = codes.shape
-    rows = scratch.array("rows", (-(-n // _HEIGHT) * _HEIGHT, n_in), np.int8)
+    height = _HEIGHTS[n > _HEIGHTS[1]]
+    rows = scratch.array("rows", (-(-n // height) * height, n_in), np.int8)
     np.bitwise_xor(codes.T, np.int8(-128), out=rows[:n])
     return rows.view(np.uint8)
 

@@ -21,7 +21,9 @@ __all__ = ["Products"]
 
 _FIELDS, _FIELD_BITS = 3, 8  # sums in one float32
 _FEW_ROWS = 64  # up to here one call of BLAS is fastest
-_MANY_ROWS = 1024  # from here on int8 is faster
+# Products of a code and a weight from which on int8 is faster; to turn a code into a float costs
+# as much as so many of them.
+_MANY_PRODUCTS, _CONVERSION = 2**22, 32
 
 
 class Products:
@@ -86,7 +88,8 @@ class Products:
         return int8.codes(codes, scratch)
 
     def _int8_of(self, codes) -> Int8Layer | None:
-        usable = codes.shape[1] >= _MANY_ROWS and torch_with_int8() is not None
+        n_products = codes.size * (len(self.float_weight) + _CONVERSION)
+        usable = n_products >= _MANY_PRODUCTS and torch_with_int8() is not None
         return self.int8 if usable else None
 
     def _unpacked(self, packed: np.ndarray, scratch: Scratch) -> np.ndarray:

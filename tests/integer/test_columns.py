@@ -21,7 +21,7 @@ def product(request, monkeypatch):
         monkeypatch.setattr(_products, "_FEW_ROWS", 1)
     if request.param == "torch":
         pytest.importorskip("torch")
-        monkeypatch.setattr(_products, "_MANY_ROWS", 2)
+        monkeypatch.setattr(_products, "_MANY_PRODUCTS", 2)
         if _int8.torch_with_int8() is None:
             pytest.skip("no int8 products in this processor")
     else:

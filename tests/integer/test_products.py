@@ -9,12 +9,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qnnprune.integer import HiddenLayer, OutputLayer, _int8
+from qnnprune.integer import HiddenLayer, OutputLayer, _int8, _products
 from qnnprune.integer._int8 import line_through, torch_with_int8
 from qnnprune.integer._layer import IntegerLayer, Scratch
 from qnnprune.integer._products import Products
 
-PLAIN, PACKED, INT8 = 64, 65, 1024  # rows for which that way is taken, where it can be
+PLAIN, PACKED, INT8 = 64, 65, 128  # rows for which that way is taken, where it can be
+
+
+@pytest.fixture(autouse=True)
+def _fewer_products(monkeypatch):
+    monkeypatch.setattr(_products, "_MANY_PRODUCTS", INT8)
+    monkeypatch.setattr(_products, "_CONVERSION", 0)
 
 
 def sums_of(layer, codes, dtype=np.int64):
@@ -100,10 +106,10 @@ def test_torch_multiplies_where_it_can(monkeypatch):
         pytest.skip("this processor has no int8 products")
     called, product = [], _int8._Operation.sums
     monkeypatch.setattr(_int8._Operation, "sums", lambda *a: called.append(a) or product(*a))
-    layer = IntegerLayer(np.ones((2, 3), dtype=np.int8), np.tile([-2, 1], (3, 1)))
-    sums_of(layer, np.ones((3, INT8), dtype=np.int8))
+    layer = IntegerLayer(np.ones((2, 2), dtype=np.int8), np.tile([-2, 1], (2, 1)))
+    sums_of(layer, np.ones((2, INT8 // 4), dtype=np.int8))
     assert len(called) == 1
-    sums_of(layer, np.ones((3, INT8 - 1), dtype=np.int8))
+    sums_of(layer, np.ones((2, INT8 // 4 - 1), dtype=np.int8))
     assert len(called) == 1
 
 
