@@ -124,9 +124,9 @@ class _Operation:
 def line_through(layer: HiddenLayer) -> tuple[np.ndarray, np.ndarray] | None:
     """Output codes of every sum as an affine map of it, rounded and clipped.
 
-    Code k is the first whose threshold is k: the map must reach ``k - 1/2`` between the sums
-    ``threshold - 1`` and ``threshold``.  Lines do that whose slopes lie between those that any two
-    thresholds allow.
+    Counted from `output_low`, code k begins at the k-th threshold t: there the map must have reached
+    ``k - 1/2``, and at the sum ``t - 1`` not yet.  A line can do that at all thresholds if its slope
+    is one that any two of them allow.
 
     Parameters
     ----------
