@@ -27,10 +27,12 @@ class ColumnLayer:
     Parameters
     ----------
     layer : IntegerLayer
+    many_rows : int
+        As in `Products`.
     """
 
-    def __init__(self, layer: IntegerLayer):
-        self.layer, self.products = layer, Products(layer)
+    def __init__(self, layer: IntegerLayer, many_rows: int):
+        self.layer, self.products = layer, Products(layer, many_rows)
         self.dtype = self.float_dtype = layer._blas_weight.dtype
         self.thresholds: Sequence[np.ndarray] | None = None
         # Sums of any order stay below 2**24, where float32 ends to hold every integer.

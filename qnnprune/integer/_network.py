@@ -26,6 +26,7 @@ from ._face import EstimatorFace
 from ._folding import parts_of_pipeline
 from ._layer import HiddenLayer, IntegerLayer, OutputLayer, Scratch
 from ._outcome import decode, default_outcome
+from ._products import many_rows
 from ._report import AccumulatorReport, accumulator_report
 from ._simulation import SimulationResult, Watch, check_register, layer_name
 from ._steps import SteppedSums, checked_order, products_per_step
@@ -150,7 +151,8 @@ class IntegerNetwork(EstimatorFace):
             first = self.layers[0].with_inputs(inputs.order)
             layers: list[IntegerLayer] = [first, *self.layers[1:]]
             layers.append(cast(OutputLayer, layers[-1]).totals)
-            self._steps[dtype] = inputs, [ColumnLayer(layer) for layer in layers]
+            many = many_rows(layers)
+            self._steps[dtype] = inputs, [ColumnLayer(layer, many) for layer in layers]
         return self._steps[dtype]
 
     def run(self, codes) -> np.ndarray:
@@ -196,8 +198,12 @@ class IntegerNetwork(EstimatorFace):
         return output
 
     def _blocks(self, n_samples):
-        rows = _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers)
-        return row_blocks(n_samples, 1, rows - rows % _WHOLE_ROWS or 1)
+        most = _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers)
+        most = max(1, most - most % _WHOLE_ROWS)
+        if n_samples > most:  # none of them much smaller than the others
+            rows = -(-n_samples // -(-n_samples // most))
+            most = min(most, -(-rows // _WHOLE_ROWS) * _WHOLE_ROWS)
+        return row_blocks(n_samples, 1, most)
 
     def _run_block(self, codes, layers, watch, first_row, scratch):
         """Decisions from codes, whose rows are inputs and whose columns are rows of X."""

@@ -11,13 +11,15 @@ plain floats    every partial sum is an integer below 2**24 (float32) or 2**53
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..accumulators import accumulator_range
 from ._int8 import Int8Layer, torch_with_int8
 from ._layer import IntegerLayer, Scratch
 
-__all__ = ["Products"]
+__all__ = ["Products", "many_rows"]
 
 _FIELDS, _FIELD_BITS = 3, 8  # sums in one float32
 _FEW_ROWS = 64  # up to here one call of BLAS is fastest
@@ -26,15 +28,27 @@ _FEW_ROWS = 64  # up to here one call of BLAS is fastest
 _MANY_PRODUCTS, _CONVERSION = 2**22, 32
 
 
+def many_rows(layers: Sequence[IntegerLayer]) -> int:
+    """Rows from which on int8 is faster, in all layers of a network.
+
+    Threads of torch and of BLAS would wait for each other where they take turns.
+    """
+    n_products = max(x.weight.shape[1] * (len(x.weight) + _CONVERSION) for x in layers)
+    return -(-_MANY_PRODUCTS // max(1, n_products))
+
+
 class Products:
     """Sums of products of one layer.
 
     Parameters
     ----------
     layer : IntegerLayer
+    many_rows : int
+        From so many rows on products are in int8, where they can be.
     """
 
-    def __init__(self, layer: IntegerLayer):
+    def __init__(self, layer: IntegerLayer, many_rows: int):
+        self.many_rows = many_rows
         self.float_weight = np.ascontiguousarray(layer._blas_weight.T)
         self.int8, self.packed_weight = None, None
         is_small = self.float_weight.dtype == np.float32
@@ -88,8 +102,7 @@ class Products:
         return int8.codes(codes, scratch)
 
     def _int8_of(self, codes) -> Int8Layer | None:
-        n_products = codes.size * (len(self.float_weight) + _CONVERSION)
-        usable = n_products >= _MANY_PRODUCTS and torch_with_int8() is not None
+        usable = codes.shape[1] >= self.many_rows and torch_with_int8() is not None
         return self.int8 if usable else None
 
     def _unpacked(self, packed: np.ndarray, scratch: Scratch) -> np.ndarray:

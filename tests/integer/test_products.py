@@ -9,22 +9,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qnnprune.integer import HiddenLayer, OutputLayer, _int8, _products
+from qnnprune.integer import HiddenLayer, OutputLayer, _int8
 from qnnprune.integer._int8 import line_through, torch_with_int8
 from qnnprune.integer._layer import IntegerLayer, Scratch
-from qnnprune.integer._products import Products
+from qnnprune.integer._products import Products, many_rows
 
 PLAIN, PACKED, INT8 = 64, 65, 128  # rows for which that way is taken, where it can be
 
 
-@pytest.fixture(autouse=True)
-def _fewer_products(monkeypatch):
-    monkeypatch.setattr(_products, "_MANY_PRODUCTS", INT8)
-    monkeypatch.setattr(_products, "_CONVERSION", 0)
-
-
 def sums_of(layer, codes, dtype=np.int64):
-    return Products(layer).sums(codes, np.dtype(dtype), Scratch())
+    return Products(layer, INT8).sums(codes, np.dtype(dtype), Scratch())
 
 
 def expected_sums(weight, codes):
@@ -74,13 +68,16 @@ def test_all_ways_give_the_same_integers(torch, drawn, order):
 def test_which_way_is_taken():
     """Three neurons share a float32 where all of their sums fit 8 bits, in any order."""
     ends = np.array([[-128, 127]])
-    assert Products(IntegerLayer(np.eye(4, 1, dtype=np.int8), ends)).packed_weight.shape == (2, 1)
-    assert Products(IntegerLayer(-np.eye(4, 1, dtype=np.int8), ends)).packed_weight is None
+    assert Products(IntegerLayer(np.eye(4, 1, dtype=np.int8), ends), INT8).packed_weight.shape == (
+        2,
+        1,
+    )
+    assert Products(IntegerLayer(-np.eye(4, 1, dtype=np.int8), ends), INT8).packed_weight is None
     # Sums are within -4 to 4, but the first two products alone make 254.
     shifted = np.array([[126, 127], [126, 127], [-127, -126], [-127, -126]])
     layer = IntegerLayer(np.ones((2, 4), dtype=np.int8), shifted)
     assert np.abs(layer.accumulator_range).max() == 4 - 2
-    assert Products(layer).packed_weight is None
+    assert Products(layer, INT8).packed_weight is None
 
 
 def test_totals_of_a_logit_may_leave_int8():
@@ -107,10 +104,18 @@ def test_torch_multiplies_where_it_can(monkeypatch):
     called, product = [], _int8._Operation.sums
     monkeypatch.setattr(_int8._Operation, "sums", lambda *a: called.append(a) or product(*a))
     layer = IntegerLayer(np.ones((2, 2), dtype=np.int8), np.tile([-2, 1], (2, 1)))
-    sums_of(layer, np.ones((2, INT8 // 4), dtype=np.int8))
+    sums_of(layer, np.ones((2, INT8), dtype=np.int8))
     assert len(called) == 1
-    sums_of(layer, np.ones((2, INT8 // 4 - 1), dtype=np.int8))
+    sums_of(layer, np.ones((2, INT8 - 1), dtype=np.int8))
     assert len(called) == 1
+
+
+def test_a_network_goes_one_way():
+    """From as many rows on as its largest layer needs for 4 million products; 32 more a code."""
+    shapes = [(128, 64), (10, 128)]
+    layers = [IntegerLayer(np.ones(shape, np.int8), np.zeros((shape[1], 2))) for shape in shapes]
+    assert many_rows(layers) == many_rows(layers[:1]) == np.ceil(2**22 / (64 * 160))
+    assert many_rows(layers[1:]) == np.ceil(2**22 / (128 * 42))
 
 
 def test_default_types_of_torch_do_not_matter():
