@@ -110,6 +110,18 @@ def test_blocks_of_any_size(product, bound, monkeypatch):
     np.testing.assert_array_equal(network.decision(X), expected)
 
 
+@pytest.mark.parametrize("n", [0, 1, 1119, 1120, 1121, 2241, 100_000])
+def test_no_block_is_much_smaller_than_the_others(n, monkeypatch):
+    """It would be multiplied in another way, and threads of both ways wait for each other."""
+    monkeypatch.setattr("qnnprune.integer._network._BLOCK_VALUES", 1120 * 9)
+    network = random_network([2, 1], 2, (9,), 1, np.random.default_rng(3))
+    sizes = [rows.stop - rows.start for rows in network._blocks(n)]
+    assert sum(sizes) == n
+    assert len(sizes) == -(-n // 1120)
+    assert max(sizes, default=0) <= 1120
+    assert not sizes or min(sizes) >= max(sizes) - 16 * len(sizes)
+
+
 @pytest.mark.parametrize("n_segments", [[2, 0, 1, 2], [1, 0] * 150])
 def test_blocks_with_gaps(product, n_segments):
     random = np.random.default_rng(0)
