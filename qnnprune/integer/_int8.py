@@ -46,16 +46,13 @@ class Int8Layer:
 
         Parameters
         ----------
-        codes : int8 array of shape (n_in, n)
-            In memory by row or by column.
-        dtype : numpy dtype
-            int8, where it holds every sum; else float32.
-        scratch : Scratch
-            Where to compute.
+        codes, dtype, scratch
+            As in `Products.sums`.
 
         Returns
         -------
-        array of shape (n_out, n), in memory by column
+        int8 or float32 array of shape (n_out, n), in memory by column
+            int8 where that is `dtype`.
         """
         return self._made().sums(_raised(codes, scratch), dtype)[: codes.shape[1]].T
 
@@ -65,7 +62,7 @@ class Int8Layer:
         Parameters
         ----------
         codes, scratch
-            As in `sums`.
+            As in `Products.codes`.
 
         Returns
         -------

@@ -200,10 +200,9 @@ class IntegerNetwork(EstimatorFace):
     def _blocks(self, n_samples):
         most = _BLOCK_VALUES // max(max(layer.weight.shape) for layer in self.layers)
         most = max(1, most - most % _WHOLE_ROWS)
-        if n_samples > most:  # none of them much smaller than the others
-            rows = -(-n_samples // -(-n_samples // most))
-            most = min(most, -(-rows // _WHOLE_ROWS) * _WHOLE_ROWS)
-        return row_blocks(n_samples, 1, most)
+        # As many as it takes, and none much smaller than the others.
+        rows = -(-n_samples // max(1, -(-n_samples // most)))
+        return row_blocks(n_samples, 1, min(most, -(-rows // _WHOLE_ROWS) * _WHOLE_ROWS))
 
     def _run_block(self, codes, layers, watch, first_row, scratch):
         """Decisions from codes, whose rows are inputs and whose columns are rows of X."""

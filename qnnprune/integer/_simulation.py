@@ -13,7 +13,7 @@ from ._layer import IntegerLayer, OutputLayer
 
 __all__ = ["MODES", "SimulationResult", "Watch", "check_register", "layer_name"]
 
-_FEW_ROWS = 64
+_FEW_ROWS = 64  # are reduced at once
 MODES = ("exact", "wrap", "saturate", "raise")
 
 

@@ -103,8 +103,7 @@ class Pruner:
         self._allowed: list[np.ndarray | bool] = [True] * len(self.limits)
         self._varies = [np.ptp(limit.input_range, axis=1) > 0 for limit in self.limits]
         self._kept: list[np.ndarray] = []  # known once a network comes
-        # Weights that may be kept, and the kept neurons that this depends on.
-        self._live: tuple[list[bytes], list[np.ndarray]] = [], []
+        self._live: list[np.ndarray] = []  # weights that may be kept; known until neurons go
 
     def adopt(self, network, *, narrower: bool = False) -> None:
         """Go on from a network that is pruned already: what it lost stays away.
@@ -118,7 +117,7 @@ class Pruner:
             Whether the limits are narrower than those that the network was pruned to.
         """
         masks = [layer.mask for layer in network.layers]
-        self._allowed, self._live = masks, ([], [])
+        self._allowed, self._live = masks, []
         if not narrower:
             self._fixed = list(masks)
         self._kept = [
@@ -176,9 +175,13 @@ class Pruner:
         if stage != self._stage:
             self._look(network)
             self._remove_neurons(network, self.schedule.excess(stage))
-        live = self._all_live(network)
+        if not self._live:
+            self._live = [
+                kept[:, None] & self._varies[i] & network.fed(i, self._kept) & self._allowed[i]
+                for i, kept in enumerate(self._kept)
+            ]
         for index, prunable in enumerate(network.layers):
-            layer = self._layer(index, prunable, live[index])
+            layer = self._layer(index, prunable)
             if not self.limits[index].holds_both_signs:
                 network.turn(index, layer.rows_to_turn())
                 layer.leave_out_what_never_fits()
@@ -194,22 +197,7 @@ class Pruner:
             prunable.let_pruned_learn(dense or self.regrow)
         self._stage = stage
 
-    def _all_live(self, network) -> list[np.ndarray]:
-        kept = [neurons.tobytes() for neurons in self._kept]
-        if kept != self._live[0]:
-            self._live = (
-                kept,
-                [
-                    neurons[:, None]
-                    & self._varies[index]
-                    & network.fed(index, self._kept)
-                    & self._allowed[index]
-                    for index, neurons in enumerate(self._kept)
-                ],
-            )
-        return self._live[1]
-
-    def _layer(self, index, prunable, live) -> _Layer:
+    def _layer(self, index, prunable) -> _Layer:
         magnitude = np.abs(prunable.weight)
         # A sparse schedule trains what it keeps; the signs of other weights mean nothing.
         started = isinstance(self.schedule, SparseSchedule) and self._target[index] is not None
@@ -217,7 +205,7 @@ class Pruner:
             prunable,
             trained=prunable.mask if started else True,
             limits=self.limits[index],
-            live=live,
+            live=self._live[index],
             rank=self.criterion.rank(magnitude, self._seen[index], [self.seed, index]),
         )
 
@@ -235,6 +223,7 @@ class Pruner:
             n_removed = min(round(self.neuron_sparsity * len(kept)), len(kept) - 1)
             keep = len(kept) - n_removed + math.ceil(n_removed * excess)
             if kept.sum() > keep:
+                self._live = []
                 self._kept[index] = self.criterion.surviving(
                     kept, keep, layer.weight * layer.mask, seen
                 )
@@ -268,7 +257,7 @@ class Pruner:
         # What fits depends on the scale, and the scale on what is kept.
         layer.prunable.set_mask(largest(layer.rank, layer.live, fits))
         layer.refresh_scale()
-        fits_now = (layer.what_fits(layer.live) & (layer.prunable.codes != 0)).sum(axis=1)
+        fits_now = (layer.what_fits(layer.live) & (layer.codes != 0)).sum(axis=1)
         return np.maximum(fits, fits_now)
 
     def _fix(self, index, layer):
@@ -306,14 +295,16 @@ class _Layer:
     def __init__(self, prunable, *, trained, limits, live, rank):
         self.prunable, self.sign = prunable, prunable.slope_sign
         self.limits, self.live, self.rank, self.trained = limits, live, rank, trained
-        self._known_codes: np.ndarray | None = None  # of the weights and scales as they are
+        self._known_codes: np.ndarray | None = None
 
     def what_fits(self, candidates) -> np.ndarray:
         """Candidates that fit the limits, with the codes that they have now."""
-        codes = self._codes() * self.sign[:, None]
+        codes = self.codes * self.sign[:, None]
         return keep_what_fits(codes, self.rank, candidates & self.live, self.limits)
 
-    def _codes(self) -> np.ndarray:
+    @property
+    def codes(self) -> np.ndarray:
+        """As those of `PrunableLayer`, computed once while weights and scales stay."""
         if self._known_codes is None:
             self._known_codes = self.prunable.codes
         return self._known_codes
@@ -360,7 +351,7 @@ class _Layer:
 
         The weight keeps its sign, on which the rows that read this one rely.
         """
-        dead = ~((self._codes() != 0) & mask).any(axis=1)
+        dead = ~((self.codes != 0) & mask).any(axis=1)
         if not dead.any():
             return mask
         mask, signs, choice = mask.copy(), self._signs(), self._first_choice()

@@ -98,18 +98,13 @@ def _measure_fold(estimator, X, y, train, test, scorer, costs, params) -> list[f
         return f"The score is {score}."
     found = [float(score)]
     for cost in costs:
-        if isinstance(cost, str):
-            try:
-                found.append(named_cost(cost, estimator))
-            except ValueError as refusal:  # such networks have no such cost
-                return f"costs={cost!r}: {refusal}"
-        else:
-            found.append(_finite(cost, estimator))
+        try:
+            value = float(named_cost(cost, estimator) if isinstance(cost, str) else cost(estimator))
+        except ValueError as refusal:
+            if callable(cost):
+                raise
+            return f"costs={cost!r}: {refusal}"  # such networks have no such cost
+        if not math.isfinite(value):
+            raise ValueError(f"The cost {cost!r} is {value}: it must be finite.")
+        found.append(value)
     return found
-
-
-def _finite(cost: Callable, estimator) -> float:
-    value = float(cost(estimator))
-    if not math.isfinite(value):
-        raise ValueError(f"The cost {cost!r} is {value}: it must be finite.")
-    return value
